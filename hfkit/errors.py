@@ -1,0 +1,100 @@
+"""The exceptions hfkit raises on purpose; each class is one exit code.
+
+    HfkitError
+    ├── InputError        2  bad usage or bad input: option, config, row, label, column, model
+    ├── SafetyError       3  refused because it could run code or leave its folder
+    ├── ResourceError     4  disk full, input/output error, out of memory
+    ├── InUseError        6  another process holds the output folder
+    ├── NetworkError      7  a hub is not reachable, or refused the login
+    ├── DivergedError     8  the loss or a gradient became NaN or infinite
+    └── StoppedError     75  stopped on purpose before the end; 130 and 143 after a signal
+
+Anything else that reaches the command line is a bug and exits with 5.
+A message is one line: what is wrong, then what to do. `place` goes in front of it,
+as compilers print it (``train.csv:22``), so that editors can jump there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+INTERNAL_ERROR = 5
+FINDINGS = 1
+BROKEN_PIPE = 141
+
+
+class HfkitError(Exception):
+    """The root of every error a user can cause; `str()` gives the line that is printed."""
+
+    exit_code = INTERNAL_ERROR
+
+    def __init__(self, message: str, *, place: str = "", hint: str = "") -> None:
+        self.message = message
+        self.place = place
+        self.hint = hint
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        where = f"{self.place}: " if self.place else ""
+        what_to_do = f"; {self.hint}" if self.hint else ""
+        return f"{where}{self.message}{what_to_do}"
+
+
+class InputError(HfkitError):
+    """Bad usage or bad input."""
+
+    exit_code = 2
+
+
+class SafetyError(HfkitError):
+    """Refused because it could run foreign code or read outside its folder."""
+
+    exit_code = 3
+
+
+class ResourceError(HfkitError):
+    """The machine ran out of disk or memory, or a device failed."""
+
+    exit_code = 4
+
+
+class InUseError(HfkitError):
+    """Another process is writing to the same output folder."""
+
+    exit_code = 6
+
+
+class NetworkError(HfkitError):
+    """A hub could not be reached, or refused the login."""
+
+    exit_code = 7
+
+
+class DivergedError(HfkitError):
+    """Training produced a loss or gradient that is not finite."""
+
+    exit_code = 8
+
+
+class StoppedError(HfkitError):
+    """Training stopped early after saving; the same command goes on from there."""
+
+    exit_code = 75
+
+    def __init__(self, message: str, *, exit_code: int = 75, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = exit_code
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a hint naming the closest known name, or the known names when none is close.
+
+    >>> did_you_mean("acuracy", ["accuracy", "f1"])
+    "did you mean 'accuracy'?"
+    >>> did_you_mean("zzz", ["accuracy", "f1"])
+    'known: accuracy, f1'
+    """
+    names = list(known)
+    close = get_close_matches(name, names, n=1, cutoff=0.6)
+    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(names)}"

@@ -1,0 +1,128 @@
+"""Names of tasks and metrics, and where their code is; nothing is imported until it is named.
+
+A built-in and a third party's plug-in go through the same table: a name leads to ``module:object``.
+Plug-ins come from the entry points ``hfkit.tasks`` and ``hfkit.metrics``, or are named directly
+as ``module:Class``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+from hfkit.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from hfkit.tasks.base import Task
+
+
+@dataclass(frozen=True)
+class TaskEntry:
+    """One row of the table of tasks. `options` leads to the typed options, so that they become
+    flags without importing the task; `aliases` are other names, each with the options it implies."""
+
+    target: str
+    summary: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+    options: str | None = None
+    aliases: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+TASKS: dict[str, TaskEntry] = {
+    "classification": TaskEntry(
+        target="hfkit.tasks.classification:Classification",
+        summary="one label, several labels or a number for a text or a pair of texts",
+        columns={
+            "text": "the text",
+            "text_pair?": "a second text, read together with the first",
+            "label?": "a name, a list of names, or a number",
+        },
+        options="hfkit.tasks.options:ClassificationOptions",
+        aliases={
+            "text-classification": {},
+            "multi-label": {"problem": "multi-label"},
+            "regression": {"problem": "regression"},
+        },
+    ),
+}
+
+METRICS: dict[str, str] = {
+    "single-label": "hfkit.metrics.classification:SingleLabel",
+    "multi-label": "hfkit.metrics.classification:MultiLabel",
+    "regression": "hfkit.metrics.correlation:Regression",
+}
+
+
+def load_object(target: str) -> Any:
+    """Import ``module:object``; raise `InputError` where either does not exist."""
+    module_name, _, attribute = target.partition(":")
+    try:
+        found: Any = import_module(module_name)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"cannot load {target} ({error})") from error
+    return found
+
+
+def plugins(group: str) -> dict[str, str]:
+    """Return the installed plug-ins of an entry point group as name -> ``module:object``."""
+    return {point.name: point.value for point in entry_points(group=group)}
+
+
+def task_names() -> list[str]:
+    """All names that `-t` understands, aliases included."""
+    aliases = [alias for entry in TASKS.values() for alias in entry.aliases]
+    return [*TASKS, *aliases, *plugins("hfkit.tasks")]
+
+
+def find_task(name: str) -> tuple[str, str, dict[str, Any]]:
+    """Resolve what the user typed after `-t`.
+
+    Returns the canonical name, the ``module:Class`` and the options that an alias implies.
+    Raises `InputError` for an unknown name.
+    """
+    if name in TASKS:
+        return name, TASKS[name].target, {}
+    for canonical, entry in TASKS.items():
+        if name in entry.aliases:
+            return canonical, entry.target, dict(entry.aliases[name])
+    installed = plugins("hfkit.tasks")
+    if name in installed:
+        return name, installed[name], {}
+    if ":" in name:
+        return name, name, {}
+    raise InputError(f"unknown task '{name}'", place="--task", hint=did_you_mean(name, task_names()))
+
+
+def make_task(name: str, options: Mapping[str, Any]) -> Task[Any]:
+    """Import the task and give it its options, checked against their declared types."""
+    from hfkit.layers import checked
+
+    _, target, implied = find_task(name)
+    task_class: type[Task[Any]] = load_object(target)
+    return task_class(checked(task_class.Options, {**implied, **options}))
+
+
+def builtin_options() -> dict[str, type[BaseModel]]:
+    """Return option name -> the options class that declares it, over all built-in tasks."""
+    found: dict[str, type[BaseModel]] = {}
+    for entry in TASKS.values():
+        if entry.options:
+            options = load_object(entry.options)
+            for name in options.model_fields:
+                found.setdefault(name, options)
+    return found
+
+
+def find_metric(name: str) -> Any:
+    """Return the metric class behind a name of the table or of an installed plug-in."""
+    table = {**METRICS, **plugins("hfkit.metrics")}
+    if name not in table:
+        raise InputError(f"unknown metric '{name}'", hint=did_you_mean(name, table))
+    return load_object(table[name])
