@@ -35,7 +35,7 @@ def setting(
 ) -> Any:
     """Declare a setting. `flags` are spellings beside ``--name-of-field`` (short ones too);
     `changes_result`: two runs that differ in it are different runs; `saved`: kept in hfkit.yaml."""
-    extra = {"flags": list(flags), "changes_result": changes_result, "saved": saved}
+    extra: dict[str, Any] = {"flags": list(flags), "changes_result": changes_result, "saved": saved}
     return Field(default, description=help, json_schema_extra=extra, **limits)
 
 
@@ -73,7 +73,11 @@ class Reading(Section):
         "error", "What to do with fields beyond the header", changes_result=True
     )
     limit: int | None = setting(
-        None, "Use only the first N rows", flags=("-n", "--max-train-samples"), ge=1, changes_result=True
+        None,
+        "Use only the first N rows",
+        flags=("-n", "--max-train-samples"),
+        ge=1,
+        changes_result=True,
     )
 
     @field_validator("columns", mode="before")
@@ -125,8 +129,11 @@ class TaskSettings(Section):
         None, "Task; guessed from the columns when absent", flags=("-t",), changes_result=True
     )
     max_length: int | None = setting(
-        None, "Longest window in tokens; default: the model's own limit, at most 512",
-        flags=("--max-seq-length",), changes_result=True, ge=4,
+        None,
+        "Longest window in tokens; default: the model's own limit, at most 512",
+        flags=("--max-seq-length",),
+        changes_result=True,
+        ge=4,
     )
     options: dict[str, Any] = setting(
         {}, "Options of the task, as `hfkit tasks` lists them", changes_result=True
@@ -137,30 +144,44 @@ class Training(Section):
     """How the weights are fitted."""
 
     epochs: float = setting(
-        3, "Passes over the training rows", flags=("-e", "--num-train-epochs"), changes_result=True, gt=0
+        3,
+        "Passes over the training rows",
+        flags=("-e", "--num-train-epochs"),
+        changes_result=True,
+        gt=0,
     )
     max_steps: int | None = setting(None, "Stop after N optimizer steps", changes_result=True, ge=1)
     max_time: str | None = setting(
         None, "Stop after this time (90s, 45m, 2h), save, exit 75; the same command goes on"
     )
     batch_size: int = setting(
-        16, "Rows per optimizer step, over all devices",
-        flags=("-b", "--per-device-train-batch-size"), changes_result=True, ge=1,
+        16,
+        "Rows per optimizer step, over all devices",
+        flags=("-b", "--per-device-train-batch-size"),
+        changes_result=True,
+        ge=1,
     )
     micro_batch: int | None = setting(
         None, "Most rows computed at once on a device; lower it when memory runs out", ge=1
     )
     lr: float | None = setting(
-        None, "Peak learning rate; default by model size and task",
-        flags=("--learning-rate",), changes_result=True, gt=0,
+        None,
+        "Peak learning rate; default by model size and task",
+        flags=("--learning-rate",),
+        changes_result=True,
+        gt=0,
     )
     schedule: Schedule = setting(
-        "linear", "Course of the learning rate after warm-up",
-        flags=("--lr-scheduler-type",), changes_result=True,
+        "linear",
+        "Course of the learning rate after warm-up",
+        flags=("--lr-scheduler-type",),
+        changes_result=True,
     )
     warmup: float = setting(
-        0.1, "Warm-up: a share of all steps below 1, a number of steps from 1",
-        changes_result=True, ge=0,
+        0.1,
+        "Warm-up: a share of all steps below 1, a number of steps from 1",
+        changes_result=True,
+        ge=0,
     )
     weight_decay: float = setting(
         0.01, "AdamW weight decay; never on biases and norms", changes_result=True, ge=0
@@ -174,20 +195,20 @@ class Training(Section):
     group_by_length: bool = setting(
         True, "Batch texts of similar length together", changes_result=True
     )
-    seed: int = setting(42, "Seed of the split, the head, the order and dropout", changes_result=True, ge=0)
+    seed: int = setting(
+        42, "Seed of the split, the head, the order and dropout", changes_result=True, ge=0
+    )
     precision: Precision = setting(
-        "auto", "Arithmetic of the forward pass; weights stay fp32",
-        flags=("--mixed-precision",), changes_result=True,
+        "auto",
+        "Arithmetic of the forward pass; weights stay fp32",
+        flags=("--mixed-precision",),
+        changes_result=True,
     )
-    num_processes: int = setting(
-        1, "Processes to train with", flags=("--nproc-per-node",), ge=1
-    )
+    num_processes: int = setting(1, "Processes to train with", flags=("--nproc-per-node",), ge=1)
     eval_every: int | None = setting(
         None, "Evaluate every N steps; default: after each epoch", changes_result=True, ge=1
     )
-    checkpoint_every: int | None = setting(
-        None, "Also save a checkpoint every N steps", ge=1
-    )
+    checkpoint_every: int | None = setting(None, "Also save a checkpoint every N steps", ge=1)
     patience: int | None = setting(
         None, "Stop after N evaluations without a better score", changes_result=True, ge=1
     )
@@ -200,14 +221,24 @@ class Training(Section):
 class FinetuneConfig(Machine, Reading, Columns, TaskSettings, Training):
     """Settings of `hfkit finetune`."""
 
-    train: str | None = setting(None, "Training data: file, glob, - or Hub id", flags=("-d", "--train-file", "--dataset-name"), changes_result=True)
+    train: str | None = setting(
+        None,
+        "Training data: file, glob, - or Hub id",
+        flags=("-d", "--train-file", "--dataset-name"),
+        changes_result=True,
+    )
     model: str | None = setting(
-        None, "Base model: a folder or Hub id", flags=("-m", "--model-name-or-path", "--base-model"), changes_result=True
+        None,
+        "Base model: a folder or Hub id",
+        flags=("-m", "--model-name-or-path", "--base-model"),
+        changes_result=True,
     )
     output: str | None = setting(None, "Folder of the run", flags=("-o", "--output-dir"))
     validation: str = setting(
-        "0.1", "Validation data, or the share of rows cut off for it",
-        flags=("--validation-file", "--valid-split"), changes_result=True,
+        "0.1",
+        "Validation data, or the share of rows cut off for it",
+        flags=("--validation-file", "--valid-split"),
+        changes_result=True,
     )
     test: str | None = setting(
         None, "Test data, scored once at the end", flags=("--test-file",), changes_result=True
@@ -221,13 +252,14 @@ class EvaluateConfig(Machine, Reading, Columns, TaskSettings):
     """Settings of `hfkit evaluate`."""
 
     model: str | None = setting(
-        None, "A run, a model, or a file of predictions", flags=("-m", "--model-name-or-path"), saved=False
+        None,
+        "A run, a model, or a file of predictions",
+        flags=("-m", "--model-name-or-path"),
+        saved=False,
     )
     data: str | None = setting(None, "Data with the right answers", flags=("-d",), saved=False)
     output: str | None = setting(None, "Also write the scores to this JSON file", flags=("-o",))
-    fail_under: list[str] = setting(
-        [], "Exit 1 if a score is lower: accuracy=0.9 (repeatable)"
-    )
+    fail_under: list[str] = setting([], "Exit 1 if a score is lower: accuracy=0.9 (repeatable)")
     metric: list[str] = setting(
         [], "More metrics: a name, a path to a script, or org/name (repeatable)"
     )

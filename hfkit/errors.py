@@ -47,6 +47,14 @@ class InputError(HfkitError):
     exit_code = 2
 
 
+class RowError(InputError):
+    """One row of several is bad; whoever knows where the rows came from adds the place."""
+
+    def __init__(self, message: str, *, row: int, place: str = "", hint: str = "") -> None:
+        super().__init__(message, place=place, hint=hint)
+        self.row = row  # index into the rows that were given
+
+
 class SafetyError(HfkitError):
     """Refused because it could run foreign code or read outside its folder."""
 

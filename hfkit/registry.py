@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class TaskEntry:
     """One row of the table of tasks. `options` leads to the typed options, so that they become
-    flags without importing the task; `aliases` are other names, each with the options it implies."""
+    flags without importing the task; `aliases` are other names, each with what it implies."""
 
     target: str
     summary: str
@@ -97,7 +97,9 @@ def find_task(name: str) -> tuple[str, str, dict[str, Any]]:
         return name, installed[name], {}
     if ":" in name:
         return name, name, {}
-    raise InputError(f"unknown task '{name}'", place="--task", hint=did_you_mean(name, task_names()))
+    raise InputError(
+        f"unknown task '{name}'", place="--task", hint=did_you_mean(name, task_names())
+    )
 
 
 def make_task(name: str, options: Mapping[str, Any]) -> Task[Any]:

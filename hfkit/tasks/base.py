@@ -1,6 +1,7 @@
-"""The contract of a task: what goes in, what comes out, and everything in between that is plain data.
+"""The contract of a task: what goes in, what comes out, and what lies between as plain data.
 
-    rows ── features ──▶ encoded rows ── collate ──▶ batch ── model ──▶ outputs ── decode ──▶ answers
+    rows ── features ──▶ encoded rows ── collate ──▶ batch ── model ──▶ outputs
+    outputs ── decode ──▶ answers
     rows ── targets ───▶ encoded rows with what the loss needs (training only)
     rows ── gold ──────▶ answers (evaluation only)
 
@@ -44,6 +45,7 @@ class Task(ABC, Generic[O]):
 
     def __init__(self, options: O) -> None:
         self.options = options
+        self.labels: list[str] = []  # what the head tells apart, in the order of its outputs
 
     @property
     @abstractmethod
@@ -92,7 +94,11 @@ class Task(ABC, Generic[O]):
     ) -> list[Answer]:
         """One answer per row. `outputs` has one mapping per encoded row, padding removed."""
 
+    def brief(self, answer: Answer) -> Answer:
+        """The answer as it is shown unless all scores are asked for."""
+        return answer
+
     @abstractmethod
     def gold(self, rows: Sequence[Row]) -> list[Answer]:
-        """The right answers, in the form `decode` gives. Raises `InputError` for a label that the
+        """The right answers, in the form `decode` gives. Raises `RowError` for a label that the
         model does not know."""

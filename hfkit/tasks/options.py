@@ -27,8 +27,10 @@ class ClassificationOptions(Section):
         "window", "Texts longer than max_length: read in windows, cut, or stop", changes_result=True
     )
     stride: int | None = setting(
-        None, "Tokens that neighbouring windows share; default: a quarter window",
-        changes_result=True, ge=0,
+        None,
+        "Tokens that neighbouring windows share; default: a quarter window",
+        changes_result=True,
+        ge=0,
     )
     threshold: float = setting(
         0.5, "Multi-label: score from which a label is given", changes_result=True, gt=0, lt=1

@@ -1,0 +1,284 @@
+"""Give a text, or a pair of texts, one label, several labels or a number.
+
+    in    {"text": "Where is my parcel?", "label": "delivery"}
+    out   {"label": "delivery", "score": 0.97}                         one label
+          {"labels": ["delivery", "complaint"], "scores": {...}}       several labels
+          {"value": 3.8}                                               a number
+
+A pair is encoded as the model was trained to read pairs, with its separator and segment numbers;
+joining the two texts with a space loses the border between them, and points of accuracy.
+
+The detail that people get wrong is the long text. Cutting it at 512 tokens throws away what may
+decide. Here it is read in overlapping windows: in training each window of a text with n windows
+weighs 1/n, so that a long text counts as much as a short one; in prediction the probabilities of
+the windows are averaged, each by its number of tokens.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hfkit.errors import InputError, RowError
+from hfkit.tasks.base import Answer, EncodedRow, Outputs, Row, Task
+from hfkit.tasks.options import ClassificationOptions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hfkit.text import Tokenizer
+
+IMBALANCED = 3.0  # above this ratio of class sizes accuracy hides the rare classes
+HEAVIEST = 100.0  # cap of a positive label's weight: one in ten thousand would drown the rest
+
+PROBLEM_TYPES = {
+    "single-label": "single_label_classification",
+    "multi-label": "multi_label_classification",
+    "regression": "regression",
+}
+
+
+class Classification(Task[ClassificationOptions]):
+    """One label, several labels or a number for a text or a pair of texts."""
+
+    columns: ClassVar[Mapping[str, str]] = {
+        "text": "the text",
+        "text_pair?": "a second text, read together with the first",
+        "label?": "a name, a list of names, or a number",
+    }
+    auto_class = "AutoModelForSequenceClassification"
+    Options = ClassificationOptions
+
+    def __init__(self, options: ClassificationOptions) -> None:
+        super().__init__(options)
+        self.problem: str = options.problem
+        self.imbalanced = False
+        self.class_weights: list[float] = []
+
+    @property
+    def metric(self) -> str:
+        """One metric family per kind of problem."""
+        return self.problem
+
+    @property
+    def best(self) -> str:
+        """Macro-F1 when the classes are imbalanced, as accuracy then rewards ignoring the rare."""
+        if self.problem == "single-label":
+            return "f1_macro" if self.imbalanced else "accuracy"
+        return "f1_micro" if self.problem == "multi-label" else "-mse"
+
+    @property
+    def loss(self) -> str:
+        """The usual loss of each kind of problem."""
+        return {
+            "single-label": "cross_entropy",
+            "multi-label": "binary_cross_entropy",
+            "regression": "mean_squared_error",
+        }[self.problem]
+
+    @property
+    def loss_options(self) -> Mapping[str, float]:
+        """Label smoothing belongs to one label of several."""
+        return {"smoothing": self.options.label_smoothing} if self.problem == "single-label" else {}
+
+    def learn(self, rows: Sequence[Row]) -> None:
+        """Find the kind of problem and the labels, in a fixed order; weigh the classes.
+
+        Raises `InputError` when there is nothing to tell apart.
+        """
+        cells = [row["label"] for row in rows]
+        if self.problem == "auto":
+            self.problem = _kind(cells)
+        if self.problem == "regression":
+            for number, row in enumerate(rows):
+                _number(row, number)
+            return
+        names = Counter(name for cell in cells for name in _names(cell))
+        if self.problem == "single-label":
+            for number, cell in enumerate(cells):
+                if len(_names(cell)) != 1:
+                    raise RowError(
+                        f"{len(_names(cell))} labels; single-label needs one",
+                        row=number,
+                        hint="use --problem multi-label",
+                    )
+            if len(names) < 2:
+                only = next(iter(names))
+                raise InputError(f'only one class ("{only}"); there is nothing to tell apart')
+        if not names:
+            raise InputError("no row has a label")
+        self.labels = sorted(names, key=_by_number_then_name)
+        self.imbalanced = max(names.values()) > IMBALANCED * min(names.values())
+        if self.options.class_weights == "balanced":
+            self.class_weights = self._balanced(names, len(rows))
+
+    def _balanced(self, names: Counter[str], count: int) -> list[float]:
+        """n / (k n_c) for one label of k; negatives / positives, capped, for each of several."""
+        if self.problem == "single-label":
+            return [count / (len(names) * names[label]) for label in self.labels]
+        return [min((count - names[label]) / names[label], HEAVIEST) for label in self.labels]
+
+    def head(self) -> dict[str, Any]:
+        """What config.json says of the head."""
+        if self.problem == "regression":
+            return {"num_labels": 1, "problem_type": "regression"}
+        return {
+            "num_labels": len(self.labels),
+            "id2label": dict(enumerate(self.labels)),
+            "label2id": {label: number for number, label in enumerate(self.labels)},
+            "problem_type": PROBLEM_TYPES[self.problem],
+        }
+
+    def restore(self, model_config: Mapping[str, Any]) -> None:
+        """Take labels and kind of problem from a model's config.json."""
+        id2label = {int(key): str(name) for key, name in model_config.get("id2label", {}).items()}
+        self.labels = [id2label[number] for number in sorted(id2label)]
+        kinds = {value: key for key, value in PROBLEM_TYPES.items()}
+        stored = kinds.get(model_config.get("problem_type") or "")
+        guessed = "regression" if len(self.labels) == 1 else "single-label"
+        if self.problem == "auto":
+            self.problem = stored or guessed
+        if self.problem == "regression":
+            self.labels = []
+
+    def features(self, rows: Sequence[Row], tokenizer: Tokenizer) -> list[EncodedRow]:
+        """One encoded row per window; ``_share`` is the weight of a window within its text."""
+        paired = bool(rows) and "text_pair" in rows[0]
+        windows = tokenizer.encode(
+            [row["text"] for row in rows],
+            [row["text_pair"] for row in rows] if paired else None,
+            on_long=self.options.on_long,
+            stride=self.options.stride,
+        )
+        return [
+            {**part, "_row": number, "_share": 1 / len(parts)}
+            for number, parts in enumerate(windows)
+            for part in parts
+        ]
+
+    def targets(self, rows: Sequence[Row], encoded: Sequence[EncodedRow]) -> None:
+        """Add ``labels`` (a class number, a 0/1 vector or a number) and ``loss_weight``."""
+        numbers = {label: number for number, label in enumerate(self.labels)}
+        answers = self.gold(rows)
+        for part in encoded:
+            answer = answers[part["_row"]]
+            part["loss_weight"] = part["_share"]
+            if self.problem == "regression":
+                part["labels"] = answer["value"]
+            elif self.problem == "single-label":
+                part["labels"] = numbers[answer["label"]]
+                if self.class_weights:
+                    part["loss_weight"] *= self.class_weights[part["labels"]]
+            else:
+                chosen = {numbers[label] for label in answer["labels"]}
+                part["labels"] = [float(number in chosen) for number in range(len(numbers))]
+                if self.class_weights:
+                    part["loss_weight"] = [
+                        part["_share"] * (weight if number in chosen else 1.0)
+                        for number, weight in enumerate(self.class_weights)
+                    ]
+
+    def decode(
+        self, outputs: Sequence[Outputs], encoded: Sequence[EncodedRow], rows: Sequence[Row]
+    ) -> list[Answer]:
+        """Average the windows of each text; name the best label, or all above the threshold."""
+        import numpy as np
+
+        logits = np.stack([output["logits"] for output in outputs]).astype(np.float64)
+        owner = np.array([part["_row"] for part in encoded])
+        tokens = np.array([len(part["input_ids"]) for part in encoded], dtype=np.float64)
+        pooled = np.zeros((len(rows), logits.shape[1]))
+        np.add.at(pooled, owner, self._activated(logits) * tokens[:, None])
+        pooled /= np.bincount(owner, weights=tokens, minlength=len(rows))[:, None]
+        answers = [self._answer(scores) for scores in pooled]
+        for part in encoded:
+            if part.get("_truncated"):
+                answers[part["_row"]]["truncated"] = True
+        return answers
+
+    def _activated(self, logits: NDArray[Any]) -> NDArray[Any]:
+        import numpy as np
+
+        if self.problem == "regression":
+            return logits
+        if self.problem == "multi-label":
+            return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)))  # the sigmoid, without overflow
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+
+    def _answer(self, scores: NDArray[Any]) -> Answer:
+        if self.problem == "regression":
+            return {"value": float(scores[0])}
+        named = dict(zip(self.labels, scores.tolist(), strict=True))
+        if self.problem == "single-label":
+            best = self.labels[int(scores.argmax())]
+            return {"label": best, "score": named[best], "scores": named}
+        chosen = [label for label in self.labels if named[label] >= self.options.threshold]
+        return {"labels": chosen, "scores": named}
+
+    def brief(self, answer: Answer) -> Answer:
+        """Leave out the scores of the labels that were not chosen."""
+        if "label" in answer:
+            return {key: value for key, value in answer.items() if key != "scores"}
+        if "labels" in answer:
+            chosen = {label: answer["scores"][label] for label in answer["labels"]}
+            return {**answer, "scores": chosen}
+        return answer
+
+    def gold(self, rows: Sequence[Row]) -> list[Answer]:
+        """The label column as answers; raises `RowError` for a label the model does not know."""
+        known = set(self.labels)
+        answers: list[Answer] = []
+        for number, row in enumerate(rows):
+            if self.problem == "regression":
+                answers.append({"value": _number(row, number)})
+                continue
+            names = _names(row["label"])
+            for name in names:
+                if name not in known:
+                    raise RowError(
+                        f'label "{name}" was not seen at training',
+                        row=number,
+                        hint="known: " + ", ".join(f'"{label}"' for label in self.labels[:20]),
+                    )
+            if self.problem == "single-label" and len(names) != 1:
+                raise RowError(f"{len(names)} labels; this model gives one", row=number)
+            single = self.problem == "single-label"
+            answers.append({"label": names[0]} if single else {"labels": sorted(names)})
+        return answers
+
+
+def _kind(cells: Sequence[Any]) -> str:
+    """Lists are several labels; numbers with a fraction are values; all else is one label.
+
+    Whole numbers stay classes: a column of stars from 1 to 5 is asked for as ``-t regression``.
+    """
+    if any(isinstance(cell, list) for cell in cells):
+        return "multi-label"
+    try:
+        numbers = [float(cell) for cell in cells]
+    except ValueError:
+        return "single-label"
+    fractions = any(not number.is_integer() for number in numbers if abs(number) < float("inf"))
+    return "regression" if fractions else "single-label"
+
+
+def _names(cell: Any) -> list[str]:
+    return list(cell) if isinstance(cell, list) else [cell]
+
+
+def _number(row: Row, number: int) -> float:
+    try:
+        value = float(row["label"])
+    except (TypeError, ValueError):
+        value = float("nan")
+    if value != value or value in (float("inf"), float("-inf")):
+        raise RowError(f'expected a number as label, got "{row["label"]}"', row=number)
+    return value
+
+
+def _by_number_then_name(label: str) -> tuple[bool, int, str]:
+    """Labels that are whole numbers stand in their order: 2 before 10."""
+    whole = label.isascii() and label.isdigit()
+    return not whole, int(label) if whole else 0, label
