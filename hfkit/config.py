@@ -11,8 +11,7 @@ of the setting: ``lr: 3e-5`` is a number, ``label_column: no`` stays the word "n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -43,7 +42,11 @@ class Section(BaseModel):
     """The manners all sections share: unknown keys are errors, numbers are welcome as text."""
 
     model_config = ConfigDict(
-        extra="forbid", coerce_numbers_to_str=True, frozen=True, protected_namespaces=()
+        extra="forbid",
+        coerce_numbers_to_str=True,
+        allow_inf_nan=False,
+        frozen=True,
+        protected_namespaces=(),
     )
 
 
@@ -162,7 +165,10 @@ class Training(Section):
         ge=1,
     )
     micro_batch: int | None = setting(
-        None, "Most rows computed at once on a device; lower it when memory runs out", ge=1
+        None,
+        "Most rows computed at once on a device; lower it when memory runs out",
+        changes_result=True,
+        ge=1,
     )
     lr: float | None = setting(
         None,
@@ -204,7 +210,9 @@ class Training(Section):
         flags=("--mixed-precision",),
         changes_result=True,
     )
-    num_processes: int = setting(1, "Processes to train with", flags=("--nproc-per-node",), ge=1)
+    num_processes: int = setting(
+        1, "Processes to train with", flags=("--nproc-per-node",), changes_result=True, ge=1
+    )
     eval_every: int | None = setting(
         None, "Evaluate every N steps; default: after each epoch", changes_result=True, ge=1
     )
@@ -225,24 +233,17 @@ class FinetuneConfig(Machine, Reading, Columns, TaskSettings, Training):
         None,
         "Training data: file, glob, - or Hub id",
         flags=("-d", "--train-file", "--dataset-name"),
-        changes_result=True,
     )
     model: str | None = setting(
-        None,
-        "Base model: a folder or Hub id",
-        flags=("-m", "--model-name-or-path", "--base-model"),
-        changes_result=True,
+        None, "Base model: a folder or Hub id", flags=("-m", "--model-name-or-path", "--base-model")
     )
     output: str | None = setting(None, "Folder of the run", flags=("-o", "--output-dir"))
     validation: str = setting(
         "0.1",
         "Validation data, or the share of rows cut off for it",
         flags=("--validation-file", "--valid-split"),
-        changes_result=True,
     )
-    test: str | None = setting(
-        None, "Test data, scored once at the end", flags=("--test-file",), changes_result=True
-    )
+    test: str | None = setting(None, "Test data, scored once at the end", flags=("--test-file",))
     overwrite: bool = setting(False, "Move what stands in the output folder aside", saved=False)
     dry_run: bool = setting(False, "Print the resolved plan and stop", saved=False)
     json_output: bool = setting(False, "Print the result as JSON", flags=("--json",), saved=False)

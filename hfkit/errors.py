@@ -95,6 +95,14 @@ class StoppedError(HfkitError):
         self.exit_code = exit_code
 
 
+class WorkersError(HfkitError):
+    """One of several processes failed and has said why; its exit code is handed on in silence."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__("")
+        self.exit_code = exit_code
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a hint naming the closest known name, or the known names when none is close.
 

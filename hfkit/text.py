@@ -1,8 +1,8 @@
 """One thin face over tokenizers: the same code encodes for training and for prediction.
 
 A `tokenizer.json` may carry truncation and padding of its own (all-MiniLM-L6-v2 cuts at 128
-tokens): used as it is, it would cut texts silently. `Tokenizer` clears both; a text is only ever cut here,
-and where it is, the encoded row says so (``_truncated``).
+tokens): used as it is, it would cut texts silently. `Tokenizer` clears both; a text is only ever
+cut here, and where it is, the encoded row says so (``_truncated``).
 
 Models whose tokenizer exists in Python only (CANINE, ByT5, PhoBERT, …) go through transformers
 behind the same face, as `PythonTokenizer`; such a model cannot be exported.

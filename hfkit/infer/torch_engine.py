@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfkit.errors import ResourceError
+from hfkit.errors import InputError, ResourceError
 
 if TYPE_CHECKING:
     import torch
@@ -14,8 +16,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Keys for the loss. A head given labels would compute a loss of its own, which hfkit never uses.
 TARGETS = frozenset({"labels", "loss_weight", "start_positions", "end_positions"})
-"""Keys for the loss. A head given labels would compute a loss of its own, which hfkit never uses."""
+
+# oneDNN and the layer above it keep what they prepared for every shape they have met. Batches of
+# texts have thousands of shapes: without a bound, memory grows for as long as the input does.
+BOUNDS = {"LRU_CACHE_CAPACITY": "16", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64"}
 
 
 class TorchEngine:
@@ -28,6 +34,15 @@ class TorchEngine:
         self.model = model.to(self.device)
         self._inputs = frozenset(inspect.signature(model.forward).parameters) - TARGETS
         self._halved = False
+
+    @classmethod
+    def load(cls, folder: Path, auto_class: str, device: str = "auto") -> TorchEngine:
+        """Load a fine-tuned model onto a device. Raises what `load_for_prediction` does."""
+        for name, bound in BOUNDS.items():
+            os.environ.setdefault(name, bound)
+        from hfkit.model.load import load_for_prediction
+
+        return cls(load_for_prediction(folder, auto_class), choose_device(device))
 
     def run(self, batch: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Compute one batch; see `Engine.run`."""
@@ -91,8 +106,20 @@ class TorchEngine:
             torch.mps.empty_cache()
 
 
+def choose_device(name: str) -> str:
+    """Return the device that ``auto`` means here; raise `InputError` for one that is not here."""
+    import torch
+
+    here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return next((device for device, is_here in here.items() if is_here), "cpu")
+    if not here.get(name, True):
+        raise InputError(f"no {name} device on this machine", place="--device", hint="use cpu")
+    return name
+
+
 def _out_of_memory(error: BaseException) -> bool:
-    """Tell an allocation that failed from any other error; the CPU allocator has no class for it."""
+    """Whether an allocation failed; for the CPU's there is no class of its own."""
     import torch
 
     if isinstance(error, MemoryError | torch.OutOfMemoryError):

@@ -1,0 +1,72 @@
+"""hfkit: fine-tune, evaluate and predict with Hugging Face models.
+
+Every public name is imported on first use (PEP 562), so that ``import hfkit`` costs nothing; what
+is not in `__all__` may change without notice. Importing hfkit turns off the usage reports of the
+libraries below it, unless the user's environment says otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hfkit.api import evaluate, finetune, predict
+    from hfkit.commands.load import load
+    from hfkit.errors import (
+        DivergedError,
+        HfkitError,
+        InputError,
+        InUseError,
+        NetworkError,
+        ResourceError,
+        SafetyError,
+        StoppedError,
+    )
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DivergedError",
+    "HfkitError",
+    "InUseError",
+    "InputError",
+    "NetworkError",
+    "ResourceError",
+    "SafetyError",
+    "StoppedError",
+    "__version__",
+    "evaluate",
+    "finetune",
+    "load",
+    "predict",
+]
+
+_HOMES = {
+    "evaluate": "hfkit.api",
+    "finetune": "hfkit.api",
+    "predict": "hfkit.api",
+    "load": "hfkit.commands.load",
+}
+
+NO_REPORTS = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_UPDATE_DOWNLOAD_COUNTS": "0",  # `datasets` counts even the reading of a local file
+    "DO_NOT_TRACK": "1",
+}
+for _variable, _value in NO_REPORTS.items():
+    os.environ.setdefault(_variable, _value)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'hfkit' has no attribute {name!r}")
+    from importlib import import_module
+
+    found = getattr(import_module(_HOMES.get(name, "hfkit.errors")), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,160 @@
+"""The verbs as Python functions; the command line is generated from the same settings.
+
+    hfkit.finetune("train.csv", model="bert-base-uncased", epochs=2, class_weights="balanced")
+    hfkit.finetune(config="recipe.yaml", lr=3e-5)
+
+A verb takes its settings by name, the first ones also by position, lays them over the recipe and
+the environment as the command line does, and calls the function of `hfkit.commands` that does the
+work. Nothing heavy is imported before a verb is called.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import update_wrapper
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
+
+from hfkit.config import EvaluateConfig, FinetuneConfig, PredictConfig, Section
+from hfkit.errors import InputError
+from hfkit.layers import resolve
+from hfkit.recipe import is_recipe_file
+from hfkit.tasks.options import ClassificationOptions
+
+if TYPE_CHECKING:
+    from hfkit.commands.evaluate import Evaluated
+    from hfkit.commands.finetune import DryRun
+    from hfkit.run.finishing import Finetuned
+
+P = ParamSpec("P")
+C = TypeVar("C", bound=Section)
+R = TypeVar("R")
+
+
+class Verb(Generic[P, C, R]):
+    """A function of a configuration that can be called with single settings."""
+
+    def __init__(
+        self,
+        run: Callable[[C], R],
+        config_class: type[C],
+        arguments: Callable[P, Section],
+        positional: Sequence[str],
+    ) -> None:
+        update_wrapper(self, run)  # its name and docstring
+        self.run = run
+        self.name = run.__name__
+        self.config_class = config_class
+        self.positional = tuple(positional)
+        self.__signature__ = _signature(cast("type[Section]", arguments), self.positional)
+
+    def __call__(
+        self, first: Any = None, second: Any = None, /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Resolve the settings and run; a ready configuration is taken as it is."""
+        if isinstance(first, self.config_class):
+            return self.run(first)
+        values = [value for value in (first, second, *args) if value is not None]
+        given = self.place(values, kwargs)
+        return self.run(prepared(resolve(self.config_class, given, as_flags=False)))
+
+    def place(self, values: Sequence[Any], given: Mapping[str, Any]) -> dict[str, Any]:
+        """Give positional values the names that are not taken yet, in order; the last name takes
+        the rest if it is a list. A YAML file in the first place is a recipe.
+
+        Raises `InputError` for one value too many.
+        """
+        found = {name: value for name, value in given.items() if value is not None}
+        rest = list(values)
+        for name in self.positional:
+            if not rest or name in found:
+                continue
+            is_list = self.config_class.model_fields[name].annotation == list[str]
+            if name == "train" and isinstance(rest[0], str) and is_recipe_file(rest[0]):
+                found["config"] = rest.pop(0)
+            elif is_list and not isinstance(rest[0], list | tuple):
+                found[name], rest = rest, []
+            else:
+                found[name] = rest.pop(0)
+        if rest:
+            expected = " ".join(name.upper() for name in self.positional)
+            raise InputError(f"unexpected argument '{rest[0]}'", hint=f"expected {expected}")
+        return found
+
+
+def prepared(config: C) -> C:
+    """Set the environment that a configuration asks of the libraries, and return it."""
+    if config.model_dump().get("offline"):
+        for variable in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"):
+            os.environ[variable] = "1"
+    return config
+
+
+def _signature(arguments: type[Section], positional: Sequence[str]) -> inspect.Signature:
+    """What help() and editors show: the positional names first, then all settings by name."""
+    names = [*positional, *(name for name in arguments.model_fields if name not in positional)]
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    parameters = []
+    for name in names:
+        field = arguments.model_fields[name]
+        kind = kinds[name not in positional]
+        default = field.get_default(call_default_factory=True)
+        parameters.append(
+            inspect.Parameter(name, kind, default=default, annotation=field.annotation)
+        )
+    return inspect.Signature(parameters)
+
+
+def verb(
+    config_class: type[C], arguments: Callable[P, Section], *positional: str
+) -> Callable[[Callable[[C], R]], Verb[P, C, R]]:
+    """Make a function of a configuration callable with single settings; `arguments` is the class
+    whose fields these are: the configuration and the options of the built-in tasks."""
+    return lambda run: Verb(run, config_class, arguments, positional)
+
+
+class FinetuneArguments(FinetuneConfig, ClassificationOptions):
+    """Arguments of `finetune`."""
+
+
+class EvaluateArguments(EvaluateConfig, ClassificationOptions):
+    """Arguments of `evaluate`."""
+
+
+class PredictArguments(PredictConfig, ClassificationOptions):
+    """Arguments of `predict`."""
+
+
+@verb(FinetuneConfig, FinetuneArguments, "train")
+def finetune(config: FinetuneConfig) -> Finetuned | DryRun:
+    """Fine-tune a model on labelled data and score it; returns the run's folder and its scores.
+
+    Task, columns and sizes are guessed from the data where they are not given. Options of the task
+    (`hfkit tasks` lists them) are arguments like any other. Calling it again with the same
+    arguments continues an interrupted run and leaves a finished one as it is. With `dry_run`
+    nothing is trained, and the plan is returned.
+    """
+    from hfkit.commands import finetune as command
+
+    return command.finetune(config)
+
+
+@verb(EvaluateConfig, EvaluateArguments, "model", "data")
+def evaluate(config: EvaluateConfig) -> Evaluated:
+    """Score a run, a model or a file of predictions on labelled data, with intervals."""
+    from hfkit.commands import evaluate as command
+
+    return command.evaluate(config)
+
+
+@verb(PredictConfig, PredictArguments, "model", "inputs")
+def predict(config: PredictConfig) -> Iterator[dict[str, Any]]:
+    """Answer texts, or the rows of files, lazily and in the order of the input.
+
+    Yields each record with its answer under ``prediction``; a row that could not be answered has
+    ``row`` and ``error`` instead.
+    """
+    from hfkit.commands import predict as command
+
+    return command.predictions(config)

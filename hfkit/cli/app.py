@@ -1,0 +1,350 @@
+"""The command line: one Typer command per verb, one place where every error ends.
+
+    main ─▶ run ─▶ Typer parses ─▶ the verb's action ─▶ resolve ─▶ hfkit.commands.<verb>
+
+An action resolves the settings, calls the function that does the work, and prints what came of it:
+results on stdout, everything else on stderr. Nothing heavy is imported until an action runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from hfkit import __version__
+from hfkit.api import Verb, evaluate, finetune, predict, prepared
+from hfkit.cli.console import is_terminal, say, show_scores, start_notes
+from hfkit.cli.failures import Ending, ending
+from hfkit.cli.options import VerbCommand, verb_callback
+from hfkit.errors import BROKEN_PIPE, FINDINGS
+from hfkit.layers import resolve
+
+EXAMPLES = """Fine-tune, evaluate and predict with Hugging Face models.
+
+\b
+  hfkit demo                                   see it work, offline, in a minute
+  hfkit finetune reviews.csv -m MODEL -o out   task and columns are guessed, and said
+  hfkit finetune -c recipe.yaml --lr 3e-5      a recipe, with one setting changed
+  hfkit evaluate out test.csv                  scores with intervals
+  hfkit predict out "I loved it"               one text
+  hfkit predict out < texts.txt > answers.jsonl
+"""
+
+FINETUNE = """Fine-tune a model on TRAIN and score it.
+
+TRAIN is a file, a glob, - for stdin, a Hub data set, or a recipe (*.yaml). The same command again
+continues an interrupted run. Prints the run's folder.
+
+\b
+  hfkit finetune reviews.csv -m distilbert-base-uncased -o out
+  hfkit finetune train.tsv --validation dev.tsv --test test.tsv --class-weights balanced
+  hfkit finetune -c classification-en-sst2 --epochs 1
+"""
+
+EVALUATE = """Score MODEL on the labelled rows of DATA.
+
+MODEL is a run's folder, a model with a trained head, or a file of predictions. Prints a table on a
+terminal, JSON elsewhere.
+
+\b
+  hfkit evaluate out test.csv
+  hfkit evaluate out test.csv --fail-under accuracy=0.9 -o scores.json
+"""
+
+PREDICT = """Answer texts or the rows of files with MODEL.
+
+Each row of INPUTS comes out again with its answer, in order; CSV in gives CSV out, otherwise JSON
+Lines.
+
+\b
+  hfkit predict out "I loved it"
+  hfkit predict out reviews.csv --column body -o answers.csv
+  cat texts.txt | hfkit predict out --scores > answers.jsonl
+"""
+
+app = typer.Typer(
+    name="hfkit",
+    help=EXAMPLES,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    invoke_without_command=True,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": lambda token: token.replace("_", "-"),
+    },
+)
+
+
+def main() -> None:
+    """Run the command line of this process and leave with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return the exit code; nothing is raised."""
+    debug = "--debug" in arguments or os.environ.get("HFKIT_DEBUG", "") not in ("", "0", "false")
+    start_notes(quiet=int(os.environ.get("RANK", "0")) > 0)
+    try:
+        outcome = dispatch(list(arguments))
+    except BaseException as error:
+        outcome = ending(error, debug=debug)
+    try:
+        code = _finish(outcome)
+        _flush()
+    except OSError as error:
+        _abandon_stdout()
+        outcome = ending(error, debug=debug)
+        outcome.speak()
+        return outcome.code
+    if code == BROKEN_PIPE:
+        _abandon_stdout()
+    return code
+
+
+def dispatch(arguments: list[str]) -> Ending:
+    """Parse the arguments and run the command they name."""
+    command = typer.main.get_command(app)
+    if "_HFKIT_COMPLETE" in os.environ:
+        command.main(arguments, "hfkit")  # a shell asks for completions
+    try:
+        with command.make_context("hfkit", arguments) as context:
+            outcome = command.invoke(context)
+    except typer.Exit as stop:
+        return Ending(stop.exit_code)
+    return outcome if isinstance(outcome, Ending) else Ending()
+
+
+def _finish(outcome: Ending) -> int:
+    """Say the last words; where several processes train together, agree on who says them."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from hfkit.train.launch import finish
+
+        return finish(outcome.code, outcome.speak)
+    outcome.speak()
+    return outcome.code
+
+
+def _flush() -> None:
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _abandon_stdout() -> None:
+    """Nobody reads stdout any more; keep the interpreter from failing over it when it exits."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+
+
+@app.callback()
+def hfkit(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", "-V", help="Print the version and exit.", is_eager=True)
+    ] = False,
+) -> None:
+    """Without a command: the version, or the help."""
+    if version:
+        print(f"hfkit {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def _resolved(verb: Verb[Any, Any, Any], given: dict[str, Any]) -> Any:
+    config = prepared(resolve(verb.config_class, given))
+    other_process = int(os.environ.get("RANK", "0")) > 0
+    start_notes(quiet=config.quiet or other_process, verbose=config.verbose and not other_process)
+    return config
+
+
+def _finetune(given: dict[str, Any]) -> Ending:
+    config = _resolved(finetune, given)
+    result = finetune(config)
+    return Ending(0, lambda: _tell_finetuned(result, config.json_output, config.quiet))
+
+
+def _tell_finetuned(result: Any, as_json: bool, quiet: bool) -> None:
+    """The run's folder is the one line on stdout; scores and what to do next go to stderr."""
+    if as_json:
+        _print_json(result.to_json())
+    if not hasattr(result, "folder"):  # a dry run
+        return None if as_json else _print_plain(result.to_json())
+    folder = str(result.folder)
+    if not as_json:
+        print(folder, flush=True)
+    if not quiet:
+        show_scores(result.scores, sys.stderr)
+        run = shlex.quote(folder)
+        say("next", f'hfkit predict {run} "some text"')
+        say("next", f"hfkit evaluate {run} test.csv")
+    return None
+
+
+def _evaluate(given: dict[str, Any]) -> Ending:
+    config = _resolved(evaluate, given)
+    result = evaluate(config)
+    if config.json_output or not is_terminal(sys.stdout):
+        _print_json(result.to_json())
+    else:
+        show_scores(result.scores, sys.stdout)
+    for missed in result.missed:
+        say("warning", missed)
+    return Ending(FINDINGS if result.missed else 0)
+
+
+def _predict(given: dict[str, Any]) -> Ending:
+    from hfkit.commands.predict import write_predictions
+
+    written = write_predictions(_resolved(predict, given))
+    return Ending(FINDINGS if written.errors else 0)
+
+
+def _add(verb: Verb[Any, Any, Any], act: Callable[[dict[str, Any]], Ending], help: str) -> None:
+    app.command(verb.name, cls=VerbCommand, help=help)(verb_callback(verb, act))
+
+
+_add(finetune, _finetune, FINETUNE)
+_add(evaluate, _evaluate, EVALUATE)
+_add(predict, _predict, PREDICT)
+
+
+@app.command("demo")
+def demo(
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help="Folder of the run", metavar="TEXT")
+    ] = None,
+) -> None:
+    """See it work: fine-tune, evaluate and predict, offline, in a minute."""
+    from hfkit.commands.demo import demo as run_demo
+
+    run_demo(output)
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON")]
+
+
+@app.command("tasks")
+def tasks(json_output: AsJson = False) -> None:
+    """List the tasks, their columns and their options."""
+    from hfkit.commands.tasks import tasks as list_tasks
+
+    found = list_tasks()
+    if json_output:
+        return _print_json(found)
+    for task in found:
+        print(f"{task['name']}: {task['summary']}")
+        if task["aliases"]:
+            print(f"  also called {', '.join(task['aliases'])}")
+        options = {name: option["help"] for name, option in task["options"].items()}
+        for heading, entries in (("columns", task["columns"]), ("options", options)):
+            if entries:
+                print(f"  {heading}:")
+                width = max(map(len, entries))
+                for name, what in entries.items():
+                    print(f"    {name:<{width}}  {what}")
+    return None
+
+
+recipes = typer.Typer(
+    rich_markup_mode=None, help="List, show and copy the recipes that come with hfkit."
+)
+app.add_typer(recipes, name="recipes")
+settings = typer.Typer(
+    rich_markup_mode=None, help="Show the settings of a training, or their JSON schema."
+)
+app.add_typer(settings, name="config")
+
+
+@recipes.callback(invoke_without_command=True)
+@settings.callback(invoke_without_command=True)
+def group(context: typer.Context) -> None:
+    """A group without a command shows its help."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@recipes.command("ls")
+def recipes_ls(json_output: AsJson = False) -> None:
+    """List the recipes by name."""
+    from hfkit.commands.recipes import recipes as list_recipes
+
+    found = list_recipes()
+    if json_output:
+        return _print_json(found)
+    width = max(map(len, found), default=0)
+    for name, about in found.items():
+        print(f"{name:<{width}}  {about}")
+    return None
+
+
+@recipes.command("show")
+def recipes_show(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
+    """Print a recipe."""
+    from hfkit.commands.recipes import show
+
+    sys.stdout.write(show(name))
+
+
+@recipes.command("copy")
+def recipes_copy(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    target: Annotated[str | None, typer.Argument(metavar="[FILE]")] = None,
+) -> None:
+    """Copy a recipe into this folder, to change it."""
+    from hfkit.commands.recipes import copy
+
+    print(copy(name, target))
+
+
+@settings.command("show")
+def config_show(
+    config: Annotated[
+        str | None, typer.Option("--config", "-c", help="Recipe", metavar="TEXT")
+    ] = None,
+    set: Annotated[
+        list[str] | None, typer.Option("--set", "-s", help="A setting as key=value", metavar="TEXT")
+    ] = None,
+) -> None:
+    """Print what recipe, environment and flags come to, as YAML."""
+    from hfkit.commands.settings import show
+
+    sys.stdout.write(show({"config": config, "set": set}))
+
+
+@settings.command("schema")
+def config_schema() -> None:
+    """Print the JSON schema of a recipe."""
+    from hfkit.commands.settings import schema
+
+    _print_json(schema())
+
+
+@app.command("env")
+def env(json_output: AsJson = False) -> None:
+    """Print versions and devices, for a bug report."""
+    from hfkit.commands.env import env as describe
+
+    found = describe()
+    if json_output:
+        return _print_json(found)
+    found["devices"] = ", ".join(found["devices"])
+    for name, value in {**found.pop("versions"), **found.pop("environment"), **found}.items():
+        print(f"{name}: {value}")
+    return None
+
+
+def _print_plain(value: Any) -> None:
+    """Nested plain data as YAML, for people."""
+    import yaml
+
+    sys.stdout.write(yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False, default=str))

@@ -1,0 +1,169 @@
+"""From settings to flags: each command's parameters and its help come from its configuration.
+
+Every flag is read as text and left to `hfkit.layers`, so that a value is checked in one place,
+with one wording, wherever it was written. None means "not given": defaults are laid under the
+flags later, and the help only shows them.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import typer
+import typer.core
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from hfkit.api import Verb
+from hfkit.config import Section
+from hfkit.layers import extra, flag, sections
+from hfkit.registry import builtin_options
+
+METAVARS = {int: "INT", float: "FLOAT", str: "TEXT"}
+POSITIONAL = "arguments"  # the one parameter that takes what is not a flag
+HANDLED = ("options",)  # settings without a flag of their own
+
+
+class VerbCommand(typer.core.TyperCommand):
+    """A command whose help is grouped by section and shows one spelling of each flag."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The usage line names the positional arguments one by one."""
+        arguments = [param for param in self.params if param.param_type_name == "argument"]
+        return ["[OPTIONS]", *(str(param.metavar) for param in arguments if param.metavar)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write one block per section, in the order in which the parameters were declared."""
+        blocks: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            if param.param_type_name == "option":
+                title = getattr(param, "rich_help_panel", None) or "Help"
+                blocks.setdefault(title, []).append(_help_record(param))
+        for title, records in blocks.items():
+            with formatter.section(title):
+                formatter.write_dl(records, col_max=28)
+
+
+def _help_record(param: Any) -> tuple[str, str]:
+    """The two columns of a flag's help: short and canonical spelling, and what it does."""
+    short = [text for text in param.opts if not text.startswith("--")]
+    long = [text for text in param.opts if text.startswith("--")]
+    if param.is_flag and param.secondary_opts:
+        long = [f"--[no-]{long[0].removeprefix('--')}"]
+    metavar = "" if param.is_flag else f" {param.metavar}"
+    return ", ".join([*short, *long[:1]]) + metavar, param.help or ""
+
+
+def verb_callback(verb: Verb[Any, Any, Any], act: Callable[[dict[str, Any]], Any]) -> Any:
+    """Make the function that Typer calls: it gathers what was given and hands it to `act`."""
+
+    def callback(**flags: Any) -> None:
+        words = flags.pop(POSITIONAL, None) or []
+        given = {name: value for name, value in flags.items() if value not in (None, [], ())}
+        act(verb.place(words, given))
+
+    callback.__name__ = verb.name
+    callback.__signature__ = inspect.Signature(parameters(verb))  # type: ignore[attr-defined]
+    return callback
+
+
+def parameters(verb: Verb[Any, Any, Any]) -> list[inspect.Parameter]:
+    """The parameters of a verb's command: its positional words, then one flag per setting."""
+    names = " ".join(f"[{name.upper()}]" for name in verb.positional)
+    words = Annotated[list[str] | None, typer.Argument(metavar=names, show_default=False)]
+    return [
+        _parameter(POSITIONAL, words),
+        *(
+            _parameter(name, option(model, name, title))
+            for title, model, name in titled_settings(verb.config_class)
+        ),
+    ]
+
+
+def titled_settings(config: type[Section]) -> list[tuple[str, type[BaseModel], str]]:
+    """Every setting that is a flag: the title it stands under, the class that declares it, its
+    name. The options of the built-in tasks follow the section of the task."""
+    found: list[tuple[str, type[BaseModel], str]] = []
+    for number, (title, names) in enumerate(sections(config)):
+        shown = title if number else "Options"
+        found += [(shown, config, name) for name in names if name not in HANDLED]
+        if "options" in names:
+            found += [
+                (f"Options of {_task_of(model)}", model, name)
+                for name, model in builtin_options().items()
+            ]
+    return found
+
+
+def option(model: type[BaseModel], name: str, title: str) -> Any:
+    """The annotation that makes Typer declare the flag of a setting."""
+    field = model.model_fields[name]
+    metavar: str | None = value_name(field.annotation)
+    spellings = spellings_of(model, name)
+    kind: Any = str | None
+    if field.annotation is bool:
+        kind, metavar = bool | None, None
+        if field.default is True:
+            spellings[0] += f"/--no-{name.replace('_', '-')}"
+    elif field.annotation == list[str]:
+        kind = list[str] | None
+    choices = tuple(choices_of(field.annotation))
+    return Annotated[
+        kind,
+        typer.Option(
+            *spellings,
+            metavar=metavar,
+            help=help_text(field),
+            show_default=False,
+            rich_help_panel=title,
+            autocompletion=(lambda: list(choices)) if choices else None,
+        ),
+    ]
+
+
+def spellings_of(model: type[BaseModel], name: str) -> list[str]:
+    """All spellings of a setting's flag, the canonical one first."""
+    return list(dict.fromkeys([flag(name), *extra(model, name).get("flags", [])]))
+
+
+def help_text(field: FieldInfo) -> str:
+    """What a setting does, with its default where that says something."""
+    default = field.default
+    if default is None or default is False or default in ("", []):
+        return field.description or ""
+    shown = "yes" if default is True else f"{default:g}" if isinstance(default, float) else default
+    return f"{field.description} [default: {shown}]"
+
+
+def value_name(annotation: Any) -> str:
+    """The word for a flag's value in the help: its choices, or its kind.
+
+    >>> value_name(int | None), value_name(Literal["a", "b"])
+    ('INT', 'a|b')
+    """
+    choices = choices_of(annotation)
+    if choices:
+        return "|".join(choices)
+    kinds = {annotation, *get_args(annotation)}
+    return next((name for kind, name in METAVARS.items() if kind in kinds), "TEXT")
+
+
+def choices_of(annotation: Any) -> list[str]:
+    """The values that a setting allows, if it has a fixed list of them."""
+    parts = [annotation, *get_args(annotation)]
+    literals = [part for part in parts if get_origin(part) is Literal]
+    return [str(choice) for part in literals for choice in get_args(part)]
+
+
+def _parameter(name: str, annotation: Any) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=None, annotation=annotation)
+
+
+def _task_of(model: type[BaseModel]) -> str:
+    from hfkit.registry import TASKS
+
+    target = f"{model.__module__}:{model.__qualname__}"
+    return next(name for name, entry in TASKS.items() if entry.options == target)

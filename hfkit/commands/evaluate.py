@@ -1,0 +1,239 @@
+"""`hfkit evaluate`: score a model, or a file of predictions, against the right answers.
+
+Every row must be good: a score over the rows that happened to be readable would be another score.
+All rows are therefore read, and their labels checked, before the model is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hfkit.config import Columns, EvaluateConfig
+from hfkit.data.output import open_output
+from hfkit.errors import InputError, RowError, did_you_mean
+
+if TYPE_CHECKING:
+    from hfkit.data.dataset import Dataset
+    from hfkit.metrics.statistics import Scores
+    from hfkit.metrics.user import UserMetric
+    from hfkit.run.opening import Opened
+    from hfkit.tasks.base import Answer, Task
+
+log = logging.getLogger(__name__)
+
+WINDOW = 4096  # rows encoded at a time; their tokens need far more memory than their answers
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The scores of one evaluation. `missed` tells of each threshold that was not met."""
+
+    scores: Scores
+    metric: str
+    model: str
+    data: str
+    missed: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `-o` and `--json` write."""
+        head = {"model": self.model, "data": self.data, "metric": self.metric}
+        return {**head, **self.scores.to_json(), "missed": self.missed}
+
+
+class Answered(NamedTuple):
+    """Answers beside the right answers, and the task that gave them."""
+
+    task: Task[Any]
+    answers: list[Answer]
+    gold: list[Answer]
+
+
+def evaluate(config: EvaluateConfig) -> Evaluated:
+    """Score ``config.model``, a model or a file of predictions, on ``config.data``.
+
+    Without data, a file of predictions is scored against its own label column. The scores are
+    also written to ``config.output`` where that is set. Raises `InputError` with its place for the
+    first bad row and for a label that the model does not know, and for an unknown score or metric.
+    """
+    if not config.model:
+        raise InputError("no model", hint="name a run, a model or a file of predictions")
+    if not config.output:
+        return _evaluated(config.model, config)
+    with open_output(config.output, config.overwrite) as output:
+        evaluated = _evaluated(config.model, config)
+        text = json.dumps(evaluated.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
+        output.write(text + "\n")
+    return evaluated
+
+
+def _evaluated(model: str, config: EvaluateConfig) -> Evaluated:
+    from hfkit.data.predictions import is_predictions
+
+    limits = [_limit(text) for text in config.fail_under]
+    more = _more_metrics(config)
+    read = _from_predictions if is_predictions(model) else _from_model
+    answered = read(model, config)
+    scores = _scored(answered, more)
+    missed = [text for name, least in limits for text in _missed(scores, name, least)]
+    return Evaluated(scores, answered.task.metric, model, config.data or model, missed)
+
+
+def _from_model(model: str, config: EvaluateConfig) -> Answered:
+    """Answer the rows of the data with a model."""
+    from hfkit.infer.predictor import Predictor
+    from hfkit.infer.stream import windows
+    from hfkit.infer.torch_engine import TorchEngine
+    from hfkit.run.opening import open_run
+
+    if not config.data:
+        raise InputError("no data", hint="name a file with the right answers after the model")
+    opened = open_run(model, config)
+    data = _load(config.data, config, opened)
+    gold = _gold(opened.task, data)
+    engine = TorchEngine.load(opened.folder, opened.task.auto_class, config.device)
+    predictor = Predictor(opened.task, opened.tokenizer, engine, config.batch_size)
+    answers: list[Answer] = []
+    for rows in windows(data.rows, WINDOW, WINDOW):
+        answers += predictor.predict(rows)
+    return Answered(opened.task, answers, gold)
+
+
+def _load(source: str, config: EvaluateConfig, opened: Opened) -> Dataset:
+    """Read the data as the run read its own: flags first, then the run's columns and labels."""
+    from hfkit.data.columns import ColumnMap
+    from hfkit.data.dataset import load_rows
+    from hfkit.run.opening import read_settings
+
+    chosen = _columns(config)
+    saved = read_settings(opened.folder)
+    known = ColumnMap.from_dict(opened.columns) if opened.columns else None
+    if saved is not None:
+        names = saved.label_names if Path(saved.label_names or "").is_file() else None
+        chosen = Columns(
+            **{
+                **chosen.model_dump(),
+                "label_names": chosen.label_names or names,
+                "label_delimiter": chosen.label_delimiter or saved.label_delimiter,
+            }
+        )
+    if any((chosen.text_column, chosen.text_pair_column, chosen.label_column)):
+        known = None
+    roles = {**opened.task.columns}
+    return load_rows(source, config, chosen, roles, offline=config.offline, columns=known)
+
+
+def _columns(config: EvaluateConfig) -> Columns:
+    return Columns(**{name: getattr(config, name) for name in Columns.model_fields})
+
+
+def _gold(task: Task[Any], data: Dataset) -> list[Answer]:
+    try:
+        return task.gold(data.rows)
+    except RowError as error:
+        raise data.located(error) from error
+
+
+def _from_predictions(source: str, config: EvaluateConfig) -> Answered:
+    """Take the answers from a file, and the labels from the data or from the same file."""
+    from hfkit.data.dataset import load_rows
+    from hfkit.data.predictions import read_predictions
+
+    answers = read_predictions(source, config.label_delimiter or "|")
+    labels = {"label": "the right answer"}
+    data = load_rows(
+        config.data or source, config, _columns(config), labels, offline=config.offline
+    )
+    if len(data.rows) != len(answers):
+        raise InputError(
+            f"{len(answers)} predictions for {len(data.rows)} rows",
+            place=source,
+            hint="predictions and data are matched by their order; give the data predicted on",
+        )
+    task = _task_of(answers, data, config)
+    return Answered(task, answers, _gold(task, data))
+
+
+def _task_of(answers: Sequence[Answer], data: Dataset, config: EvaluateConfig) -> Task[Any]:
+    """Make the task that gives such answers, with the labels of the answers and of the data."""
+    from hfkit.registry import make_task
+
+    problem = _problem(answers[0])
+    task = make_task(config.task or "classification", {"problem": problem, **config.options})
+    if problem == "regression":
+        return task
+    if "scores" in answers[0] and problem == "single-label":
+        task.labels = list(answers[0]["scores"])  # all of them, in the order of the model
+        return task
+    given = [answer[key] for answer in answers for key in ("label", "labels") if key in answer]
+    names: set[str] = set()
+    for cell in [*given, *(row["label"] for row in data.rows)]:
+        names.update(cell if isinstance(cell, list) else [str(cell)])
+    task.labels = sorted(names)
+    if len(names) > 1 and problem == "single-label":
+        task.learn([{"label": name} for name in task.labels])  # the order a model would have
+    return task
+
+
+def _problem(answer: Mapping[str, Any]) -> str:
+    for key, problem in (
+        ("label", "single-label"),
+        ("labels", "multi-label"),
+        ("value", "regression"),
+    ):
+        if key in answer:
+            return problem
+    raise InputError("the predictions have neither label nor labels nor value")
+
+
+def _more_metrics(config: EvaluateConfig) -> dict[str, UserMetric]:
+    """Find the metrics of ``--metric`` first: a mistyped one must not cost a prediction."""
+    if not config.metric:
+        return {}
+    from hfkit.metrics.user import user_metric
+
+    return {name: user_metric(name, config.offline) for name in config.metric}
+
+
+def _scored(answered: Answered, more: Mapping[str, UserMetric]) -> Scores:
+    """Score with the task's own metric, then with those the user named.
+
+    A score of a named metric that goes by the name of another is told apart by the metric's.
+    """
+    from hfkit.metrics.statistics import score
+    from hfkit.registry import find_metric
+
+    task, answers, gold = answered
+    scores: Scores = score(find_metric(task.metric)(answers, gold, task.labels))
+    values = dict(scores.values)
+    for metric, compute in more.items():
+        for name, value in compute(answers, gold, task.labels).items():
+            values[name if name not in values else f"{Path(metric).stem}:{name}"] = value
+    return replace(scores, values=values)
+
+
+def _limit(text: str) -> tuple[str, float]:
+    name, equals, value = text.partition("=")
+    try:
+        return name.strip(), float(value)
+    except ValueError:
+        wanted = "a number" if equals else "name=value"
+        raise InputError(
+            f"expected {wanted}, got '{text}'",
+            place="--fail-under",
+            hint="as --fail-under accuracy=0.9",
+        ) from None
+
+
+def _missed(scores: Scores, name: str, least: float) -> list[str]:
+    """Say that a score is too low; raise `InputError` for one that does not exist."""
+    if name not in scores.values:
+        raise InputError(
+            f"no score '{name}'", place="--fail-under", hint=did_you_mean(name, scores.values)
+        )
+    value = scores.values[name]
+    return [] if value >= least else [f"{name} is {value:.4g}, below {least:g}"]

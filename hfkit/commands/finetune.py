@@ -1,0 +1,170 @@
+"""`hfkit finetune`: labelled data in, a model with its scores out.
+
+prepare     read the data, find columns and labels, decide what was left open     (no torch)
+choose      the folder: a new one, the same run to go on with, or a finished one   (no torch)
+fit         load, encode, train from the newest checkpoint
+finish      score the best weights, write and seal the folder
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from hfkit import sealing
+from hfkit.config import FinetuneConfig
+from hfkit.errors import WorkersError
+from hfkit.layers import dump
+from hfkit.run.output import Identity, Output, begin, choose, locked
+from hfkit.run.preparation import Prepared, prepare, versions
+from hfkit.train import launch
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from hfkit.run.finishing import Finetuned
+    from hfkit.train.loop import Event
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What a fine-tuning would do."""
+
+    plan: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan itself."""
+        return self.plan
+
+
+def finetune(config: FinetuneConfig) -> Finetuned | DryRun:
+    """Fine-tune ``config.model`` on ``config.train``; go on with the same run, skip a finished one.
+
+    Raises `InputError` for anything wrong with data or settings, `InUseError` when another process
+    writes to the folder, `StoppedError` when a signal or ``max_time`` ended it early.
+    """
+    if launch.has_parent():  # which has said it already
+        for room in ("data", "model", "run.preparation", "run.output"):
+            logging.getLogger(f"hfkit.{room}").setLevel(logging.ERROR)
+    prepared = prepare(config)
+    if config.dry_run:
+        return DryRun(prepared.to_json())
+    if launch.world()[0] > 0:
+        return _run(prepared, {}, None)
+    identity = prepared.identity()
+    output = choose(
+        config.output,
+        config.train or "",
+        prepared.base.name,
+        identity,
+        overwrite=config.overwrite,
+    )
+    if config.num_processes > 1 and not launch.inside():
+        return _relaunched(prepared, output)
+    with locked(output.folder):
+        return _run(prepared, identity, output)
+
+
+def _run(prepared: Prepared, identity: Identity, output: Output | None) -> Finetuned:
+    """Train, or see that it is done. `output` is None on all processes but the first."""
+    if output and output.finished and not launch.inside():
+        return _finished(output.folder)
+    from hfkit.run.finishing import finish
+    from hfkit.run.fitting import fit
+
+    config = prepared.config
+    accelerator = launch.make_accelerator(config.device, config.precision, config.num_processes)
+    output = _told(output, accelerator)
+    if output.finished:
+        return _finished(output.folder)
+    if accelerator.is_main_process:
+        log.info("the run's folder is %s", output.folder)
+        begun = begin(output.folder, identity, prepared.train.columns.to_dict(), versions())
+        _warn_of_versions(begun)
+    fitted = fit(
+        prepared,
+        accelerator,
+        output.folder,
+        lambda *steps: _watching(output.folder, prepared, accelerator, *steps),
+    )
+    return finish(fitted, output.folder)
+
+
+def _told(output: Output | None, accelerator: Accelerator) -> Output:
+    """The first process has chosen the folder; the others learn of it here."""
+    if accelerator.num_processes == 1 and output:
+        return output
+    from accelerate.utils import broadcast_object_list
+
+    told: list[Any] = [output]
+    broadcast_object_list(told)
+    found: Output = told[0]
+    return found
+
+
+def _finished(folder: Path) -> Finetuned:
+    from hfkit.run.finishing import CHECKPOINTS, Finetuned
+    from hfkit.run.opening import read_settings
+
+    settings = read_settings(folder)
+    if (folder / CHECKPOINTS).exists() and not (settings and settings.keep_checkpoints):
+        sealing.remove(folder / CHECKPOINTS)  # a kill came between the seal and this
+    log.info("%s: this run is finished; nothing to do", folder)
+    return Finetuned.read(folder)
+
+
+def _warn_of_versions(begun: dict[str, str]) -> None:
+    """Other versions compute other bits; going on is allowed, and said."""
+    for name, now in versions().items():
+        if begun.get(name, now) != now:
+            log.warning("%s was %s when this run began, now %s", name, begun[name], now)
+
+
+@contextmanager
+def _watching(
+    folder: Path, prepared: Prepared, accelerator: Accelerator, total_steps: int, first_step: int
+) -> Iterator[Callable[[Event], None]]:
+    """Report the events of the training: on the terminal, in metrics.jsonl, to trackers."""
+    if not accelerator.is_main_process:
+        yield lambda event: None
+        return
+    from hfkit.report.progress import Progress
+    from hfkit.report.trackers import Trackers
+
+    trackers = Trackers(prepared.config, folder)
+    metrics = folder / "metrics.jsonl"
+    with (
+        Progress(total_steps, prepared.task.best, metrics, first_step=first_step) as progress,
+        trackers,
+    ):
+
+        def watch(event: Event) -> None:
+            progress.report(event)
+            trackers.report(event)
+
+        yield watch
+
+
+def _relaunched(prepared: Prepared, output: Output) -> Finetuned:
+    """Run the same fine-tuning in several processes and read what came of it."""
+    config = prepared.config
+    with TemporaryDirectory(prefix="hfkit-") as folder:
+        recipe = Path(folder) / "settings.yaml"
+        recipe.write_text(dump(config), "utf-8")
+        arguments = ["finetune", "-c", str(recipe), "-o", str(output.folder)]
+        arguments += ["--device", config.device]
+        flags = {"--offline": config.offline, "-q": config.quiet, "-v": config.verbose}
+        arguments += [flag for flag, given in {**flags, "--debug": config.debug}.items() if given]
+        code = launch.relaunch(config.num_processes, arguments)
+    if code:
+        raise WorkersError(code)
+    from hfkit.run.finishing import Finetuned
+
+    return Finetuned.read(output.folder)

@@ -1,0 +1,55 @@
+"""`hfkit.load`: a model kept open, to be asked again and again from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hfkit.config import PredictConfig
+from hfkit.errors import InputError
+
+if TYPE_CHECKING:
+    from hfkit.infer.predictor import Predictor
+    from hfkit.tasks.base import Answer
+
+
+class Model:
+    """A run or model in memory. `labels` are what it tells apart, in the order of its outputs."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+        self.labels = list(predictor.task.labels)
+
+    def predict(
+        self,
+        texts: Sequence[str | Mapping[str, Any]] | str,
+        pairs: Sequence[str] | None = None,
+    ) -> list[Answer]:
+        """Answer texts, or texts with their pairs, in their order, with the scores of all labels.
+
+        A mapping gives the roles of the task by name: ``{"text": …, "text_pair": …}``.
+        """
+        given = [texts] if isinstance(texts, str) else list(texts)
+        rows = [dict(one) if isinstance(one, Mapping) else {"text": one} for one in given]
+        if pairs is not None:
+            if len(pairs) != len(rows):
+                raise InputError(f"{len(pairs)} pairs for {len(rows)} texts")
+            rows = [{**row, "text_pair": pair} for row, pair in zip(rows, pairs, strict=True)]
+        return self._predictor.predict(rows)
+
+
+def load(model: str, **settings: Any) -> Model:
+    """Open a run, a model folder or a Hub id for prediction.
+
+    `settings` are those of `hfkit predict` (``device``, ``max_length``, ``batch_size`` …). Raises
+    `InputError` for a name that leads nowhere and for a base model without a trained head.
+    """
+    from hfkit.infer.predictor import Predictor
+    from hfkit.infer.torch_engine import TorchEngine
+    from hfkit.layers import resolve
+    from hfkit.run.opening import open_run
+
+    config = resolve(PredictConfig, {**settings, "model": model}, as_flags=False)
+    opened = open_run(model, config)
+    engine = TorchEngine.load(opened.folder, opened.task.auto_class, config.device)
+    return Model(Predictor(opened.task, opened.tokenizer, engine, config.batch_size))

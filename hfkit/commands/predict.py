@@ -1,0 +1,212 @@
+"""`hfkit predict`: rows in, the same rows with answers out, as a Unix filter.
+
+Each input row has one output row, in order. A row that cannot be answered says why and the rest go
+on; the command then ends with exit code 1.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hfkit.config import Columns, PredictConfig
+from hfkit.data.inputs import Input, open_input
+from hfkit.data.output import Output, open_output
+from hfkit.data.record import Fields, Record
+from hfkit.data.writer import Naming, make_writer
+from hfkit.errors import InputError
+
+if TYPE_CHECKING:
+    from hfkit.infer.stream import Readable, Result, ToRow
+    from hfkit.run.opening import Opened
+
+log = logging.getLogger(__name__)
+
+MOST_SHOWN = 20  # bad rows named on stderr; the output names them all
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a prediction came to: rows written, and how many of them have no answer."""
+
+    rows: int
+    errors: int
+    truncated: int
+
+
+def predictions(config: PredictConfig) -> Iterator[Fields]:
+    """Answer rows lazily; yield each record with its answer under ``prediction``.
+
+    A record that could not be answered has ``row`` (1-based) and ``error`` instead. Raises
+    `InputError` at once for a missing file, model or column.
+    """
+    naming = _naming(config)
+    opened, results = _results(config, naming, open_input(config))
+    shorten = _shorten(config, opened)
+    return (
+        naming.merged((record, None if answer is None else shorten(answer), error))
+        for window in results
+        for record, answer, error in window
+    )
+
+
+def write_predictions(
+    config: PredictConfig, progress: Callable[[int], None] = lambda rows: None
+) -> Written:
+    """Answer rows and write them to ``config.output`` or standard output, window by window.
+
+    `progress` is told the number of rows written so far. Raises `BrokenPipeError` when the reader
+    of a pipe is gone, `ResourceError` when the output cannot take more.
+    """
+    naming = _naming(config)
+    given = open_input(config)
+    with _output(config) as output:
+        opened, results = _results(config, naming, given)
+        format = _format(config, given, output)
+        writer = make_writer(
+            format,
+            naming,
+            separator=config.label_delimiter or "|",
+            spread=config.scores,
+            single=given.single,
+        )
+        bars = format == "table" and given.single
+        shorten = (lambda answer: answer) if bars else _shorten(config, opened)
+        counts = {"rows": 0, "errors": 0, "truncated": 0}
+        for window in results:
+            _count(window, counts)
+            output.write(
+                writer.text(
+                    [
+                        (r.record, None if r.answer is None else shorten(r.answer), r.error)
+                        for r in window
+                    ]
+                )
+            )
+            progress(counts["rows"])
+        output.write(writer.end())
+    written = Written(**counts)
+    _report(written)
+    return written
+
+
+def _naming(config: PredictConfig) -> Naming:
+    return Naming(config.prefix, config.only_prediction)
+
+
+def _output(config: PredictConfig) -> AbstractContextManager[Output]:
+    if config.output and config.format == "auto" and config.output.endswith(".json"):
+        raise InputError(
+            "predictions are JSON Lines, not one JSON value",
+            place=config.output,
+            hint="name it .jsonl, or use --format jsonl",
+        )
+    return open_output(config.output, config.overwrite)
+
+
+def _format(config: PredictConfig, given: Input, output: Output) -> str:
+    """The format asked for; else by the name of the output; else what suits the reader."""
+    if config.format != "auto":
+        return config.format
+    if config.output not in (None, "-"):
+        suffix = Path(config.output or "").suffix.lower()
+        if suffix in (".csv", ".tsv", ".jsonl", ".ndjson"):
+            return {".csv": "csv", ".tsv": "tsv"}.get(suffix, "jsonl")
+    if output.is_terminal:
+        return "table"
+    return given.format if given.format in ("csv", "tsv") else "jsonl"
+
+
+def _results(
+    config: PredictConfig, naming: Naming, given: Input
+) -> tuple[Opened, Iterator[list[Result]]]:
+    """Open the model and start the stream of results.
+
+    The columns of a file are found before the model is loaded, as a wrong one is found in
+    milliseconds. A pipe may be silent for long; its model is loaded meanwhile.
+    """
+    from hfkit.infer.predictor import Predictor
+    from hfkit.infer.stream import predict_stream, read_rows
+    from hfkit.infer.torch_engine import TorchEngine
+    from hfkit.run.opening import open_run
+
+    if not config.model:
+        raise InputError("no model", hint="name a run or a model: hfkit predict MODEL INPUT")
+    opened = open_run(config.model, config)
+    rows: Iterator[Readable] = read_rows(
+        _checked(given.records, naming), lambda record: _to_row(config, opened, given, record)
+    )
+    if not given.live:
+        rows = _started(rows)
+    engine = TorchEngine.load(opened.folder, opened.task.auto_class, config.device)
+    predictor = Predictor(opened.task, opened.tokenizer, engine, config.batch_size)
+    return opened, predict_stream(rows, predictor, live=given.live)
+
+
+def _checked(records: Iterator[Record], naming: Naming) -> Iterator[Record]:
+    for record in records:
+        naming.check(record)
+        yield record
+
+
+def _started(rows: Iterator[Readable]) -> Iterator[Readable]:
+    """Read the first row now, so that its errors come now."""
+    first = next(rows, None)
+    return rows if first is None else chain([first], rows)
+
+
+def _to_row(config: PredictConfig, opened: Opened, given: Input, record: Record) -> ToRow:
+    """Find what turns the fields of this input into rows; `record` is its first good one.
+
+    Columns that the user names come first, then those the model was trained on, then a guess.
+    """
+    from hfkit.data.columns import find_columns
+
+    roles, names = opened.task.columns, list(record.fields)
+    if given.single and len(names) == 1:  # a text typed here is in no column
+        first = next(role for role in roles if not role.endswith("?"))
+        chosen, known = Columns(), {first: names[0]}
+    else:
+        chosen, known = config, opened.columns or {}
+    columns = find_columns(names, [record.fields], roles, chosen, known, need_label=False)
+    for role in (opened.columns or {}).keys() - columns.columns.keys() - {"label"}:
+        raise InputError(
+            f"no column for {role}, which the model was trained with",
+            place=record.path,
+            hint=f"name it with --{role.replace('_', '-')}-column",
+        )
+    return columns.row
+
+
+def _shorten(config: PredictConfig, opened: Opened) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return (lambda answer: answer) if config.scores else opened.task.brief
+
+
+def _count(window: list[Result], counts: dict[str, int]) -> None:
+    """Count, and name the first bad rows on stderr."""
+    for record, answer, error in window:
+        counts["rows"] += 1
+        if answer is None:
+            counts["errors"] += 1
+            if counts["errors"] <= MOST_SHOWN:
+                log.warning("%s: %s", record.place, error)
+        elif answer.get("truncated"):
+            counts["truncated"] += 1
+
+
+def _report(written: Written) -> None:
+    if written.errors > MOST_SHOWN:
+        log.warning("… and %d more rows", written.errors - MOST_SHOWN)
+    if written.errors:
+        log.warning("%d of %d rows have no prediction", written.errors, written.rows)
+    if written.truncated:
+        log.warning(
+            "%d of %d texts are longer than the model reads and were cut",
+            written.truncated,
+            written.rows,
+        )

@@ -1,0 +1,143 @@
+"""All rows of a source for training or scoring: strict, with the place of each and a hash of all.
+
+Every row must be good here, because a score over the rows that happened to be readable would be
+another score. The validation and test data are read with the columns and label numbers of the
+training data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from array import array
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
+from typing import Any
+
+from hfkit.config import Columns, Reading
+from hfkit.data.columns import ColumnMap, find_columns
+from hfkit.data.labels import LabelReader, warn_near_duplicates
+from hfkit.data.record import Record, strict
+from hfkit.data.source import read
+from hfkit.errors import InputError, RowError
+
+log = logging.getLogger(__name__)
+
+Row = dict[str, Any]
+SAMPLE = 200  # rows looked at to find out which column is what
+
+
+@dataclass
+class Dataset:
+    """Rows in memory. `columns` and `labels` say how they came from the file's fields."""
+
+    source: str
+    rows: list[Row]
+    columns: ColumnMap
+    labels: LabelReader
+    digest: str
+    paths: list[str] = field(default_factory=list)
+    lines: array[int] = field(default_factory=lambda: array("q"))
+
+    def place(self, row: int) -> str:
+        """Where a row stands in its file."""
+        return Record({}, row + 1, self.paths[row], self.lines[row]).place
+
+    def part(self, rows: Iterable[int]) -> Dataset:
+        """Some of the rows, as a data set of their own."""
+        chosen = list(rows)
+        return replace(
+            self,
+            rows=[self.rows[row] for row in chosen],
+            paths=[self.paths[row] for row in chosen],
+            lines=array("q", (self.lines[row] for row in chosen)),
+        )
+
+    def located(self, error: RowError) -> InputError:
+        """The same error with the place of the row it is about."""
+        return InputError(error.message, place=self.place(error.row), hint=error.hint)
+
+
+def load_rows(
+    source: str,
+    reading: Reading,
+    chosen: Columns,
+    roles: Mapping[str, str],
+    *,
+    offline: bool = False,
+    like: Dataset | None = None,
+    columns: ColumnMap | None = None,
+) -> Dataset:
+    """Read a whole source. Raises `InputError` with its place for the first bad row.
+
+    `like` is the training data, whose columns and label numbers hold here too; `columns` is a map
+    that a run has saved. Without either the columns are found.
+    """
+    records = iter(strict(read(source, reading, offline=offline)))
+    first = list(islice(records, SAMPLE))
+    if not first:
+        raise InputError("no rows", place=source)
+    found = columns or (like.columns if like else None)
+    if found is None or not _fits(found, first[0]):
+        found = _found(source, first, roles, chosen)
+    labels = like.labels if like else LabelReader.from_settings(chosen)
+    data = Dataset(source, [], found, labels, "")
+    for record in chain(first, records):
+        try:
+            data.rows.append(found.row(record.fields))
+        except InputError as error:
+            raise InputError(error.message, place=record.place, hint=error.hint) from error
+        data.paths.append(record.path)
+        data.lines.append(record.line)
+    _name_labels(data, learn=like is None)
+    data.digest = _digest(data.rows)
+    return data
+
+
+def _fits(columns: ColumnMap, record: Record) -> bool:
+    """Whether the columns of another source exist here too."""
+    names = chain.from_iterable(
+        [column] if isinstance(column, str) else column for column in columns.columns.values()
+    )
+    return all(name in record.fields for name in names)
+
+
+def _found(
+    source: str, first: list[Record], roles: Mapping[str, str], chosen: Columns
+) -> ColumnMap:
+    names = list(dict.fromkeys(name for record in first for name in record.fields))
+    try:
+        return find_columns(names, [record.fields for record in first], roles, chosen)
+    except InputError as error:
+        raise InputError(error.message, place=error.place or source, hint=error.hint) from error
+
+
+def _name_labels(data: Dataset, *, learn: bool) -> None:
+    """Turn the cells of the label column into names, in place."""
+    column = data.columns.columns.get("label")
+    if column is None or not isinstance(column, str):  # 0/1 columns are lists of names already
+        return
+    if learn:
+        data.labels.learn_base(row["label"] for row in data.rows)
+    for number, row in enumerate(data.rows):
+        try:
+            row["label"] = data.labels.read(row["label"])
+        except InputError as error:
+            raise InputError(error.message, place=data.place(number), hint=error.hint) from error
+    data.labels.tell()
+    if learn:
+        cells = (row["label"] for row in data.rows)
+        names = {name for cell in cells for name in (cell if isinstance(cell, list) else [cell])}
+        if len(names) < 1000:  # more are numbers, not names
+            warn_near_duplicates(sorted(names))
+
+
+def _digest(rows: Iterable[Row]) -> str:
+    """SHA-256 over the rows in their order: what is read, not how the file spells it."""
+    hashed = hashlib.sha256()
+    for row in rows:
+        hashed.update(json.dumps(row, ensure_ascii=False, sort_keys=True).encode())
+        hashed.update(b"\n")
+    return hashed.hexdigest()

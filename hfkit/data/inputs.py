@@ -1,0 +1,116 @@
+"""What the user wants answered: a text, a file, a pipe, or ``column=value`` pairs of one row."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from hfkit.config import PredictConfig
+from hfkit.data.record import Record
+from hfkit.errors import InputError
+
+log = logging.getLogger(__name__)
+
+PAIR = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
+LONGEST_PATH = 1024
+
+
+class Input(NamedTuple):
+    """Records to answer. `live`: they come from a pipe, whenever they come. `format`: of the file,
+    as far as its name tells. `single`: one row, typed on the command line."""
+
+    records: Iterator[Record]
+    live: bool = False
+    format: str = ""
+    single: bool = False
+
+
+def open_input(config: PredictConfig) -> Input:
+    """Find out what the arguments are.
+
+    An argument that looks like a file (a data suffix, or a path) must exist, so that a mistyped
+    name is not answered as a text; ``--text`` says it is one. Raises `InputError`.
+    """
+    inputs = config.inputs
+    if config.text:
+        if not inputs:
+            raise InputError("no text", place="--text")
+        return _typed({"text": " ".join(inputs)})
+    if not inputs:
+        return _piped(config)
+    pairs = [PAIR.fullmatch(given) for given in inputs]
+    if len(inputs) > 1:
+        if not all(pairs):
+            raise InputError(
+                f"{len(inputs)} inputs; expected one, or column=value pairs",
+                hint="put quotation marks around a text, or around a pattern of files",
+            )
+        return _typed({pair[1]: pair[2] for pair in pairs if pair})
+    if inputs[0] == "-":
+        return _standard_input(config)
+    if _is_file(inputs[0]):
+        return _file(inputs[0], config)
+    return _typed({"text": inputs[0]})
+
+
+def _typed(fields: dict[str, str]) -> Input:
+    return Input(iter([Record(dict(fields), 1, "input")]), single=True)
+
+
+def _piped(config: PredictConfig) -> Input:
+    if sys.stdin is None or sys.stdin.isatty():
+        raise InputError(
+            "nothing to predict",
+            hint='give a text, a file, or pipe rows in: hfkit predict MODEL "a text"',
+        )
+    return _standard_input(config)
+
+
+def _standard_input(config: PredictConfig) -> Input:
+    from hfkit.data.source import read
+
+    try:
+        live = not stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode)
+    except (OSError, ValueError, AttributeError):  # closed, or replaced by a stream in memory
+        live = False
+    return Input(read("-", config), live=live, format=_format("", config))
+
+
+def _file(path: str, config: PredictConfig) -> Input:
+    from hfkit.data.source import read
+
+    try:
+        records = read(path, config, offline=config.offline)
+    except InputError as error:
+        hint = "; ".join(filter(None, [error.hint, "use --text if it is a text"]))
+        raise InputError(error.message, place=error.place, hint=hint) from error
+    live = Path(path).exists() and not Path(path).is_file()
+    return Input(records, live=live, format=_format(path, config))
+
+
+def _format(path: str, config: PredictConfig) -> str:
+    from hfkit.data.source import format_of
+
+    return config.input_format if config.input_format != "auto" else format_of(path)
+
+
+def _is_file(given: str) -> bool:
+    """Tell a file from a text: an existing file, a data suffix, or what a shell user takes for a
+    path: a separator and no spaces. The "and/or" within a text is none."""
+    from hfkit.data.source import format_of
+
+    if "\n" in given or len(given) > LONGEST_PATH:
+        return False
+    one_word = given.isascii() and not re.search(r"\s", given)
+    if format_of(given) or given.startswith(("./", "../", "~/")) or ("/" in given and one_word):
+        return True
+    if not Path(given).is_file():
+        return False
+    log.info("%s is a file and is read as one; --text takes it as text", given)
+    return True

@@ -1,0 +1,89 @@
+"""Reading what `hfkit predict` wrote: the answers in a JSON Lines, CSV or TSV file.
+
+In JSON Lines an answer is the value of ``prediction``. In CSV it is spread over columns:
+``prediction.label``, ``prediction.labels`` (joined by a separator), ``prediction.value``, and the
+scores, each in a column of its own or joined like the labels.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hfkit.config import Reading
+from hfkit.data.record import Fields, strict
+from hfkit.errors import InputError
+
+Answer = dict[str, Any]
+
+NAME = "prediction"
+SCORES = f"{NAME}.scores."
+
+
+def is_predictions(source: str) -> bool:
+    """Whether this names a file, and so predictions; a model is a folder or a name of the Hub."""
+    from hfkit.data.source import format_of
+
+    return bool(format_of(source)) or Path(source).is_file()
+
+
+def read_predictions(source: str, separator: str = "|") -> list[Answer]:
+    """Return the answers of a file, in its order.
+
+    Raises `InputError` with its place for the first row without one.
+    """
+    from hfkit.data.source import read
+
+    answers = []
+    for record in strict(read(source, Reading())):
+        try:
+            answers.append(answer_of(record.fields, separator))
+        except InputError as error:
+            raise InputError(error.message, place=record.place, hint=error.hint) from error
+    return answers
+
+
+def answer_of(fields: Fields, separator: str = "|") -> Answer:
+    """Return the answer that a row holds. Raises `InputError`, without a place, for none.
+
+    >>> answer_of({"text": "x", "prediction.label": "pos", "prediction.score": "0.9"})
+    {'label': 'pos', 'score': 0.9}
+    """
+    answer = fields.get(NAME)
+    if isinstance(answer, dict):
+        return answer
+    flat = {
+        name.removeprefix(f"{NAME}."): value
+        for name, value in fields.items()
+        if name.startswith(f"{NAME}.") and isinstance(value, str)
+    }
+    failure = fields.get("error")
+    if failure or not flat or not any(flat.values()):
+        raise InputError(f"no prediction: {failure}" if failure else "no prediction")
+    return _unflattened(flat, separator)
+
+
+def _unflattened(flat: dict[str, str], separator: str) -> Answer:
+    answer: Answer = {}
+    spread = {
+        name.removeprefix("scores."): _number(value)
+        for name, value in flat.items()
+        if name.startswith("scores.")
+    }
+    if "label" in flat:
+        answer["label"] = flat["label"]
+    if "labels" in flat:
+        answer["labels"] = flat["labels"].split(separator) if flat["labels"] else []
+        joined = flat.get("scores", "")
+        numbers = [_number(part) for part in joined.split(separator)] if joined else []
+        if numbers and len(numbers) == len(answer["labels"]):
+            answer["scores"] = dict(zip(answer["labels"], numbers, strict=True))
+    answer |= {key: _number(flat[key]) for key in ("score", "value") if flat.get(key)}
+    return answer | ({"scores": spread} if spread else {})
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"expected a number as score, got {text[:40]!r}") from None

@@ -1,0 +1,344 @@
+"""Results as lines: JSON Lines, CSV, TSV, or a table for a person.
+
+A result keeps the fields of its record, in their order, and adds what hfkit says:
+
+    JSON Lines   {"id": 7, "text": "…", "prediction": {"label": "pos", "score": 0.93}}
+                 {"id": 8, "row": 8, "error": "column \\"text\\": empty"}
+    CSV, TSV     id,text,prediction.label,prediction.score,prediction.truncated,row,error
+
+In JSON Lines a key stands only where it has something to say. A CSV file has one header for all
+its rows, written before they are known; so ``prediction.truncated``, ``row`` and ``error`` are
+always there, empty in most rows. Labels and scores that are lists are joined by one separator.
+Numbers of a prediction have six significant digits; a score carries no more than that.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from hfkit.data.record import Fields, Record
+from hfkit.errors import InputError
+
+Answer = dict[str, Any]
+Result = tuple[Record, Answer | None, str]  # the record, its answer or None, the error or ""
+
+MOST_HELD = 10_000  # bad rows at the head of a file whose columns are not known yet
+SNIPPET = 60  # characters of a text in a table
+BARS = 5  # classes shown for a single text
+BAR_WIDTH = 20
+
+
+@dataclass(frozen=True)
+class Naming:
+    """The names of the fields that hfkit adds, and whether the record's own are kept."""
+
+    prefix: str = ""
+    only_prediction: bool = False
+
+    @property
+    def prediction(self) -> str:
+        """Name of the field with the answer."""
+        return f"{self.prefix}prediction"
+
+    @property
+    def row(self) -> str:
+        """Name of the field with the 1-based number of a bad row."""
+        return f"{self.prefix}row"
+
+    @property
+    def error(self) -> str:
+        """Name of the field that says why a row is bad."""
+        return f"{self.prefix}error"
+
+    def check(self, record: Record) -> None:
+        """Raise `InputError` where a field of the record has a name that hfkit would add."""
+        if self.only_prediction:
+            return
+        for name in record.fields:
+            if name in (self.prediction, self.row, self.error) or (
+                name.startswith(f"{self.prediction}.")
+            ):
+                raise InputError(
+                    f'the input has a field "{name}" already',
+                    place=record.place,
+                    hint="put something before hfkit's names with --prefix, as --prefix hfkit_",
+                )
+
+    def merged(self, result: Result) -> Fields:
+        """The result as one flat record, as it stands in JSON Lines."""
+        record, answer, error = result
+        fields = {} if self.only_prediction else dict(record.fields)
+        if answer is not None:
+            fields[self.prediction] = rounded(answer)
+        else:
+            fields |= {self.row: record.row, self.error: error}
+        return fields
+
+
+def rounded(value: Any) -> Any:
+    """Round all numbers with a fraction to six significant digits.
+
+    >>> rounded({"label": "pos", "score": 0.123456789})
+    {'label': 'pos', 'score': 0.123457}
+    """
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [rounded(item) for item in value]
+    return value
+
+
+class Writer(Protocol):
+    """Turns results into text, window by window."""
+
+    def text(self, results: Sequence[Result]) -> str:
+        """Return whole lines for these results, with what belongs before them."""
+        ...
+
+    def end(self) -> str:
+        """Return what is left to write when all results were given."""
+        ...
+
+
+def make_writer(
+    format: str,
+    naming: Naming,
+    *,
+    separator: str = "|",
+    spread: bool = False,
+    single: bool = False,
+) -> Writer:
+    """Return the writer of a format: ``jsonl``, ``csv``, ``tsv`` or ``table``.
+
+    `separator` joins the labels of one row in CSV; `spread` gives each score a column of its own;
+    `single`: a table is about one text only.
+    """
+    if format in ("csv", "tsv"):
+        return Delimited("," if format == "csv" else "\t", naming, separator, spread)
+    if format == "table":
+        return Table(single)
+    return JsonLines(naming)
+
+
+class JsonLines:
+    """One JSON object a line, UTF-8 as it is."""
+
+    def __init__(self, naming: Naming) -> None:
+        self._naming = naming
+
+    def text(self, results: Sequence[Result]) -> str:
+        """Return one line for each result."""
+        return "".join(to_json(self._naming.merged(result)) + "\n" for result in results)
+
+    def end(self) -> str:
+        """Return nothing: every line is complete."""
+        return ""
+
+
+def to_json(value: Any) -> str:
+    """Write strict JSON on one line; NaN and infinity, which JSON does not have, become null.
+
+    >>> to_json({"text": "né", "x": float("nan")})
+    '{"text": "né", "x": null}'
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)
+    except ValueError:
+        text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, default=str)
+    # A lone surrogate has no UTF-8; JSON can still spell it.
+    return text if text.isascii() or _is_unicode(text) else json.dumps(json.loads(text))
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+class Delimited:
+    """CSV or TSV: one header, then rows of the same columns.
+
+    The columns are those of the first answered record and of its answer. Bad rows before it wait
+    for it, `MOST_HELD` at most.
+    """
+
+    def __init__(self, delimiter: str, naming: Naming, separator: str, spread: bool) -> None:
+        self._delimiter = delimiter
+        self._naming = naming
+        self._separator = separator
+        self._spread = spread
+        self._own: list[str] = []  # columns of the record
+        self._header: list[str] = []
+        self._held: list[Result] = []
+
+    def text(self, results: Sequence[Result]) -> str:
+        """Return the lines of these results, the header before the first."""
+        if self._header:
+            return "".join(map(self._line, results))
+        self._held += results
+        answered = next((result for result in self._held if result[1] is not None), None)
+        if answered is None:
+            if len(self._held) > MOST_HELD:
+                record, _, error = self._held[0]
+                raise InputError(
+                    f"none of the first {MOST_HELD} rows is good: {error}", place=record.place
+                )
+            return ""
+        return self._release(answered)
+
+    def end(self) -> str:
+        """Return the rows of an input without one good row."""
+        return self._release(self._held[0]) if self._held else ""
+
+    def _release(self, model: Result) -> str:
+        """Fix the columns after a result, and write the header with all that waited."""
+        record, answer, _ = model
+        self._own = [] if self._naming.only_prediction else list(record.fields)
+        added = {} if answer is None else self._flat(answer)
+        added[f"{self._naming.prediction}.truncated"] = ""
+        self._header = [*self._own, *added, self._naming.row, self._naming.error]
+        held, self._held = self._held, []
+        return self._joined(self._header) + "".join(map(self._line, held))
+
+    def _line(self, result: Result) -> str:
+        record, answer, error = result
+        cells: dict[str, str] = {}
+        if not self._naming.only_prediction:
+            cells = {name: _cell(value) for name, value in record.fields.items()}
+        if answer is not None:
+            cells |= self._flat(answer)
+            unknown = next((name for name in cells if name not in self._header), None)
+            if unknown is not None:
+                raise InputError(
+                    f'field "{unknown}" is not in the first row, and CSV has one header for all',
+                    place=record.place,
+                    hint="use --format jsonl",
+                )
+        else:
+            cells |= {self._naming.row: str(record.row), self._naming.error: error}
+        return self._joined([cells.get(name, "") for name in self._header])
+
+    def _flat(self, answer: Answer) -> dict[str, str]:
+        """The answer as columns: ``prediction.label``; lists are joined, or spread over columns."""
+        cells: dict[str, str] = {}
+        for key, value in rounded(answer).items():
+            name = f"{self._naming.prediction}.{key}"
+            if key == "labels":
+                cells[name] = self._labels(value)
+            elif isinstance(value, dict) and self._spread:
+                cells |= {f"{name}.{part}": _cell(item) for part, item in value.items()}
+            elif isinstance(value, dict) and list(value) == answer.get("labels"):
+                cells[name] = self._separator.join(map(_cell, value.values()))
+            else:
+                cells[name] = _cell(value)
+        return cells
+
+    def _labels(self, labels: Iterable[str]) -> str:
+        for label in labels:
+            if self._separator in label:
+                raise InputError(
+                    f'label "{label}" contains the separator "{self._separator}"',
+                    hint="choose another with --label-delimiter",
+                )
+        return self._separator.join(labels)
+
+    def _joined(self, cells: Sequence[str]) -> str:
+        return self._delimiter.join(quoted(cell, self._delimiter) for cell in cells) + "\n"
+
+
+def quoted(cell: str, delimiter: str = ",") -> str:
+    """Quote a cell that a reader could take for more or less than one.
+
+    Beside the delimiter, quotation marks and line ends that is every control character and space
+    at the border: readers differ in what they strip, and some break lines at U+2028.
+
+    >>> quoted("plain"), quoted("a,b"), quoted(" x")
+    ('plain', '"a,b"', '" x"')
+    """
+    plain = cell.isprintable() and delimiter not in cell and '"' not in cell
+    if plain and cell.strip() == cell:
+        return cell
+    return '"' + cell.replace('"', '""') + '"'
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if value is None else to_json(value)
+
+
+class Table:
+    """For a person at a terminal: the answer, then the beginning of the text."""
+
+    def __init__(self, single: bool) -> None:
+        self._single = single
+
+    def text(self, results: Sequence[Result]) -> str:
+        """Return one line for each result; for a single text a bar for each of the best classes."""
+        return "".join(map(self._lines, results))
+
+    def end(self) -> str:
+        """Return nothing: a table has no foot."""
+        return ""
+
+    def _lines(self, result: Result) -> str:
+        record, answer, error = result
+        if answer is None:
+            return f"row {record.row}: {_shown(error, 200)}\n"
+        if self._single and isinstance(answer.get("scores"), dict):
+            return _bars(answer["scores"], chosen=answer.get("labels"))
+        if self._single:
+            return _brief(answer) + "\n"
+        text = " | ".join(str(value) for value in record.fields.values() if value is not None)
+        return f"{_brief(answer):<28}  {_shown(text, SNIPPET)}\n"
+
+
+def _brief(answer: Mapping[str, Any]) -> str:
+    """The answer in a few words: ``pos  0.93``."""
+    if "label" in answer:
+        return f"{_shown(answer['label'], 40)}  {answer['score']:.2f}"
+    if "labels" in answer:
+        return ", ".join(_shown(label, 40) for label in answer["labels"]) or "(none)"
+    if "value" in answer:
+        return f"{answer['value']:.4g}"
+    return to_json(rounded(dict(answer)))
+
+
+def _bars(scores: Mapping[str, float], chosen: Sequence[str] | None) -> str:
+    """The best classes, one a line; of several labels the chosen ones carry a mark."""
+    best = sorted(scores.items(), key=lambda item: -item[1])[: max(BARS, len(chosen or ()))]
+    width = max(len(_shown(label, 40)) for label, _ in best)
+    marks = {label: "* " if label in (chosen or ()) else "  " for label, _ in best}
+    return "".join(
+        f"{'' if chosen is None else marks[label]}{_shown(label, 40):<{width}}  {score:.2f}  "
+        f"{'█' * round(score * BAR_WIDTH)}".rstrip()
+        + "\n"
+        for label, score in best
+    )
+
+
+def _shown(text: str, width: int) -> str:
+    """Cut a text and spell its control characters, which could drive a terminal.
+
+    >>> _shown("a\\x1b[31mb", 40)
+    'a\\\\x1b[31mb'
+    """
+    safe = "".join(
+        character if character.isprintable() else repr(character)[1:-1]
+        for character in text[:width]
+    )
+    return safe + "…" if len(text) > width else safe

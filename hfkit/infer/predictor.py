@@ -1,0 +1,90 @@
+"""Rows in, answers out: encode, cut into batches of similar length, compute, decode.
+
+The order of the rows, the batch size and the neighbours of a row decide only how fast it goes, not
+what comes out: padding is masked, outputs are put back in order and stripped of padding. `encode`
+and `run` are separate, so that the evaluations within a training encode their rows once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hfkit.errors import InputError
+from hfkit.tasks.collate import collate, length_of
+
+if TYPE_CHECKING:
+    from hfkit.infer.engine import Engine
+    from hfkit.tasks.base import Answer, EncodedRow, Outputs, Row, Task
+    from hfkit.text import Tokenizer
+
+Batch = list[int]  # positions in a list of encoded rows
+
+
+def cut_batches(encoded: Sequence[EncodedRow], size: int) -> list[Batch]:
+    """Put rows of similar length together, the longest first, at most `size` in a batch.
+
+    The longest come first so that a batch which does not fit into memory shows at once.
+
+    >>> cut_batches([{"input_ids": [1]}, {"input_ids": [1, 2, 3]}, {"input_ids": [1, 2]}], 2)
+    [[1, 2], [0]]
+    """
+    order = sorted(range(len(encoded)), key=lambda index: -length_of(encoded[index]))
+    return [order[start : start + size] for start in range(0, len(order), size)]
+
+
+class Predictor:
+    """A task, its tokenizer and an engine, ready to answer rows."""
+
+    def __init__(
+        self, task: Task[Any], tokenizer: Tokenizer, engine: Engine, batch_size: int = 32
+    ) -> None:
+        self.task = task
+        self.tokenizer = tokenizer
+        self.engine = engine
+        self.batch_size = batch_size
+
+    def encode(self, rows: Sequence[Row]) -> list[EncodedRow]:
+        """Turn rows into encoded rows; one row may become several."""
+        return self.task.features(rows, self.tokenizer)
+
+    def run(self, encoded: Sequence[EncodedRow]) -> list[Outputs]:
+        """Compute all encoded rows; one mapping of outputs per encoded row, in their order."""
+        computed = self.compute(encoded, cut_batches(encoded, self.batch_size))
+        return [computed[index] for index in range(len(encoded))]
+
+    def compute(
+        self, encoded: Sequence[EncodedRow], batches: Iterable[Batch]
+    ) -> dict[int, Outputs]:
+        """Compute some batches of `cut_batches`; give the outputs by position.
+
+        A process of several takes its share with ``batches[rank::world]``. Raises `InputError`
+        where the model's output is not finite.
+        """
+        import numpy as np
+
+        computed: dict[int, Outputs] = {}
+        for batch in batches:
+            rows = [encoded[index] for index in batch]
+            outputs = self.engine.run(collate(rows, self.tokenizer.padding))
+            for name, array in outputs.items():
+                if not np.isfinite(array).all():
+                    raise InputError(f"the model's {name} are not finite numbers")
+            for place, index in enumerate(batch):
+                computed[index] = self._of_row(outputs, place, length_of(encoded[index]))
+        return computed
+
+    def _of_row(self, outputs: Outputs, place: int, length: int) -> Outputs:
+        """One row of a batch's outputs, without padding."""
+        tokens = self.task.token_outputs
+        return {
+            name: array[place, :length] if name in tokens else array[place]
+            for name, array in outputs.items()
+        }
+
+    def predict(self, rows: Sequence[Row]) -> list[Answer]:
+        """Answer rows, in their order."""
+        if not rows:
+            return []
+        encoded = self.encode(rows)
+        return self.task.decode(self.run(encoded), encoded, rows)

@@ -1,0 +1,205 @@
+"""Prediction over a stream of any length: one result for each record, in order, in flat memory.
+
+Records are taken in *windows*: rows of one window are computed together, sorted by length. A
+window starts small, so that the first answers come at once, and doubles up to `WINDOW` rows. From
+a pipe it also closes when the input pauses, so that ``tail -f log | hfkit predict`` answers each
+line as it comes. The answers do not depend on how the windows fall.
+
+A record that cannot be read, or that the model fails on, becomes a result with an `error`; the
+others go on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from queue import Empty, Full, Queue
+from threading import Event as Flag
+from threading import Thread
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from hfkit.data.record import Fields, Record
+from hfkit.errors import HfkitError, InputError
+
+if TYPE_CHECKING:
+    from hfkit.infer.predictor import Predictor
+    from hfkit.tasks.base import Answer, Row
+
+log = logging.getLogger(__name__)
+
+WINDOW = 1024  # rows; 4096 was not faster at a batch size of 32, and later with its answers
+PAUSE = 0.05  # seconds without input after which a window from a pipe is closed
+LATEST = 4  # pauses after which it is closed in any case: a steady trickle must not wait for 1024
+
+Event = tuple[str, Any]  # "item", "end", "error", "pause" or "full", and what belongs to it
+ToRow = Callable[[Fields], "Row"]
+T = TypeVar("T")
+
+
+class Readable(NamedTuple):
+    """A record with the row it makes, or the reason why it makes none."""
+
+    record: Record
+    row: Row | None
+    error: str = ""
+
+
+class Result(NamedTuple):
+    """A record with its answer, or the reason why there is none."""
+
+    record: Record
+    answer: Answer | None
+    error: str = ""
+
+
+def read_rows(records: Iterable[Record], find: Callable[[Record], ToRow]) -> Iterator[Readable]:
+    """Make a row of each record.
+
+    `find` is called once, with the first record that could be parsed, and returns what turns
+    fields into rows. What it raises stops the stream: a missing column is no matter of one row.
+    """
+    to_row: ToRow | None = None
+    for record in records:
+        if record.error:
+            yield Readable(record, None, record.error)
+            continue
+        if to_row is None:
+            to_row = find(record)
+        try:
+            yield Readable(record, to_row(record.fields))
+        except InputError as error:
+            yield Readable(record, None, reason(error))
+
+
+def predict_stream(
+    rows: Iterable[Readable],
+    predictor: Predictor,
+    *,
+    live: bool = False,
+    window: int = WINDOW,
+) -> Iterator[list[Result]]:
+    """Answer a stream, window by window; each input has one result, in the order of the input.
+
+    `live`: the rows come from a pipe and are answered when it pauses.
+    """
+    cut = live_windows(rows, window) if live else windows(rows, window, predictor.batch_size)
+    with closing(cut):
+        for items in cut:
+            good = [item.row for item in items if item.row is not None]
+            answers = iter(_answers(predictor, good))
+            yield [_result(item, answers) for item in items]
+
+
+def windows(items: Iterable[T], size: int, first: int = 1) -> Generator[list[T]]:
+    """Cut a stream into lists of `first`, 2 `first`, 4 `first`, … items, at most `size`.
+
+    >>> [len(window) for window in windows(range(20), 8, 2)]
+    [2, 4, 8, 6]
+    """
+    limit = min(first, size)
+    window: list[T] = []
+    for item in items:
+        window.append(item)
+        if len(window) == limit:
+            yield window
+            window = []
+            limit = min(2 * limit, size)
+    if window:
+        yield window
+
+
+def live_windows(items: Iterable[T], size: int, pause: float = PAUSE) -> Generator[list[T]]:
+    """Cut a stream that may pause into lists of 1, 2, 4, … items, at most `size`.
+
+    A list also ends when nothing comes for `pause` seconds, or `LATEST` pauses after its first
+    item. At most `size` items are read ahead. An exception of `items` is raised here, after the
+    items before it.
+    """
+    queue: Queue[Event] = Queue(maxsize=size)
+    stop = Flag()
+    # A daemon: a read that waits for input cannot be interrupted, and must not keep us alive.
+    Thread(target=_pump, args=(items, queue, stop), daemon=True, name="hfkit-reader").start()
+    limit = 1
+    try:
+        while True:
+            kind, value = queue.get()
+            deadline = monotonic() + LATEST * pause
+            window: list[T] = []
+            while kind == "item":
+                window.append(value)
+                full = len(window) == limit or monotonic() > deadline
+                kind, value = ("full", None) if full else _next(queue, pause)
+            if window:
+                yield window
+            if kind == "error":
+                raise value
+            if kind == "end":
+                return
+            limit = min(2 * limit, size)
+    finally:
+        stop.set()
+
+
+def _next(queue: Queue[Event], pause: float) -> Event:
+    try:
+        return queue.get(timeout=pause)
+    except Empty:
+        return "pause", None
+
+
+def _pump(items: Iterable[Any], queue: Queue[Event], stop: Flag) -> None:
+    """Fill the queue from `items`; runs in its own thread until the end, an error or `stop`."""
+
+    def put(kind: str, value: Any = None) -> None:
+        while not stop.is_set():
+            try:
+                return queue.put((kind, value), timeout=1)
+            except Full:
+                continue
+
+    try:
+        for item in items:
+            put("item", item)
+            if stop.is_set():
+                return
+    except BaseException as error:
+        put("error", error)
+    else:
+        put("end")
+
+
+def _result(item: Readable, answers: Iterator[Answer | str]) -> Result:
+    if item.row is None:
+        return Result(item.record, None, item.error)
+    answer = next(answers)
+    if isinstance(answer, str):
+        return Result(item.record, None, answer)
+    return Result(item.record, answer)
+
+
+def _answers(predictor: Predictor, rows: Sequence[Row]) -> list[Answer | str]:
+    """Answer rows; where that fails, halve them until the rows that fail stand alone.
+
+    What is no matter of a row (memory, the network, a refusal) is raised.
+    """
+    try:
+        return list(predictor.predict(rows))
+    except InputError as error:
+        failure = reason(error)
+    except (HfkitError, MemoryError):
+        raise
+    except Exception as error:
+        log.debug("a window of %d rows failed", len(rows), exc_info=True)
+        lines = str(error).splitlines()
+        failure = f"the model failed: {type(error).__name__}" + (f": {lines[0]}" if lines else "")
+    if len(rows) == 1:
+        return [failure]
+    middle = len(rows) // 2
+    return _answers(predictor, rows[:middle]) + _answers(predictor, rows[middle:])
+
+
+def reason(error: InputError) -> str:
+    """The line of an error without its place, for the record that has a place of its own."""
+    return f"{error.message}; {error.hint}" if error.hint else error.message

@@ -1,0 +1,205 @@
+"""The model card: README.md with the front matter the Hub reads, and what a stranger wants to know.
+
+The card states what was measured and done, and says "not stated" where nobody told it. It holds no
+text of the data and no path of this machine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Any
+
+from hfkit import sealing
+from hfkit.model.locate import HUB_ID
+
+# Tasks by the names the Hub has for them.
+PIPELINE_TAGS = {
+    "classification": "text-classification",
+    "ner": "token-classification",
+    "qa": "question-answering",
+    "similarity": "sentence-similarity",
+    "zero_shot": "zero-shot-classification",
+    "text2text": "text2text-generation",
+    "generation": "text-generation",
+    "pretraining": "fill-mask",
+}
+LIMITS = """## Intended use and limits
+
+Not stated. The scores above hold for data like the data they were measured on; how the model does
+on other texts, and for whom it errs, was not measured.
+"""
+SECRET = re.compile(r"\b(hf|sk)[_-][A-Za-z0-9_-]{8,}")
+
+
+@dataclass(frozen=True)
+class CardScore:
+    """One measured score: a fraction or a number, with its 95 % interval if it was computed."""
+
+    name: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    split: str = "validation"
+    rows: int | None = None
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the card tells. `base_model` and `datasets` may be names or paths; of a path only the
+    last part is shown. `settings` are shown as they are, without None."""
+
+    name: str
+    task: str
+    base_model: str
+    base_revision: str | None = None
+    datasets: Sequence[str] = ()
+    rows: Mapping[str, int] = field(default_factory=dict)
+    scores: Sequence[CardScore] = ()
+    labels: Sequence[str] = ()
+    languages: Sequence[str] = ()
+    license: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    auto_class: str = "AutoModelForSequenceClassification"
+
+
+def write_card(folder: Path, card: Card) -> Path:
+    """Write README.md into the run's folder in one move and return its path."""
+    path = folder / "README.md"
+    sealing.write_bytes(path, render(card).encode())
+    return path
+
+
+def render(card: Card) -> str:
+    """The card as Markdown with YAML front matter."""
+    import yaml
+
+    front = yaml.safe_dump(front_matter(card), sort_keys=False, allow_unicode=True)
+    parts = [
+        f"---\n{front}---\n",
+        f"# {_shown(card.name)}\n",
+        _summary(card),
+        _scores(card),
+        _usage(card),
+        _data(card),
+        _settings("Settings", card.settings),
+        _settings("Versions", card.versions),
+        LIMITS,
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def front_matter(card: Card) -> dict[str, Any]:
+    """The Hub's metadata, with the scores as a model-index
+    (https://huggingface.co/docs/hub/model-cards). What is not known is left out."""
+    tag = PIPELINE_TAGS.get(card.task, card.task)
+    public = [name for name in card.datasets if _is_hub_id(name)]
+    front: dict[str, Any] = {
+        "language": list(card.languages),
+        "license": card.license,
+        "library_name": "transformers",
+        "pipeline_tag": tag,
+        "base_model": card.base_model if _is_hub_id(card.base_model) else None,
+        "datasets": public,
+        "tags": ["hfkit", tag],
+        "metrics": list(dict.fromkeys(score.name for score in card.scores)),
+        "model-index": _model_index(card, tag),
+    }
+    return {key: value for key, value in front.items() if value}
+
+
+def _model_index(card: Card, tag: str) -> list[dict[str, Any]]:
+    """One result per split, as the Hub groups them."""
+    results = []
+    for split in dict.fromkeys(score.split for score in card.scores):
+        metrics = [
+            {"type": score.name, "value": round(score.value, 6), "name": score.name}
+            for score in card.scores
+            if score.split == split
+        ]
+        data = _shown(card.datasets[0]) if card.datasets else "not stated"
+        dataset = {"type": data, "name": data, "split": split}
+        results.append({"task": {"type": tag}, "dataset": dataset, "metrics": metrics})
+    return [{"name": _shown(card.name), "results": results}] if results else []
+
+
+def _summary(card: Card) -> str:
+    base = f"`{_shown(card.base_model)}`"
+    if card.base_revision:
+        base += f" (revision `{_shown(card.base_revision)}`)"
+    text = f"A model for {card.task}, fine-tuned from {base} with hfkit.\n"
+    if card.labels:
+        names = ", ".join(f"`{label}`" for label in card.labels[:40])
+        more = f" and {len(card.labels) - 40} more" if len(card.labels) > 40 else ""
+        text += f"\nLabels: {names}{more}.\n"
+    return text
+
+
+def _scores(card: Card) -> str:
+    if not card.scores:
+        return "## Scores\n\nNot measured.\n"
+    lines = [
+        "## Scores\n",
+        "| split | rows | score | value | 95 % interval |",
+        "|---|--:|---|--:|---|",
+    ]
+    for score in card.scores:
+        interval = "not computed"
+        if score.low is not None and score.high is not None:
+            interval = f"{score.low:.4f} to {score.high:.4f}"
+        rows = "" if score.rows is None else f"{score.rows:,}"
+        lines.append(f"| {score.split} | {rows} | {score.name} | {score.value:.4f} | {interval} |")
+    return "\n".join(lines) + "\n"
+
+
+def _usage(card: Card) -> str:
+    return f"""## How to use it
+
+```sh
+hfkit predict -m FOLDER "a text"
+```
+
+```python
+from transformers import {card.auto_class.rpartition(":")[2]}, AutoTokenizer
+
+model = {card.auto_class.rpartition(":")[2]}.from_pretrained("FOLDER")
+tokenizer = AutoTokenizer.from_pretrained("FOLDER")
+```
+"""
+
+
+def _data(card: Card) -> str:
+    names = ", ".join(f"`{_shown(name)}`" for name in card.datasets) or "not stated"
+    rows = "; ".join(f"{count:,} rows for {split}" for split, count in card.rows.items())
+    licence = card.license or "not stated"
+    return f"## Data\n\n{names}{f' ({rows})' if rows else ''}.\nLicence of the model: {licence}.\n"
+
+
+def _settings(title: str, settings: Mapping[str, Any]) -> str:
+    known = {key: value for key, value in settings.items() if value is not None and value != {}}
+    if not known:
+        return ""
+    lines = [f"| {key} | {_shown(value)} |" for key, value in known.items()]
+    return "\n".join([f"## {title}\n", "| setting | value |", "|---|---|", *lines]) + "\n"
+
+
+def _is_hub_id(name: str) -> bool:
+    """Only ``org/name`` counts: a bare name is more likely a file here."""
+    fits = HUB_ID.fullmatch(name) is not None and name.count("/") == 1
+    return fits and not PurePath(name).suffix and not Path(name).exists()
+
+
+def _shown(value: Any) -> str:
+    """A value fit for a table: no secret, no column border, and of a path its last part only."""
+    if isinstance(value, list | tuple):
+        return ", ".join(_shown(item) for item in value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={_shown(item)}" for key, item in value.items())
+    text = str(value)
+    if "/" in text and not _is_hub_id(text):
+        text = PurePath(text).name or text
+    text = SECRET.sub("[secret]", text)
+    return "".join(mark if mark.isprintable() else " " for mark in text).replace("|", "\\|")

@@ -1,0 +1,167 @@
+"""Writing a run's folder so that it loads everywhere: this transformers, older ones, other tools.
+
+What transformers 5 writes does not load everywhere: its tokenizer_config.json names a class that
+4.x does not have and keeps the truncation the base model was saved with, its config.json has new
+names for old settings. Both are set right here, with old and new names side by side.
+
+Everything is written into a staging folder first and moved into place file by file, the weights
+last; the caller seals the folder with its manifest after that.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hfkit import sealing
+from hfkit.errors import InputError
+from hfkit.model.gate import WEIGHTS
+from hfkit.model.load import quiet
+
+# Leftovers of one machine and one call; no reader needs them, and some refuse them.
+TOKENIZER_LEAKS = (
+    "is_local",
+    "local_files_only",
+    "name_or_path",
+    "special_tokens_map_file",
+    "tokenizer_file",
+    "max_length",
+    "stride",
+    "truncation_strategy",
+    "pad_to_multiple_of",
+    "backend",
+)
+MODEL_INPUTS = ("input_ids", "token_type_ids", "attention_mask")
+CONFIG_LEAKS = ("_name_or_path", "_attn_implementation", "attn_implementation", "is_local")
+
+
+def write_folder(
+    folder: Path, model: Any, tokenizer_source: Path, *, max_length: int
+) -> list[Path]:
+    """Write config.json, model.safetensors and the tokenizer's files; return their paths.
+
+    `tokenizer_source` is the base model's folder; `max_length` becomes the tokenizer's
+    `model_max_length`. The labels are those of `model.config`, where `load_for_training` put them.
+    Raises `ResourceError` when the disk is full or broken.
+    """
+    with sealing.storing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with _stage(folder) as stage, quiet():
+            segments = getattr(model.config, "type_vocab_size", 0) > 1
+            write_tokenizer(stage, tokenizer_source, max_length, segments=segments)
+            write_model(stage, model)
+            return _move(stage, folder)
+
+
+@contextmanager
+def _stage(folder: Path) -> Iterator[Path]:
+    """An empty folder inside `folder` that is gone afterwards; `sealing.sweep` knows its name."""
+    stage = folder / ".stage-model"
+    shutil.rmtree(stage, ignore_errors=True)
+    stage.mkdir()
+    try:
+        yield stage
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def _move(stage: Path, folder: Path) -> list[Path]:
+    """Sync each staged file to disk and rename it into place, the weights last."""
+    moved = []
+    for path in sorted(stage.iterdir(), key=lambda path: (path.name == WEIGHTS, path.name)):
+        sealing.sync(path)
+        moved.append(path.replace(folder / path.name))
+    sealing.sync(folder)
+    return moved
+
+
+def write_model(stage: Path, model: Any) -> None:
+    """Save the weights as one safetensors file and a config.json that all versions understand."""
+    model.save_pretrained(stage, max_shard_size="1TB")
+    path = stage / "config.json"
+    config = json.loads(path.read_text("utf-8"))
+    for key in CONFIG_LEAKS:
+        config.pop(key, None)
+    config["architectures"] = [type(model).__name__]
+    if "Classification" in type(model).__name__:
+        # transformers leaves out what equals its own defaults, and those differ between versions.
+        config["id2label"] = {str(number): name for number, name in model.config.id2label.items()}
+        config["label2id"] = dict(model.config.label2id)
+    config.update(older_spellings(config))
+    _write_object(path, config)
+
+
+def older_spellings(config: dict[str, Any]) -> dict[str, Any]:
+    """What transformers 4 called the settings that 5 renamed; 5 still understands the old names.
+
+    >>> older_spellings({"dtype": "float32", "rope_parameters": {"rope_theta": 500.0}})
+    {'torch_dtype': 'float32', 'rope_theta': 500.0}
+    """
+    older: dict[str, Any] = {}
+    if "dtype" in config:
+        older["torch_dtype"] = config["dtype"]
+    rope = config.get("rope_parameters") or {}
+    if "rope_theta" in rope:
+        older["rope_theta"] = rope["rope_theta"]
+    for kind, old in (
+        ("full_attention", "global_rope_theta"),
+        ("sliding_attention", "local_rope_theta"),
+    ):
+        if "rope_theta" in (rope.get(kind) or {}):
+            older[old] = rope[kind]["rope_theta"]
+    if config.get("model_type") == "modernbert" and config.get("layer_types"):
+        older["global_attn_every_n_layers"] = _every(config["layer_types"])
+    return older
+
+
+def _every(layer_types: list[str]) -> int:
+    """Distance between the layers with global attention: ModernBERT's old way to say which are.
+
+    >>> _every(["full_attention", "sliding_attention", "sliding_attention", "full_attention"])
+    3
+    """
+    full = [number for number, kind in enumerate(layer_types) if kind == "full_attention"]
+    return full[1] - full[0] if len(full) > 1 else len(layer_types)
+
+
+def write_tokenizer(stage: Path, source: Path, max_length: int, *, segments: bool) -> None:
+    """Save the tokenizer that training used, without truncation or padding of its own.
+
+    `segments`: whether the model tells first and second text apart by token_type_ids, as it did in
+    training. To other models a generic tokenizer must not give any: DistilBERT fails on them.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            str(source), local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"the tokenizer does not load ({reason})", place=str(source)) from error
+    tokenizer.model_max_length = max_length
+    tokenizer.save_pretrained(stage)
+    settings_path = stage / "tokenizer_config.json"
+    settings = json.loads(settings_path.read_text("utf-8"))
+    for key in TOKENIZER_LEAKS:
+        settings.pop(key, None)
+    settings["model_max_length"] = max_length
+    others = [name for name in tokenizer.model_input_names if name not in MODEL_INPUTS]
+    inputs = [name for name in MODEL_INPUTS if segments or name != "token_type_ids"] + others
+    settings["model_input_names"] = inputs
+    if settings.get("tokenizer_class") == "TokenizersBackend":
+        settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+    _write_object(settings_path, settings)
+    fast = stage / "tokenizer.json"
+    if fast.exists():
+        found = json.loads(fast.read_text("utf-8"))
+        _write_object(fast, {**found, "truncation": None, "padding": None}, indent=None)
+
+
+def _write_object(path: Path, value: dict[str, Any], indent: int | None = 2) -> None:
+    text = json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False)
+    path.write_text(text + "\n", "utf-8")

@@ -1,0 +1,250 @@
+"""The gate: what a model folder must be before transformers may look at it.
+
+A model folder is somebody else's. Its config.json can name code to import (`auto_map`), a kernel to
+fetch (an attention implementation with a ``/``), and its weights can be a pickle, which runs code
+when it is read, or an index that names files elsewhere on the disk. The folder is therefore read
+here first, as plain JSON and bytes; whatever is refused here stays refused, there is no second try.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hfkit.errors import InputError, SafetyError
+
+SAFE_ATTENTION = ("eager", "sdpa", "flash_attention_2")
+ATTENTION_KEYS = (
+    "attn_implementation",
+    "_attn_implementation",
+    "_attn_implementation_internal",
+    "experts_implementation",
+    "_experts_implementation",
+)
+PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
+# One of these is enough to build a tokenizer from.
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+    "bpe.codes",
+    "tokenizer_config.json",
+)
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+
+
+def check(folder: Path) -> dict[str, Any]:
+    """Check a model folder whole and return its config.json.
+
+    Raises `SafetyError` for what could run code or lead out of the folder, `InputError` for what is
+    missing or broken.
+    """
+    config = read_config(folder)
+    weight_files(folder)
+    check_tokenizer(folder)
+    return config
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return config.json as an object; see `check` for what is raised."""
+    path = folder / "config.json"
+    if not path.exists():
+        raise InputError(_why_no_config(folder), place=str(folder))
+    config = read_object(folder, "config.json")
+    if not isinstance(config.get("model_type"), str) or not config["model_type"]:
+        raise InputError('no "model_type" in it', place=str(path), hint="is this a model folder?")
+    _refuse_code(config, str(path))
+    _refuse_quantized(config, str(path))
+    weights = config.get("transformers_weights")
+    if weights is not None and weights != WEIGHTS:
+        raise SafetyError(
+            f'"transformers_weights" names another file than {WEIGHTS}', place=str(path)
+        )
+    if (folder / "adapter_config.json").exists():
+        raise InputError(
+            "an adapter (LoRA) lies in this folder", place=str(folder), hint="merge it first"
+        )
+    return config
+
+
+def _why_no_config(folder: Path) -> str:
+    if (folder / "checkpoints").is_dir():
+        return "an unfinished run; the `hfkit finetune` command that began it goes on with it"
+    return "no config.json in this folder, so it is not a model"
+
+
+def read_object(folder: Path, name: str) -> dict[str, Any]:
+    """Read a JSON object from a file that must lie inside `folder`."""
+    path = inside(folder, name)
+    try:
+        found = json.loads(path.read_bytes().decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        what = foreign(path) or f"not JSON ({str(error).splitlines()[0]})"
+        raise InputError(what, place=str(path), hint="download the model again") from error
+    if not isinstance(found, dict):
+        raise InputError("expected a JSON object", place=str(path))
+    return found
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Return ``folder / name`` after making sure that it is a file of this folder.
+
+    The Hub cache keeps files under ``blobs/`` and links to them from ``snapshots/REVISION/``: such
+    a link may lead anywhere in the cache of the same model, no other link may leave the folder.
+    """
+    place = f"{folder.name}/{name}"
+    if not name or "\\" in name or Path(name).is_absolute() or ".." in Path(name).parts:
+        raise SafetyError("names a file outside the model's folder", place=place)
+    root = folder.resolve()
+    if root.parent.name == "snapshots" and root.parent.parent.name.startswith("models--"):
+        root = root.parent.parent
+    path = folder / name
+    if not path.resolve().is_relative_to(root):
+        raise SafetyError(
+            "a link that leads out of the model's folder", place=place, hint="copy the file instead"
+        )
+    return path
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the safetensors files of the model, checked to be there, whole and inside."""
+    if (folder / INDEX).exists():
+        paths = [inside(folder, name) for name in _indexed(folder)]
+    elif (folder / WEIGHTS).exists():
+        paths = [inside(folder, WEIGHTS)]
+    else:
+        _refuse_pickles(folder)
+        raise InputError(f"no {WEIGHTS} in this folder", place=str(folder))
+    for path in paths:
+        if not path.is_file():
+            raise InputError(f"{INDEX} names it, but it is not there", place=str(path))
+        read_header(path)
+    return paths
+
+
+def _indexed(folder: Path) -> list[str]:
+    """The files an index names, each once."""
+    weight_map = read_object(folder, INDEX).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise InputError('no "weight_map" in it', place=str(folder / INDEX))
+    names = list(dict.fromkeys(weight_map.values()))
+    for name in names:
+        if not isinstance(name, str):
+            raise InputError("names a file that is not text", place=str(folder / INDEX))
+        if not name.endswith(".safetensors"):
+            raise SafetyError(f"'{name[:40]}' is not safetensors", place=str(folder / INDEX))
+    return names
+
+
+def _refuse_pickles(folder: Path) -> None:
+    for path in sorted(folder.iterdir()):
+        if path.suffix in PICKLES or path.name.endswith(".bin.index.json"):
+            raise SafetyError(
+                "pickle file refused, it can run code",
+                place=str(path),
+                hint="use a revision of the model with safetensors: -m NAME@REVISION",
+            )
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """Return the header of a safetensors file: tensor name -> dtype, shape, data_offsets.
+
+    The file begins with the header's length (8 bytes, little-endian), then the header as JSON
+    (https://huggingface.co/docs/safetensors). Raises `InputError` naming what the file is instead.
+    """
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or length > min(size - 8, 100_000_000):
+                raise ValueError("the header is longer than the file")
+            header = json.loads(file.read(length))
+        tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
+        end = max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        what = foreign(path) or f"not a safetensors file ({str(error).splitlines()[0]})"
+        raise InputError(what, place=str(path), hint="download the model again") from error
+    if end + 8 + length != size:
+        what = f"cut short: {size} bytes, its header asks for {end + 8 + length}"
+        raise InputError(what, place=str(path), hint="download the model again")
+    return tensors
+
+
+def foreign(path: Path) -> str:
+    """Say what stands where a model's file should be, if its first bytes tell; else ""."""
+    with path.open("rb") as file:
+        start = file.read(256)
+    text = start.lstrip().lower()
+    if not start:
+        return "an empty file"
+    if text.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not the file itself (run `git lfs pull`)"
+    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "a web page, not the file"
+    if start.startswith(b"PK\x03\x04") or start.startswith(b"\x80\x02"):
+        return "a pickle under another name"
+    return ""
+
+
+def check_tokenizer(folder: Path) -> None:
+    """Check that a tokenizer is there and that its files name neither code nor other folders."""
+    names = [name for name in TOKENIZER_FILES if (folder / name).exists()]
+    if not names:
+        raise InputError(
+            "no tokenizer in this folder (tokenizer.json, vocab.txt, …)", place=str(folder)
+        )
+    for name in names:
+        inside(folder, name)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        if name not in names:
+            continue
+        settings = read_object(folder, name)
+        if name == "tokenizer_config.json":
+            _refuse_code(settings, str(folder / name))
+            for other in settings.get("fast_tokenizer_files") or []:
+                inside(folder, str(other))
+
+
+def _refuse_code(settings: dict[str, Any], place: str) -> None:
+    """Refuse a setting, at any depth, that would make transformers import or fetch code."""
+    stack: list[Any] = [settings]
+    while stack:
+        current = stack.pop()
+        if isinstance(current, list):
+            stack.extend(current)
+        if not isinstance(current, dict):
+            continue
+        if current.get("auto_map"):
+            raise SafetyError(
+                '"auto_map" refused: this model brings its own Python code',
+                place=place,
+                hint="use a model that transformers knows by itself",
+            )
+        for key in ATTENTION_KEYS:
+            _refuse_attention(current.get(key), place)
+        stack.extend(current.values())
+
+
+def _refuse_attention(value: Any, place: str) -> None:
+    """`value` is a name, or per part of the model a name; None where nothing is asked for."""
+    for name in value.values() if isinstance(value, dict) else [value]:
+        if name is not None and name not in SAFE_ATTENTION:
+            raise SafetyError(
+                f"attention '{str(name)[:40]}' refused: only {', '.join(SAFE_ATTENTION)} run no "
+                "foreign code",
+                place=place,
+            )
+
+
+def _refuse_quantized(config: dict[str, Any], place: str) -> None:
+    if config.get("quantization_config"):
+        raise InputError(
+            "a quantized model cannot be trained or read in fp32",
+            place=place,
+            hint="use the model it was made from",
+        )

@@ -1,0 +1,304 @@
+"""Loading a model for training or prediction, in fp32, and saying which of its weights are new.
+
+transformers loads a checkpoint in the precision it was stored in, so that a bf16 file would be
+trained in bf16; and it starts what a file lacks at random with nothing but a table on the terminal.
+Here the precision is always fp32, every new weight is named in one note, and a folder whose encoder
+is incomplete is an error.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hfkit.errors import InputError
+from hfkit.model.facts import ModelFacts, describe, head_kind, require_head
+from hfkit.registry import load_object
+
+if TYPE_CHECKING:
+    import torch
+
+log = logging.getLogger(__name__)
+
+# What the families call their stack of layers, inside the names of tensors.
+LAYERS = {"layer", "layers", "block", "h"}
+
+
+def load_for_training(
+    folder: Path,
+    auto_class: str,
+    head: Mapping[str, Any],
+    *,
+    dropout: float | None,
+    seed: int,
+    name: str = "",
+) -> Any:
+    """Load a base model and give it the head of the task, drawn from `seed`.
+
+    `head` is put into the configuration. A head the folder already has is kept if its label names
+    are those of `head`, in whatever order; otherwise it starts anew. Raises what `gate.check` does,
+    and `InputError` where the weights do not fit the configuration.
+    """
+    name = name or str(folder)
+    facts = describe(folder)
+    kept = _keeps_head(facts, auto_class, head)
+    with quiet(), seeded(seed):
+        config = _config(folder, head, dropout)
+        model, info = _load(folder, auto_class, config)
+        if facts.has_head and not kept:
+            _restart(_output_layer(model), getattr(config, "initializer_range", 0.02))
+    if kept:
+        _reorder(model, facts.labels or [], config)
+    _check_encoder(model, info["missing_keys"], name)
+    _check_finite(model, name)
+    _report(name, facts, kept, info)
+    return model
+
+
+def load_for_prediction(folder: Path, auto_class: str, *, name: str = "") -> Any:
+    """Load a fine-tuned model, ready to predict: fp32, dropout off.
+
+    Raises `InputError` for a base model without a trained head.
+    """
+    name = name or str(folder)
+    require_head(describe(folder), auto_class, name)
+    with quiet():
+        model, info = _load(folder, auto_class, _config(folder, {}, None))
+    absent = sorted(info["missing_keys"]) + sorted(_mismatched(info))
+    if absent:
+        raise InputError(f"{_some(absent)} not in the weights, or of another shape", place=name)
+    _check_finite(model, name)
+    return model.eval()
+
+
+def _config(folder: Path, head: Mapping[str, Any], dropout: float | None) -> Any:
+    """The configuration with the task's head and the dropout asked for."""
+    from transformers import AutoConfig
+
+    with _readable(folder):
+        config = AutoConfig.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=False
+        )
+    if "num_labels" in head:  # first: setting it invents label names
+        config.num_labels = head["num_labels"]
+    for key, value in head.items():
+        setattr(config, key, value)
+    if dropout is not None:
+        for key in dropout_fields(config.to_dict()):
+            setattr(config, key, dropout)
+    return config
+
+
+def dropout_fields(config: Mapping[str, Any]) -> list[str]:
+    """The settings of a configuration that are a dropout probability.
+
+    >>> dropout_fields({"hidden_dropout_prob": 0.1, "classifier_dropout": None, "resid_pdrop": 0.1,
+    ...                 "layerdrop": 0.0, "summary_use_dropout": True})
+    ['hidden_dropout_prob', 'classifier_dropout', 'resid_pdrop']
+    """
+    return [
+        key
+        for key, value in config.items()
+        if ("dropout" in key or key.endswith("pdrop"))
+        and (value is None or (isinstance(value, int | float) and not isinstance(value, bool)))
+    ]
+
+
+def _load(folder: Path, auto_class: str, config: Any) -> tuple[Any, dict[str, Any]]:
+    """Load the model in fp32 and return it with transformers' account of what did not match.
+
+    Attention is torch's scaled_dot_product_attention; where a family has none (DeBERTa-v2), the
+    plain one. The constructor says so before any weight is read.
+    """
+    import torch
+
+    model_class = load_object(auto_class if ":" in auto_class else f"transformers:{auto_class}")
+
+    def load(attention: str) -> tuple[Any, dict[str, Any]]:
+        found: tuple[Any, dict[str, Any]] = model_class.from_pretrained(
+            str(folder),
+            config=config,
+            dtype=torch.float32,
+            attn_implementation=attention,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+        return found
+
+    with _readable(folder):
+        try:
+            return load("sdpa")
+        except ValueError:
+            return load("eager")
+
+
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    """Turn what transformers raises over a folder into one line."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+        KeyError,
+        TypeError,
+        ImportError,
+        AttributeError,
+        SafetensorError,
+    ) as error:
+        reason = next((line for line in str(error).splitlines() if line.strip()), "")
+        raise InputError(
+            f"transformers cannot load this model ({reason[:160] or type(error).__name__})",
+            place=str(folder),
+        ) from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers' reports, progress bars and Python warnings off the terminal."""
+    from transformers.utils import logging as reports
+
+    level, bars = reports.get_verbosity(), reports.is_progress_bar_enabled()
+    reports.set_verbosity(logging.CRITICAL + 1)
+    reports.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        reports.set_verbosity(level)
+        if bars:
+            reports.enable_progress_bar()
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw from `seed` inside, and leave torch's generator as it was."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def _keeps_head(facts: ModelFacts, auto_class: str, head: Mapping[str, Any]) -> bool:
+    """Whether the folder's head answers the very question that `head` asks."""
+    if not facts.has_head or not facts.architecture.endswith(head_kind(auto_class)):
+        return False
+    found, wanted = (
+        facts.labels or [],
+        [str(name) for name in (head.get("id2label") or {}).values()],
+    )
+    outputs = int(head.get("num_labels", len(wanted)))
+    problem = _problem(head.get("problem_type"), outputs)
+    if _problem(facts.problem_type, len(found)) != problem:
+        return False
+    if problem == "regression":  # the name of a number means nothing
+        return len(found) == outputs
+    return len(wanted) > 0 and sorted(found) == sorted(wanted)
+
+
+def _problem(stated: str | None, labels: int) -> str:
+    """What transformers takes an unstated problem_type to be."""
+    return stated or ("regression" if labels == 1 else "single_label_classification")
+
+
+def _head_modules(model: Any) -> Iterable[tuple[str, Any]]:
+    """The modules beside the encoder, in order."""
+    prefix = model.base_model_prefix
+    for name, module in model.named_modules():
+        if name and name.split(".")[0] != prefix:
+            yield name, module
+
+
+def _output_layer(model: Any) -> Any:
+    """The linear layer that gives the logits: the last one beside the encoder."""
+    import torch
+
+    layers = [module for _, module in _head_modules(model) if isinstance(module, torch.nn.Linear)]
+    if not layers:
+        raise InputError(f"{type(model).__name__} has no linear output layer")
+    return layers[-1]
+
+
+def _restart(layer: torch.nn.Linear, spread: float) -> None:
+    import torch
+
+    torch.nn.init.normal_(layer.weight, std=spread)
+    if layer.bias is not None:
+        torch.nn.init.zeros_(layer.bias)
+
+
+def _reorder(model: Any, stored: list[str], config: Any) -> None:
+    """Move the rows of a kept head from the order of its labels to the order of the task's."""
+    import torch
+
+    wanted = [config.id2label[number] for number in range(config.num_labels)]
+    if sorted(stored) != sorted(wanted) or stored == wanted:
+        return
+    order = [stored.index(label) for label in wanted]
+    layer = _output_layer(model)
+    with torch.no_grad():
+        layer.weight.copy_(layer.weight[order].clone())
+        if layer.bias is not None:
+            layer.bias.copy_(layer.bias[order].clone())
+
+
+def _check_encoder(model: Any, missing: Iterable[str], name: str) -> None:
+    """A base model may lack a head and a pooler (one pre-trained on masked words has none)."""
+    prefix = f"{model.base_model_prefix}."
+    absent = sorted(key for key in missing if key.startswith(prefix) and ".pooler." not in key)
+    if absent:
+        raise InputError(
+            f"the weights lack {_some(absent)} of the encoder that config.json describes",
+            place=name,
+            hint="download the model again",
+        )
+
+
+def _check_finite(model: Any, name: str) -> None:
+    import torch
+
+    for key, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise InputError(f"the weights hold NaN or infinity ({key})", place=name)
+
+
+def _mismatched(info: Mapping[str, Any]) -> list[str]:
+    """Names of weights with another shape; versions give (name, found, wanted) or the name."""
+    return [key if isinstance(key, str) else key[0] for key in info.get("mismatched_keys") or ()]
+
+
+def _report(name: str, facts: ModelFacts, kept: bool, info: Mapping[str, Any]) -> None:
+    """Say in one note what starts at random, or that the head was kept."""
+    new = sorted({*info["missing_keys"], *_mismatched(info)})
+    if kept and not new:
+        log.info("%s: the trained head is kept, its labels are the same", name)
+    elif facts.has_head and not kept:
+        named = f" ({', '.join(facts.labels[:6])})" if facts.labels else ""
+        log.info("%s: its trained head%s answers another question and is replaced", name, named)
+    if new:
+        log.info("%s: new: %s", name, _some(new))
+    unused = sorted(key for key in info["unexpected_keys"] if LAYERS & set(key.split(".")))
+    if unused:
+        log.warning("%s: %s in the weights have no place in the model", name, _some(unused))
+
+
+def _some(names: list[str]) -> str:
+    """Up to four names and how many more.
+
+    >>> _some(["a", "b", "c", "d", "e"])
+    'a, b, c, d and 1 more'
+    """
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return ", ".join(names[:4]) + more

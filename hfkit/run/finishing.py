@@ -1,0 +1,164 @@
+"""The end of a fine-tuning: score the best weights, write the folder, seal it.
+
+The manifest is written last, so a folder that has one is finished; until then the checkpoints stand
+and the same command does this part again.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hfkit import __version__, sealing
+from hfkit.layers import dump
+from hfkit.metrics.statistics import Scores, score
+from hfkit.model.card import Card, CardScore, write_card
+from hfkit.model.folder import write_folder
+from hfkit.registry import find_metric
+from hfkit.run.fitting import Fitted
+from hfkit.run.opening import SETTINGS
+from hfkit.run.preparation import Prepared, versions
+
+if TYPE_CHECKING:
+    from hfkit.data.dataset import Dataset
+
+SCORES = "metrics.json"
+CHECKPOINTS = "checkpoints"
+# Settings worth a line in the card; hfkit.yaml has all of them.
+TOLD = (
+    "epochs", "max_steps", "batch_size", "lr", "schedule", "warmup", "weight_decay",
+    "max_grad_norm", "max_length", "dropout", "precision", "num_processes", "seed",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Finetuned:
+    """A finished run: its folder, its scores by split (validation, test), the steps it took."""
+
+    folder: Path
+    task: str
+    model: str
+    splits: dict[str, Scores]
+    steps: int
+
+    @property
+    def scores(self) -> Scores:
+        """The scores to show first: of the test data where there are some."""
+        return self.splits.get("test") or self.splits["validation"]
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``--json`` prints and metrics.json holds, the folder aside."""
+        return {
+            "folder": str(self.folder),
+            "task": self.task,
+            "model": self.model,
+            "steps": self.steps,
+            "scores": {name: scores.to_json() for name, scores in self.splits.items()},
+        }
+
+    @classmethod
+    def read(cls, folder: Path) -> Finetuned:
+        """Read back what a finished run came to."""
+        saved = json.loads((folder / SCORES).read_text("utf-8"))
+        splits = {name: Scores.from_json(scores) for name, scores in saved["scores"].items()}
+        return cls(folder, saved["task"], saved["model"], splits, saved["steps"])
+
+
+def finish(fitted: Fitted, folder: Path) -> Finetuned:
+    """Score the model on the validation and test data and write everything but the checkpoints."""
+    prepared = fitted.prepared
+    parts = {"validation": prepared.validation, "test": prepared.test}
+    splits = {name: _scores(fitted, name, data) for name, data in parts.items() if data}
+    done = Finetuned(folder, prepared.task_name, prepared.base.name, splits, fitted.steps)
+    if fitted.accelerator.is_main_process:
+        _write(fitted, done)
+    fitted.accelerator.wait_for_everyone()
+    return done
+
+
+def _scores(fitted: Fitted, name: str, data: Dataset) -> Scores:
+    task = fitted.prepared.task
+    answers = fitted.answers(fitted.encoded[name])
+    return score(find_metric(task.metric)(answers, task.gold(data.rows), task.labels))
+
+
+def _write(fitted: Fitted, done: Finetuned) -> None:
+    prepared, folder = fitted.prepared, done.folder
+    config = prepared.config
+    source, max_length = prepared.base.folder, config.max_length or 0
+    write_folder(folder, fitted.model, source, max_length=max_length)
+    sealing.write_bytes(folder / SETTINGS, _settings(prepared).encode())
+    saved = done.to_json()
+    del saved["folder"]
+    sealing.write_json(folder / SCORES, saved)
+    write_card(folder, _card(prepared, done))
+    facts = {
+        "task": prepared.task_name,
+        "base_model": {"name": prepared.base.name, "revision": prepared.base.revision},
+        "data": {
+            name: {"source": Path(data.source).name, "rows": len(data.rows), "sha256": data.digest}
+            for name, data in _data(prepared).items()
+        },
+        "seed": config.seed,
+        "versions": versions(),
+        "hardware": _hardware(fitted),
+    }
+    sealing.seal(folder, facts, leave_out=(CHECKPOINTS,))
+    if not config.keep_checkpoints:
+        sealing.remove(folder / CHECKPOINTS)
+
+
+def _data(prepared: Prepared) -> dict[str, Dataset]:
+    parts = {"train": prepared.train, "validation": prepared.validation, "test": prepared.test}
+    return {name: data for name, data in parts.items() if data}
+
+
+def _settings(prepared: Prepared) -> str:
+    """hfkit.yaml: the settings as they were resolved."""
+    head = (
+        f"# The resolved settings of this run ({prepared.task_name}, hfkit {__version__}).\n"
+        "# Repeat it: hfkit finetune -c hfkit.yaml -o NEW\n\n"
+    )
+    return head + dump(prepared.config)
+
+
+def _hardware(fitted: Fitted) -> dict[str, Any]:
+    import platform
+
+    import torch
+
+    device = fitted.accelerator.device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return {
+        "device": device.type,
+        "name": name,
+        "processes": fitted.accelerator.num_processes,
+        "threads": torch.get_num_threads(),
+        "precision": fitted.accelerator.mixed_precision,
+    }
+
+
+def _card(prepared: Prepared, done: Finetuned) -> Card:
+    config = prepared.config.model_dump()
+    sources = dict.fromkeys(data.source for data in _data(prepared).values())
+    return Card(
+        name=done.folder.name,
+        task=prepared.task_name,
+        base_model=prepared.base.name,
+        base_revision=prepared.base.revision,
+        datasets=list(sources),
+        rows={name: len(data.rows) for name, data in _data(prepared).items()},
+        scores=[
+            CardScore(name, value, low, high, split, scores.count)
+            for split, scores in done.splits.items()
+            for name, value in scores.values.items()
+            for low, high in [scores.intervals.get(name, (None, None))]
+        ],
+        labels=prepared.task.labels,
+        languages=prepared.facts.languages,
+        settings={name: config[name] for name in TOLD} | config["options"],
+        versions=versions(),
+        auto_class=prepared.task.auto_class,
+    )

@@ -1,0 +1,180 @@
+"""The half of a fine-tuning that needs torch: load, encode, train, keep the best weights."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from hfkit import text
+from hfkit.errors import InputError, StoppedError
+from hfkit.registry import find_metric
+from hfkit.run.encoding import Packed, encode
+from hfkit.run.preparation import Prepared
+from hfkit.tasks.base import Answer, Outputs
+from hfkit.tasks.collate import collate
+from hfkit.train.launch import world
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from hfkit.infer.predictor import Predictor
+    from hfkit.train.loop import Event, Stopped
+
+log = logging.getLogger(__name__)
+
+Watching = Callable[[int, int], AbstractContextManager[Callable[["Event"], None]]]
+
+EVALUATION_BATCH = 64
+GO_ON = "the same command continues"
+
+
+@dataclass
+class Fitted:
+    """A trained model with the best weights in it, ready to be scored and written."""
+
+    prepared: Prepared
+    model: Any
+    accelerator: Accelerator
+    answers: Callable[[Packed], list[Answer]]
+    encoded: Mapping[str, Packed]
+    stopped: Stopped
+    steps: int
+
+
+def fit(prepared: Prepared, accelerator: Accelerator, folder: Path, watching: Watching) -> Fitted:
+    """Train in `folder`, from the beginning or from its newest checkpoint.
+
+    `watching` is given the last and the first step and opens what is shown every event. Raises
+    `StoppedError` when a signal or the time limit ended it early; a checkpoint is saved then.
+    """
+    from hfkit.infer.predictor import Predictor
+    from hfkit.infer.torch_engine import TorchEngine
+    from hfkit.model.load import load_for_training
+    from hfkit.train.checkpoint import Checkpoints
+    from hfkit.train.loop import Parts, train
+    from hfkit.train.losses import find_loss
+    from hfkit.train.plan import Plan
+    from hfkit.train.stopping import Stop
+
+    config, task = prepared.config, prepared.task
+    tokenizer = text.from_transformers(prepared.base.folder, config.max_length or 0)
+    encoded = _encoded(prepared, tokenizer)
+    model = load_for_training(
+        prepared.base.folder,
+        task.auto_class,
+        task.head(),
+        dropout=config.dropout,
+        seed=config.seed,
+        name=prepared.base.name,
+    )
+    predictor = Predictor(task, tokenizer, TorchEngine(model, accelerator.device), EVALUATION_BATCH)
+    checkpoints = Checkpoints(folder / "checkpoints")
+    training = encoded["train"]
+    stop = Stop(seconds(config.max_time) if config.max_time else None)
+    parts = Parts(
+        model=model,
+        settings=config,
+        accelerator=accelerator,
+        lengths=training.lengths,
+        make_batch=lambda rows: collate([training[row] for row in rows], tokenizer.padding),
+        loss=find_loss(task.loss, task.loss_options),
+        checkpoints=checkpoints,
+        evaluate=lambda: _values(prepared, predictor, encoded["validation"]),
+        best=task.best,
+        stop=stop,
+    )
+    resume = checkpoints.newest()
+    if resume:
+        log.info("continuing from step %d", resume.progress.step)
+    total_steps = Plan(config, training.lengths, task.best).total
+    with stop, watching(total_steps, resume.progress.step if resume else 0) as watch:
+        for event in train(parts, resume):
+            watch(event)
+    last = cast("Stopped", event)
+    _raise_if_early(last)
+    if last.best_step is not None:
+        checkpoints.load_model(last.best_step, model)
+    return Fitted(
+        prepared,
+        model,
+        accelerator,
+        lambda rows: _answers(prepared, predictor, rows),
+        encoded,
+        last,
+        last.step,
+    )
+
+
+def _encoded(prepared: Prepared, tokenizer: text.Tokenizer) -> dict[str, Packed]:
+    task = prepared.task
+    found = {
+        "train": encode(prepared.train, task, tokenizer, "training data", targets=True),
+        "validation": encode(
+            prepared.validation, task, tokenizer, "validation data", targets=False
+        ),
+    }
+    if prepared.test:
+        found["test"] = encode(prepared.test, task, tokenizer, "test data", targets=False)
+    return found
+
+
+def _answers(prepared: Prepared, predictor: Predictor, encoded: Packed) -> list[Answer]:
+    """Answer all rows, each process its share of the batches; the same on every process."""
+    from hfkit.infer.predictor import cut_batches
+
+    rank, _, processes = world()
+    batches = cut_batches(encoded, predictor.batch_size)[rank::processes]
+    computed = _gathered(predictor.compute(encoded, batches), processes)
+    outputs = [computed[number] for number in range(len(encoded))]
+    return prepared.task.decode(outputs, encoded, [{}] * (int(encoded[len(encoded) - 1]["_row"]) + 1))
+
+
+def _gathered(own: dict[int, Outputs], processes: int) -> dict[int, Outputs]:
+    if processes == 1:
+        return own
+    from accelerate.utils import gather_object
+
+    together: dict[int, Outputs] = {}
+    for part in gather_object([own]):
+        together.update(part)
+    return together
+
+
+def _values(prepared: Prepared, predictor: Predictor, encoded: Packed) -> dict[str, float]:
+    """The scores on the validation data, without intervals."""
+    task = prepared.task
+    gold = task.gold(prepared.validation.rows)
+    metric = find_metric(task.metric)(_answers(prepared, predictor, encoded), gold, task.labels)
+    values: dict[str, float] = metric.values()
+    return values
+
+
+def _raise_if_early(stopped: Stopped) -> None:
+    if stopped.reason == "max_time":
+        raise StoppedError(f"stopped at step {stopped.step}: the time is up", hint=GO_ON)
+    if stopped.reason == "signal" and stopped.signum is not None:
+        code = 128 + stopped.signum  # as a shell counts
+        raise StoppedError(f"stopped at step {stopped.step}", exit_code=code, hint=GO_ON)
+
+
+def seconds(duration: str) -> float:
+    """Read a time such as 90, 90s, 45m or 2h; raise `InputError` for anything else.
+
+    >>> seconds("45m"), seconds("90")
+    (2700.0, 90.0)
+    """
+    units = {"s": 1, "m": 60, "h": 3600}
+    number, unit = (duration[:-1], duration[-1]) if duration[-1:] in units else (duration, "s")
+    try:
+        value = float(number) * units[unit]
+    except ValueError:
+        value = -1
+    if not 0 < value < float("inf"):
+        raise InputError(
+            f"expected a time such as 90s, 45m or 2h, got {duration}", place="--max-time"
+        )
+    return value

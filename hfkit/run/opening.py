@@ -1,0 +1,118 @@
+"""Opening a run, or any model with a trained head, for prediction and evaluation.
+
+A run's folder knows its task, its options and which column is what; a model from elsewhere has only
+its config.json, and flags say the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hfkit.errors import InputError
+from hfkit.registry import find_task, make_task
+
+if TYPE_CHECKING:
+    from hfkit.config import EvaluateConfig, FinetuneConfig, PredictConfig
+    from hfkit.tasks.base import Task
+    from hfkit.text import Tokenizer
+
+log = logging.getLogger(__name__)
+
+SETTINGS = "hfkit.yaml"
+USUAL_LENGTH = 512
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model with everything around it that turns rows into answers, but for the engine.
+
+    `columns` says which column of the training data was what; None for a model from elsewhere.
+    """
+
+    name: str
+    folder: Path
+    task: Task[Any]
+    tokenizer: Tokenizer
+    columns: dict[str, str | list[str]] | None
+
+
+def open_run(model: str, config: EvaluateConfig | PredictConfig) -> Opened:
+    """Open a run's folder, a model folder or a Hub id.
+
+    Flags win over what the run saved. Raises `InputError` for a name that leads nowhere, a base
+    model without a head, and settings that do not fit.
+    """
+    from hfkit import text
+    from hfkit.model.facts import describe, require_head
+    from hfkit.model.locate import locate
+
+    located = locate(model, offline=config.offline)
+    saved = read_settings(located.folder)
+    name = config.task or (saved.task if saved else None) or _guessed(located.folder)
+    options = {
+        **(saved.options if saved and saved.task == find_task(name)[0] else {}),
+        **config.options,
+    }
+    task = make_task(name, options)
+    facts = describe(located.folder)
+    require_head(facts, task.auto_class, model)
+    task.restore(json.loads((located.folder / "config.json").read_text("utf-8")))
+    wanted = config.max_length or (saved.max_length if saved else None)
+    max_length = checked_length(wanted, facts.max_length)
+    load = text.from_file if saved else text.from_transformers
+    if saved and not (located.folder / "tokenizer.json").exists():
+        load = text.from_transformers  # a tokenizer that exists in Python only
+    tokenizer = load(located.folder, max_length)
+    return Opened(model, located.folder, task, tokenizer, saved_columns(located.folder))
+
+
+def checked_length(wanted: int | None, longest: int) -> int:
+    """The window to use: as wanted, else the model's longest, at most 512 tokens.
+
+    Raises `InputError` when the model cannot read as many.
+
+    >>> checked_length(None, 8192), checked_length(64, 512)
+    (512, 64)
+    """
+    if wanted is not None and wanted > longest:
+        raise InputError(
+            f"{wanted} tokens are more than the model reads ({longest})",
+            place="--max-length",
+            hint="longer texts are read in windows",
+        )
+    return wanted or min(longest, USUAL_LENGTH)
+
+
+def read_settings(folder: Path) -> FinetuneConfig | None:
+    """Return the settings of the run in `folder`; None where it is not a run."""
+    from hfkit.config import FinetuneConfig
+    from hfkit.layers import resolve
+
+    if not (folder / SETTINGS).is_file():
+        return None
+    return resolve(FinetuneConfig, {"config": str(folder / SETTINGS)}, {})
+
+
+def saved_columns(folder: Path) -> dict[str, str | list[str]] | None:
+    """Return which column was what when the run was trained; None where it is not a run."""
+    path = folder / "run.json"
+    if not path.is_file():
+        return None
+    columns = json.loads(path.read_text("utf-8")).get("columns")
+    return dict(columns) if isinstance(columns, dict) else None
+
+
+def _guessed(folder: Path) -> str:
+    """The task of a model from elsewhere, by its architecture."""
+    from hfkit.model.gate import check
+
+    architectures = check(folder).get("architectures") or [""]
+    log.info(
+        "no task named; taking classification for a %s; override with -t",
+        architectures[0] or "model without an architecture",
+    )
+    return "classification"

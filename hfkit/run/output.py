@@ -1,0 +1,163 @@
+"""The life of a run's folder: its name, who may write to it, and whether it is the same run.
+
+    runs/reviews-minilm/
+        run.json        written first: the settings and the hashes that make this run itself
+        checkpoints/    while it trains
+        manifest.json   written last: a run that has one is finished
+
+The same command finds its folder again by run.json and goes on, or finds it finished and does
+nothing. A folder that holds anything else is refused; nothing is ever overwritten unasked.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hfkit import sealing
+from hfkit.errors import InputError, InUseError
+
+Identity = dict[str, Any]
+
+RUN = "run.json"
+
+
+@dataclass(frozen=True)
+class Output:
+    """A run's folder, and whether the run in it is already complete."""
+
+    folder: Path
+    finished: bool
+
+
+def choose(
+    wanted: str | None, data: str, model: str, identity: Identity, *, overwrite: bool
+) -> Output:
+    """Find the folder of this run: the wanted one, or ``runs/<data>-<model>`` with -2, -3 … added.
+
+    Raises `InputError` when the wanted folder holds something else.
+    """
+    if wanted is not None:
+        folder = Path(wanted)
+        if overwrite:
+            _move_aside(folder)
+        difference = _difference(folder, identity)
+        if difference:
+            raise InputError(
+                difference,
+                place=str(folder),
+                hint="use another -o, or --overwrite to move it aside",
+            )
+        return Output(folder, _is_finished(folder))
+    name = f"{_plain(Path(data).name.split('.')[0] or 'stdin')}-{_plain(model.split('/')[-1])}"
+    number = 1
+    while True:
+        folder = Path("runs") / (name if number == 1 else f"{name}-{number}")
+        if not _difference(folder, identity):
+            return Output(folder, _is_finished(folder))
+        number += 1
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
+
+
+def _is_finished(folder: Path) -> bool:
+    return (folder / sealing.MANIFEST).exists()
+
+
+def _difference(folder: Path, identity: Identity) -> str:
+    """Say why `folder` cannot be this run's; empty when it can."""
+    if folder.exists() and not folder.is_dir():
+        return "is a file"
+    if not folder.exists() or not any(folder.iterdir()):
+        return ""
+    try:
+        stored = json.loads((folder / RUN).read_text("utf-8"))["identity"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "is not empty, and holds no run"
+    return difference(stored, identity)
+
+
+def difference(stored: Mapping[str, Any], current: Mapping[str, Any]) -> str:
+    """Name the first entry in which two runs differ; empty when they are the same run.
+
+    >>> difference({"batch_size": 16, "lr": 1e-4}, {"batch_size": 32, "lr": 1e-4})
+    'holds another run (batch_size was 16, now 32)'
+    """
+    for name in dict.fromkeys([*current, *stored]):
+        was, now = stored.get(name), current.get(name)
+        if was != now:
+            return f"holds another run ({name} was {_short(was)}, now {_short(now)})"
+    return ""
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:12]}…"
+
+
+def _move_aside(folder: Path) -> None:
+    """Rename what stands in the way; --overwrite never deletes."""
+    if not folder.exists():
+        return
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.old-{number}")).exists():
+        number += 1
+    with locked(folder):  # a run in progress is not moved from under its process
+        folder.rename(aside)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a run's folder; raise `InUseError` when another process does.
+
+    The lock is on the folder itself, so no lock file is left behind, and the system frees it when
+    the process dies.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InUseError(
+                f"another process{_holder(os.fstat(handle).st_ino)} is writing here",
+                place=str(folder),
+                hint="wait for it, or use another -o",
+            ) from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def _holder(inode: int) -> str:
+    """Name the process that holds the lock, where the system tells (Linux)."""
+    try:
+        locks = Path("/proc/locks").read_text("ascii").splitlines()
+    except OSError:
+        return ""
+    for line in locks:  # 1: FLOCK  ADVISORY  WRITE 4242 fe:00:1310722 0 EOF
+        words = line.split()
+        if len(words) > 5 and words[1] == "FLOCK" and words[5].endswith(f":{inode}"):
+            return f" (pid {words[4]})"
+    return ""
+
+
+def begin(
+    folder: Path, identity: Identity, columns: Mapping[str, Any], versions: Mapping[str, str]
+) -> dict[str, str]:
+    """Write run.json before the first step; return the versions with which the run was begun."""
+    path = folder / RUN
+    if path.exists():
+        return dict(json.loads(path.read_text("utf-8")).get("versions", {}))
+    run = {"identity": identity, "columns": dict(columns), "versions": dict(versions)}
+    sealing.write_json(path, run)
+    return dict(versions)

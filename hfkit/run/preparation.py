@@ -1,0 +1,267 @@
+"""Everything that is decided before the first weight is loaded: data, columns, labels, sizes.
+
+Nothing here imports torch, so a mistake costs a second, not ten, and a dry run is cheap. Every
+setting that was left open gets its value here, and the reason is printed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from hfkit import __version__
+from hfkit.config import Columns, FinetuneConfig
+from hfkit.data.dataset import Dataset, load_rows
+from hfkit.data.split import stratified_split
+from hfkit.errors import InputError, RowError
+from hfkit.layers import extra
+from hfkit.model.defaults import default_lr, default_model
+from hfkit.model.facts import ModelFacts, describe, estimate_memory
+from hfkit.model.locate import Located, locate
+from hfkit.registry import find_task, make_task
+from hfkit.run.opening import checked_length
+
+if TYPE_CHECKING:
+    from hfkit.tasks.base import Task
+
+log = logging.getLogger(__name__)
+
+PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "numpy")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A fine-tuning with all its questions answered; `config` holds no open setting."""
+
+    config: FinetuneConfig
+    task_name: str
+    task: Task[Any]
+    base: Located
+    facts: ModelFacts
+    train: Dataset
+    validation: Dataset
+    test: Dataset | None
+
+    @property
+    def batches(self) -> int:
+        """Optimizer steps of one pass, before long texts add windows."""
+        return -(-len(self.train.rows) // self.config.batch_size)
+
+    def identity(self) -> dict[str, Any]:
+        """What makes this run itself: the settings that change its result, and hashes."""
+        from hfkit.model.gate import weight_files
+        from hfkit.sealing import sha256
+
+        config = self.config
+        values = config.model_dump(mode="json")
+        settings = {
+            name: value
+            for name, value in values.items()
+            if extra(FinetuneConfig, name).get("changes_result") and name != "options"
+        }
+        options = {f"options.{name}": value for name, value in sorted(config.options.items())}
+        hashes = {
+            "training data": self.train.digest,
+            "validation data": self.validation.digest,
+            "test data": self.test.digest if self.test else None,
+            "base model": [sha256(path) for path in weight_files(self.base.folder)],
+        }
+        return {**settings, **options, **hashes}
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``--dry-run`` prints."""
+        config, rows = self.config, len(self.train.rows)
+        micro = config.micro_batch or -(-config.batch_size // config.num_processes)
+        longest = config.max_length or 0
+        steps = config.max_steps or round(self.batches * config.epochs)
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {
+            "task": self.task_name,
+            "model": config.model,
+            "parameters": self.facts.parameters,
+            "rows": {name: len(data.rows) for name, data in parts.items() if data},
+            "columns": self.train.columns.to_dict(),
+            "labels": _label_counts(self.train, self.task),
+            "max_length": config.max_length,
+            "epochs": config.epochs,
+            "batch_size": config.batch_size,
+            "steps": steps,
+            "examples_seen": min(round(rows * config.epochs), steps * config.batch_size),
+            "lr": config.lr,
+            "best_by": self.task.best,
+            "memory_bytes_at_most": estimate_memory(self.facts, micro, longest),
+            "settings": config.model_dump(mode="json", exclude={"set", "config", "dry_run"}),
+        }
+
+
+def versions() -> dict[str, str]:
+    """The versions of what computes."""
+    return {"hfkit": __version__, **{name: version(name) for name in PACKAGES}}
+
+
+def prepare(config: FinetuneConfig) -> Prepared:
+    """Read the data, find the columns and labels, choose what was left open.
+
+    Raises `InputError` for anything wrong with the data, the settings or the base model's name.
+    """
+    if not config.train:
+        raise InputError("no training data", hint="hfkit finetune TRAIN, for example reviews.csv")
+    if config.model:  # a mistyped name is found before a large file is read
+        locate(config.model, offline=config.offline)
+    name, _, implied = find_task(config.task or "classification")
+    options = {**implied, **config.options}
+    task = make_task(name, options)
+    if config.task is None:
+        log.info(
+            "the task is %s, the one there is for a text and its label; override with -t", name
+        )
+    train, validation, test = _data(config, task)
+    _learn(task, train, validation, test)
+    model = config.model
+    if model is None:
+        model, reason = default_model(name, [str(_texts(row)[0]) for row in train.rows[:500]])
+        log.info("the base model is %s (%s); override with -m", model, reason)
+    base = locate(model, offline=config.offline)
+    facts = describe(base.folder)
+    lr, max_length = config.lr, checked_length(config.max_length, facts.max_length)
+    if lr is None:
+        lr, reason = default_lr(facts, name)
+        log.info("the learning rate is %g (%s); override with --lr", lr, reason)
+    decided = {
+        "task": name,
+        "options": _resolved(task, options),
+        "model": model,
+        "lr": lr,
+        "max_length": max_length,
+        **_named(train),
+    }
+    return Prepared(
+        config.model_copy(update=decided), name, task, base, facts, train, validation, test
+    )
+
+
+def _named(data: Dataset) -> dict[str, str]:
+    """The columns that were found, as the settings that name them."""
+    named = {
+        f"{role}_column": column if isinstance(column, str) else ",".join(column)
+        for role, column in data.columns.columns.items()
+    }
+    return {name: column for name, column in named.items() if name in Columns.model_fields}
+
+
+def _resolved(task: Task[Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with their defaults, and the kind of problem that was found in the labels."""
+    values: dict[str, Any] = task.options.model_dump(mode="json")
+    return {**values, **({"problem": task.problem} if hasattr(task, "problem") else {})}
+
+
+def _data(config: FinetuneConfig, task: Task[Any]) -> tuple[Dataset, Dataset, Dataset | None]:
+    """Read the training data and the validation data, or cut the latter off the former."""
+    roles = _needed(task)
+    train = load_rows(config.train or "", config, config, roles, offline=config.offline)
+    whole = config.model_copy(update={"limit": None})  # --limit is about training rows
+    share = _share(config.validation)
+    if share is None:
+        validation = load_rows(
+            config.validation, whole, whole, roles, offline=config.offline, like=train
+        )
+    else:
+        labels = [_stratum(row) for row in train.rows]
+        texts = [repr(_texts(row)) for row in train.rows]
+        kept, cut = stratified_split(labels, share, config.seed, groups=texts)
+        log.info(
+            "no validation data given: %d of %d rows are cut off for it (stratified, seed %d); "
+            "override with --validation",
+            len(cut), len(train.rows), config.seed,
+        )  # fmt: skip
+        train, validation = train.part(kept), train.part(cut)
+    test = None
+    if config.test:
+        test = load_rows(config.test, whole, whole, roles, offline=config.offline, like=train)
+    for name, data in (("validation", validation), ("test", test)):
+        if data is not None and (share is None or name == "test"):
+            _report_overlap(train, data, name)
+    return train, validation, test
+
+
+def _needed(task: Task[Any]) -> dict[str, str]:
+    """The roles of a task with its label needed, as training reads them."""
+    return {role.replace("label?", "label"): what for role, what in task.columns.items()}
+
+
+def _share(validation: str) -> float | None:
+    """The share of rows to cut off, or None where `validation` names data.
+
+    >>> _share("0.1"), _share("dev.csv")
+    (0.1, None)
+    """
+    try:
+        share = float(validation)
+    except ValueError:
+        return None
+    if not 0 < share < 1:
+        raise InputError(
+            f"expected a file, or a share between 0 and 1, got {validation}", place="--validation"
+        )
+    return share
+
+
+def _stratum(row: Mapping[str, Any]) -> Any:
+    """What the split keeps in proportion: the label; a number by its value."""
+    label = row.get("label")
+    if not isinstance(label, str):
+        return label
+    try:
+        return label if label.lstrip("-").isdigit() else float(label)
+    except ValueError:
+        return label
+
+
+def _report_overlap(train: Dataset, data: Dataset, name: str) -> None:
+    """Say how many rows of the validation or test data stand in the training data too."""
+    seen = {_texts(row) for row in train.rows}
+    both = sum(_texts(row) in seen for row in data.rows)
+    if both:
+        log.warning(
+            "%d of %d %s rows have a text that is in the training data", both, len(data.rows), name
+        )
+
+
+def _texts(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(value for role, value in row.items() if role != "label")
+
+
+def _learn(task: Task[Any], train: Dataset, *others: Dataset | None) -> None:
+    """Let the task fix its labels on the training rows, and check those of the other parts."""
+    try:
+        task.learn(train.rows)
+    except RowError as error:
+        raise train.located(error) from error
+    except InputError as error:
+        raise InputError(
+            error.message, place=error.place or train.source, hint=error.hint
+        ) from error
+    for data in others:
+        if data is not None:
+            try:
+                task.gold(data.rows)
+            except RowError as error:
+                raise data.located(error) from error
+    counts = _label_counts(train, task)
+    if counts:
+        shown = ", ".join(f"{label} {count}" for label, count in list(counts.items())[:12])
+        more = f" and {len(counts) - 12} more" if len(counts) > 12 else ""
+        log.info("%d training rows, %d labels: %s%s", len(train.rows), len(counts), shown, more)
+
+
+def _label_counts(data: Dataset, task: Task[Any]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    if task.labels:
+        for row in data.rows:
+            label = row["label"]
+            counts.update(label if isinstance(label, list) else [label])
+    return {label: counts[label] for label in task.labels}

@@ -1,0 +1,190 @@
+"""Files and folders that exist whole or not at all, and manifests that prove it.
+
+Everything hfkit must not lose is written here: a file beside its final name and then renamed, a
+folder staged under a name with a leading dot, synced, sealed with the hashes of its files and then
+renamed. A kill at any moment leaves the old state or the new one. The promise needs a local POSIX
+file system; on network file systems a rename is as atomic as the server makes it.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hfkit.errors import ResourceError
+
+MANIFEST = "manifest.json"
+_STAGE = ".stage-"
+_GONE = ".gone-"
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Wait until the file or folder at `path` is on the disk, not only in the system's cache."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Put `data` at `path` in one move; a reader sees the old file or the new one, whole.
+
+    Raises `ResourceError` where the disk is full or fails; the old file then stands.
+    """
+    stage = path.with_name(f"{_STAGE}{path.name}")
+    with storing(path, len(data)):
+        try:
+            with stage.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            stage.replace(path)
+            sync(path.parent)
+        except OSError:
+            stage.unlink(missing_ok=True)
+            raise
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write `content` as indented JSON. NaN is refused: it is not JSON and few readers take it."""
+    write_bytes(path, as_json(content))
+
+
+def as_json(content: Mapping[str, Any]) -> bytes:
+    """Return the bytes that `write_json` writes.
+
+    >>> as_json({"f1": 0.5})
+    b'{\\n  "f1": 0.5\\n}\\n'
+    """
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    return f"{text}\n".encode()
+
+
+def seal(
+    folder: Path, facts: Mapping[str, Any] | None = None, *, leave_out: Collection[str] = ()
+) -> None:
+    """Sync every file of `folder` and write ``manifest.json``: `facts`, and under ``files`` the
+    size and hash of each file, by its path inside the folder. Dot-files and dot-folders stay out,
+    and so do the folders named in `leave_out`.
+    """
+    files = {}
+    found = [p for p in _files(folder) if p.relative_to(folder).parts[0] not in leave_out]
+    for path in found:
+        sync(path)
+        files[path.relative_to(folder).as_posix()] = {
+            "size": path.stat().st_size,
+            "sha256": sha256(path),
+        }
+    for inner in {path.parent for path in found}:
+        sync(inner)
+    write_json(folder / MANIFEST, {**(facts or {}), "files": files})
+
+
+def damage(folder: Path) -> str | None:
+    """Say what is wrong with a sealed folder, ``"model.safetensors: checksum mismatch"``, or
+    return None if every file of its manifest is there with the right bytes."""
+    name = MANIFEST
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        for name, expected in manifest["files"].items():
+            path = folder / name
+            if path.stat().st_size != expected["size"]:
+                return f"{name}: {path.stat().st_size} bytes, expected {expected['size']}"
+            if sha256(path) != expected["sha256"]:
+                return f"{name}: checksum mismatch"
+    except FileNotFoundError:
+        return f"{name}: missing"
+    except OSError as error:
+        return f"{name}: {error.strerror}"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return f"{MANIFEST}: damaged"
+    return None
+
+
+@contextmanager
+def staged(folder: Path, needs: int = 0) -> Iterator[Path]:
+    """Give a folder to fill; when the block ends well it is sealed and becomes `folder`.
+
+    `needs` is the size in bytes that an error message names. Raises `ResourceError` where the disk
+    is full or fails, and removes what was staged.
+    """
+    stage = folder.with_name(f"{_STAGE}{folder.name}")
+    with storing(folder, needs):
+        try:
+            shutil.rmtree(stage, ignore_errors=True)
+            stage.mkdir(parents=True)
+            yield stage
+            seal(stage)
+            remove(folder)
+            stage.rename(folder)
+            sync(folder.parent)
+        except BaseException:
+            shutil.rmtree(stage, ignore_errors=True)
+            raise
+
+
+def remove(folder: Path) -> None:
+    """Delete a folder so that a kill half-way never leaves a part of it under its own name."""
+    if folder.exists():
+        gone = folder.with_name(f"{_GONE}{folder.name}")
+        shutil.rmtree(gone, ignore_errors=True)
+        folder.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Delete what kills have left in `folder`: stages and half-deleted folders."""
+    for prefix in (_STAGE, _GONE):
+        for left in folder.glob(f"{prefix}*"):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
+
+
+@contextmanager
+def storing(path: Path, needs: int = 0) -> Iterator[None]:
+    """Turn a failure to write `path` into one line for people: `ResourceError`, exit code 4."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        number = getattr(error, "errno", None)
+        full = number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "os error 28" in str(error)
+        reason = "disk full" if full else (getattr(error, "strerror", None) or str(error))
+        size = f", needs {_megabytes(needs)}, {_megabytes(_free(path))} free" if needs else ""
+        raise ResourceError(f"{reason}{size}", place=str(path)) from error
+
+
+def _files(folder: Path) -> list[Path]:
+    found = (path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    hidden = (path.relative_to(folder).parts for path in found)
+    return sorted(folder.joinpath(*parts) for parts in hidden if not _has_dot(parts))
+
+
+def _has_dot(parts: tuple[str, ...]) -> bool:
+    return any(part.startswith(".") for part in parts)
+
+
+def _free(path: Path) -> int:
+    existing = next(parent for parent in path.absolute().parents if parent.exists())
+    return shutil.disk_usage(existing).free
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"

@@ -1,0 +1,160 @@
+"""Several processes: starting them, knowing one's place among them, ending them in good order.
+
+`relaunch` starts the same command N times under PyTorch's own launcher, which ``torchrun`` uses
+too. Each of these workers must leave through `finish`, because the launcher ends all workers as
+soon as one fails, and forgets which exit code it failed with.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from hfkit.errors import INTERNAL_ERROR, InputError
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from hfkit.config import Device, Precision
+
+_EXIT_FILE = "HFKIT_EXIT_FILE"
+_TOGETHER = frozenset({0, 75, 130, 143})  # all workers end this way, at the same step
+_GRACE = 5.0  # seconds a failed worker leaves another one to say what is wrong
+_SAVING = 3600  # seconds workers may take after a signal to finish their step and save
+
+
+def inside() -> bool:
+    """Whether this process is one of several, started by `relaunch`, torchrun or the like."""
+    return world()[2] > 1
+
+
+def world() -> tuple[int, int, int]:
+    """Return ``(rank, rank on this machine, number of processes)``, without importing torch."""
+    names = ("RANK", "LOCAL_RANK", "WORLD_SIZE")
+    rank, local_rank, size = (int(os.environ.get(name, "0")) for name in names)
+    return rank, local_rank, max(size, 1)
+
+
+def has_parent() -> bool:
+    """Whether `relaunch` started this process, so that another one speaks for the run."""
+    return _EXIT_FILE in os.environ and inside()
+
+
+def relaunch(num_processes: int, argv: Sequence[str], module: str = "hfkit") -> int:
+    """Run ``python -m module *argv`` in `num_processes` processes and return its exit code.
+
+    Output and errors of the workers go where ours go. SIGINT and SIGTERM reach each worker once,
+    and the exit code is the one that the first worker gave to `finish`.
+    """
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=num_processes,
+        run_id=f"hfkit-{os.getpid()}",
+        rdzv_backend="c10d",
+        rdzv_endpoint="127.0.0.1:0",
+        local_addr="127.0.0.1",
+        max_restarts=0,
+        signals_to_handle="SIGINT,SIGTERM",
+        shutdown_timeout=_SAVING,
+    )
+    logging.disable(logging.CRITICAL)  # the launcher would repeat what its workers have said
+    try:
+        with TemporaryDirectory(prefix="hfkit-") as folder:
+            said = Path(folder) / "exit-code"
+            _set_environment(num_processes, said)
+            code = 0
+            try:
+                elastic_launch(config, sys.executable)("-m", module, *argv)
+            except ChildFailedError as error:
+                code = error.get_first_failure()[1].exitcode
+            except SignalException as stopped:
+                code = -stopped.sigval
+            return _exit_code(said, code)
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def finish(code: int, speak: Callable[[], None]) -> int:
+    """Say how this process ends, and return the status to give to `sys.exit`.
+
+    Alone, it speaks and returns `code`. Among several, only the first to end speaks; its code is
+    what `relaunch` returns.
+    """
+    said = os.environ.get(_EXIT_FILE)
+    if said is None or not inside():
+        speak()
+        return code
+    try:
+        with Path(said).open("x", encoding="ascii") as file:
+            file.write(str(code))
+    except FileExistsError:
+        if code not in _TOGETHER:
+            time.sleep(_GRACE)
+    else:
+        speak()
+    return 0 if code in _TOGETHER else code
+
+
+def make_accelerator(device: Device, precision: Precision, num_processes: int) -> Accelerator:
+    """Return the Accelerator for a device, a precision and the processes asked for.
+
+    Precision "auto" is bf16 on NVIDIA GPUs that compute in it and fp32 elsewhere. Raises
+    `InputError` for a device that is not there, for fp16 on a CPU, and where the number of
+    processes is not `num_processes`.
+    """
+    import torch
+    from accelerate import Accelerator, DistributedDataParallelKwargs
+    from accelerate.state import AcceleratorState
+
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if (device == "cuda" and not cuda) or (device == "mps" and not mps):
+        raise InputError(f"no {device} device here", place="--device", hint="use --device auto")
+    on_cpu = device == "cpu" or not (cuda or mps)
+    if precision == "fp16" and on_cpu:
+        raise InputError("fp16 needs a GPU", place="--precision", hint="use bf16 or fp32")
+    if precision == "auto":
+        precision = (
+            "bf16" if cuda and not on_cpu and torch.cuda.is_bf16_supported(False) else "fp32"
+        )
+    # Accelerate keeps its state for the life of the process; the second run of a notebook may want
+    # another precision or device.
+    AcceleratorState._reset_state(reset_partial_state=not inside())
+    accelerator = Accelerator(
+        cpu=on_cpu,
+        mixed_precision="no" if precision == "fp32" else precision,
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
+    if accelerator.num_processes != num_processes:
+        raise InputError(
+            f"{accelerator.num_processes} processes, {num_processes} asked for",
+            place="--num-processes",
+            hint="start with --num-processes N, or under torchrun --nproc-per-node N",
+        )
+    return accelerator
+
+
+def _set_environment(num_processes: int, said: Path) -> None:
+    os.environ[_EXIT_FILE] = str(said)
+    threads = max((os.cpu_count() or 1) // num_processes, 1)
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    # Models with a part that is not used need DDP's search for it; where there is none, the search
+    # would be warned about from C++, which Python cannot silence.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
+
+def _exit_code(said: Path, code: int) -> int:
+    """What a worker has said, else what the launcher saw: signals as a shell would give them."""
+    if said.exists():
+        return int(said.read_text(encoding="ascii") or INTERNAL_ERROR)
+    return 128 - code if code < 0 else code

@@ -1,0 +1,280 @@
+"""The training loop: one generator for every task.
+
+    for event in train(parts, resume):
+        ...                              # Step, Evaluation, Checkpoint, and at last Stopped
+
+It neither prints nor parses, and knows no task; whoever takes the events reports them. The fact to
+know: **the batch is the unit, not what fits into memory.** The loss of a step is the sum over all
+its rows, in all micro-batches of all processes, divided once by the sum of their weights. So 1 × 16
+rows, 4 × 4 rows and 2 processes × 8 rows give the same weights, to rounding:
+
+    seed dropout by (seed, step, rank)                     so no random state is ever saved
+    for each micro-batch of this process's share:
+        loss sum, count = loss(model(inputs), batch)
+        backward(loss sum)                                 gradients meet at the last one only
+    add up loss sums, counts and wishes to stop            over the processes
+    gradients × 1 / count, clipped; AdamW
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hfkit.config import Training
+from hfkit.errors import DivergedError, ResourceError
+from hfkit.train.batches import Rows, share
+from hfkit.train.checkpoint import Checkpoints, Progress, Saved
+from hfkit.train.losses import TARGETS, Loss
+from hfkit.train.optim import make_optimizer, set_lr
+from hfkit.train.plan import Plan
+from hfkit.train.stopping import Ending, Reason, Stop, decided
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimizer step is done. `epoch` counts passes, 1.5 is half-way through the second;
+    `grad_norm` is the norm before clipping, `tokens` the real tokens, without padding."""
+
+    step: int
+    epoch: float
+    loss: float
+    lr: float
+    grad_norm: float
+    rows: int
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The weights after `step` were scored; `best`: better than all before."""
+
+    step: int
+    epoch: float
+    scores: dict[str, float]
+    best: bool
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint is sealed."""
+
+    step: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The last event. After "max_time" and "signal" the same command goes on from here."""
+
+    step: int
+    reason: Reason
+    signum: int | None
+    best_step: int | None
+    best_score: float | None
+
+
+Event = Step | Evaluation | Checkpoint | Stopped
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the loop is made of; each is simple to replace in a test.
+
+    `make_batch` turns row numbers into arrays ``[B, ...]``, and `lengths` holds each row's tokens.
+    `evaluate` is called on every process and must return the same scores on each; `best` names
+    the score that counts, with a minus in front where lower is better.
+    """
+
+    model: torch.nn.Module
+    settings: Training
+    accelerator: Accelerator
+    lengths: NDArray[np.integer[Any]]
+    make_batch: Callable[[list[int]], Mapping[str, NDArray[Any]]]
+    loss: Loss
+    checkpoints: Checkpoints
+    evaluate: Callable[[], dict[str, float]] | None = None
+    best: str = "-loss"
+    stop: Stop = field(default_factory=Stop)
+    fingerprint: str = ""
+
+
+def train(parts: Parts, resume: Saved | None = None) -> Iterator[Event]:
+    """Fit ``parts.model`` in place, from the start or from a checkpoint, and tell what happens.
+
+    Raises `DivergedError` as soon as a loss or gradient is not finite, and `ResourceError` when
+    disk or memory run out; the checkpoints written before stand.
+    """
+    plan = Plan(parts.settings, parts.lengths, parts.best if parts.evaluate else None)
+    progress = resume.progress if resume else Progress()
+    sealed = progress.step
+    ending: Ending | None = None
+    with Learner(parts, plan, resume) as learner:
+        while True:
+            step = progress.step
+            if not ending and plan.evaluates(progress):
+                scores = learner.evaluate()
+                progress = plan.judge(progress, scores)
+                yield Evaluation(step, plan.epoch(step), scores, best=progress.best_step == step)
+            ending = ending or plan.ending(progress)
+            if step != sealed and (ending or plan.saves(step)):
+                yield Checkpoint(step, learner.save(progress))
+                sealed = step
+            if ending:
+                break
+            done, ending = learner.step(step)
+            progress = replace(progress, step=done.step)
+            yield done
+    yield Stopped(step, *ending, progress.best_step, progress.best_score)
+
+
+class Learner:
+    """The model and what changes it: optimizer, precision, processes.
+
+    As a context manager it hands the model back as it came, without the wrapping of processes and
+    mixed precision.
+    """
+
+    def __init__(self, parts: Parts, plan: Plan, resume: Saved | None) -> None:
+        self.parts, self.plan = parts, plan
+        self.accelerator = parts.accelerator
+        self.model = parts.model.to(self.accelerator.device)
+        self.optimizer = make_optimizer(
+            self.model, lr=plan.peak_lr, weight_decay=parts.settings.weight_decay
+        )
+        self.scaler = self.accelerator.scaler or torch.amp.GradScaler(enabled=False)
+        if self.accelerator.is_main_process:
+            parts.checkpoints.clean()
+        if resume:
+            parts.checkpoints.restore(resume, self.model, self.optimizer)
+            if resume.progress.scaler:
+                self.scaler.load_state_dict(dict(resume.progress.scaler))
+
+    def __enter__(self) -> Self:
+        # A model that was ever prepared for evaluation carries a mark that would make Accelerate
+        # skip the wrapping: gradients would not meet and the processes drift apart, silently.
+        self.model._is_accelerate_prepared = False  # type: ignore[assignment]
+        self.wrapped = self.accelerator.prepare_model(self.model)
+        self.wrapped.train()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.accelerator.unwrap_model(self.wrapped, keep_fp32_wrapper=False)
+        self.accelerator.free_memory()
+
+    def step(self, step: int) -> tuple[Step, Ending | None]:
+        """Take one optimizer step; also return what all processes agreed on about stopping."""
+        rows = self.plan.rows(step)
+        lr = self.plan.lr(step)
+        seed_dropout(self.parts.settings.seed, step, self.accelerator.process_index)
+        set_lr(self.optimizer, lr)
+        try:
+            own = self._backward(rows)
+        except torch.OutOfMemoryError as error:
+            hint = "lower --micro-batch; the result stays the same"
+            raise ResourceError(f"out of memory at step {step + 1}", hint=hint) from error
+        loss_sum, count, *votes = self._over_processes([*own, *self.parts.stop.votes()])
+        loss = loss_sum / count if count else 0.0
+        self._check(loss, "loss", step)
+        norm = self._update(count, step) if count else 0.0
+        self.optimizer.zero_grad()
+        tokens = int(self.parts.lengths[rows].sum())
+        epoch = self.plan.epoch(step + 1)
+        done = Step(step + 1, epoch, loss, lr, norm, len(rows), tokens)
+        return done, decided(votes)
+
+    def _backward(self, rows: Rows) -> tuple[float, float]:
+        """Add this process's share to the gradients; return its loss sum and count."""
+        accelerator = self.accelerator
+        mine = share(
+            rows,
+            rank=accelerator.process_index,
+            world=accelerator.num_processes,
+            micro_batch=self.parts.settings.micro_batch,
+        )
+        # A process without a row computes one with weight 0: gradients meet in lock step.
+        weight = 1.0 if mine else 0.0
+        mine = mine or [rows[:1]]
+        loss_sum, count = torch.zeros((), device=accelerator.device), 0.0
+        for number, micro_batch in enumerate(mine, start=1):
+            last = number == len(mine)
+            with nullcontext() if last else accelerator.no_sync(self.wrapped):
+                batch = self._tensors(self.parts.make_batch(micro_batch.tolist()))
+                inputs = {name: value for name, value in batch.items() if name not in TARGETS}
+                part, labelled = self.parts.loss(self.wrapped(**inputs), batch)
+                self.scaler.scale(part * weight).backward()
+            loss_sum += part.detach() * weight
+            count += float(labelled) * weight
+        return float(loss_sum), count
+
+    def _update(self, count: float, step: int) -> float:
+        """Turn the summed gradients into those of the mean, clip, step; return their norm."""
+        self.scaler.unscale_(self.optimizer)
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        # The processes' gradients arrive as their mean; the factor makes a sum of it again.
+        factor = self.accelerator.num_processes / count
+        norm: float = torch.nn.utils.get_total_norm(gradients).item() * factor
+        if not self.scaler.is_enabled() or self.scaler.get_scale() < 1:
+            self._check(norm, "gradient", step)  # in fp16 the scaler first looks for a better scale
+        limit = self.parts.settings.max_grad_norm
+        clip = limit / norm if 0 < limit < norm else 1.0
+        torch._foreach_mul_(gradients, factor * clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return norm
+
+    def evaluate(self) -> dict[str, float]:
+        """Score the weights as they are, without dropout."""
+        self.wrapped.eval()
+        with torch.no_grad():
+            scores = self.parts.evaluate() if self.parts.evaluate else {}
+        self.wrapped.train()
+        return scores
+
+    def save(self, progress: Progress) -> Path:
+        """Seal a checkpoint; all processes wait until it is there."""
+        checkpoints, accelerator = self.parts.checkpoints, self.accelerator
+        if accelerator.is_main_process:
+            complete = replace(
+                progress,
+                scaler=self.scaler.state_dict() or None,
+                fingerprint=self.parts.fingerprint,
+                world=accelerator.num_processes,
+            )
+            checkpoints.save(complete, self.model, self.optimizer)
+        accelerator.wait_for_everyone()
+        return checkpoints.path(progress.step)
+
+    def _tensors(self, batch: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
+        device = self.accelerator.device
+        return {name: torch.from_numpy(array).to(device) for name, array in batch.items()}
+
+    def _over_processes(self, values: list[float]) -> list[float]:
+        if self.accelerator.num_processes == 1:
+            return values
+        own = torch.tensor(values, dtype=torch.float64, device=self.accelerator.device)
+        together: list[float] = self.accelerator.reduce(own, "sum").tolist()
+        return together
+
+    def _check(self, value: float, what: str, step: int) -> None:
+        if not math.isfinite(value):
+            good = self.parts.checkpoints.steps()
+            stands = f"the checkpoint of step {good[-1]} stands; " if good else ""
+            hint = f"{stands}try a lower --lr, and look for broken rows"
+            raise DivergedError(f"the {what} is {value} at step {step + 1}", hint=hint)
+
+
+def seed_dropout(seed: int, step: int, rank: int) -> None:
+    """Make dropout a function of the position, so that a resumed step drops the same units."""
+    entropy = np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)
+    torch.manual_seed(int(entropy[0]))

@@ -1,0 +1,118 @@
+"""Losses, computed from logits in fp32 and returned as a sum and a count.
+
+A loss never divides. The loop adds the sums and the counts of all micro-batches and processes and
+divides once per optimizer step; a mean of means would weigh a row by the company it keeps.
+
+A loss is a function ``(outputs, batch) -> (sum, count)``:
+
+* `outputs` is what the model returns; the losses here read ``outputs.logits``;
+* ``batch["labels"]`` are the targets, ``batch["loss_weight"]`` (optional) weighs rows ``[B]`` or
+  each label ``[B, C]``: class weights, weights of windows;
+* *sum* is the weighted loss, attached to the graph, and *count* the sum of the weights that took
+  part. Without a single label both are 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from hfkit.errors import InputError, did_you_mean
+
+Batch = Mapping[str, Tensor]
+Loss = Callable[[Any, Batch], tuple[Tensor, Tensor]]
+
+IGNORED = -100  # the label of what has none: padding, word pieces after the first, unknown
+TARGETS = frozenset({"labels", "loss_weight", "start_positions", "end_positions"})
+"""Keys of a batch that are for the loss; a model given `labels` would compute a loss of its own."""
+
+
+def cross_entropy(outputs: Any, batch: Batch, *, smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
+    """One class out of C, for rows or for tokens.
+
+    Logits ``[B, C]`` with labels ``[B]``, or ``[B, T, C]`` with ``[B, T]``; label -100 is ignored.
+    `smoothing` spreads that share of the target over all classes (Szegedy et al. 2016).
+    """
+    logits = outputs.logits.float()
+    if "labels" not in batch:
+        return _nothing(logits)
+    labels = batch["labels"]
+    losses = functional.cross_entropy(
+        logits.flatten(0, -2),
+        labels.flatten(),
+        ignore_index=IGNORED,
+        reduction="none",
+        label_smoothing=smoothing,
+    )
+    return _weighted_sum(losses.view(labels.shape), labels != IGNORED, batch)
+
+
+def binary_cross_entropy(outputs: Any, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Each of C labels on its own: logits and labels ``[B, C]``, labels between 0 and 1.
+
+    A label of NaN or -100 is unknown and takes no part.
+    """
+    logits = outputs.logits.float()
+    if "labels" not in batch:
+        return _nothing(logits)
+    labels = batch["labels"].float()
+    known = ~labels.isnan() & (labels != IGNORED)
+    losses = functional.binary_cross_entropy_with_logits(
+        logits, torch.where(known, labels, 0.0), reduction="none"
+    )
+    return _weighted_sum(losses, known, batch)
+
+
+def mean_squared_error(outputs: Any, batch: Batch) -> tuple[Tensor, Tensor]:
+    """One number per row: logits ``[B, 1]`` with labels ``[B]``, or both ``[B, K]``.
+
+    NaN is an unknown label. -100 is not: it may well be a temperature.
+    """
+    logits = outputs.logits.float()
+    if "labels" not in batch:
+        return _nothing(logits)
+    labels = batch["labels"].float().view(logits.shape)
+    known = ~labels.isnan()
+    losses = (logits - torch.where(known, labels, 0.0)) ** 2
+    return _weighted_sum(losses, known, batch)
+
+
+LOSSES: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
+    "cross_entropy": cross_entropy,
+    "binary_cross_entropy": binary_cross_entropy,
+    "mean_squared_error": mean_squared_error,
+}
+
+
+def find_loss(name: str, options: Mapping[str, float] | None = None) -> Loss:
+    """Return the loss of that name, or the ``module:function`` of a plug-in, with `options` fixed.
+
+    Raises `InputError` for a name that leads nowhere.
+    """
+    if name in LOSSES:
+        return partial(LOSSES[name], **(options or {}))
+    if ":" in name:
+        from hfkit.registry import load_object
+
+        return partial(load_object(name), **(options or {}))
+    raise InputError(f"unknown loss '{name}'", hint=did_you_mean(name, LOSSES))
+
+
+def _weighted_sum(losses: Tensor, known: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    weight = batch.get("loss_weight")
+    if weight is None:
+        weights = known.float()
+    else:
+        missing = losses.ndim - weight.ndim
+        weights = weight.float().view(*weight.shape, *[1] * missing) * known
+    return (torch.where(known, losses, 0.0) * weights).sum(), weights.sum()
+
+
+def _nothing(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """0 of 0; attached to the graph, so that backward runs as it does on the other processes."""
+    return logits.sum() * 0.0, logits.new_zeros(())

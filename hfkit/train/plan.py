@@ -1,0 +1,92 @@
+"""What happens at which step: pure, the same on every process and after every resume."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hfkit.config import Training
+from hfkit.errors import InputError, did_you_mean
+from hfkit.train.batches import Rows, epoch_batches, steps_per_epoch
+from hfkit.train.checkpoint import Progress
+from hfkit.train.optim import lr_factor
+from hfkit.train.stopping import Ending
+
+
+class Plan:
+    """The steps of a run. `best` names the score that picks the checkpoint, with a minus in front
+    where lower is better; None: nothing is evaluated."""
+
+    def __init__(
+        self, settings: Training, lengths: NDArray[np.integer[Any]], best: str | None
+    ) -> None:
+        if not len(lengths):
+            raise InputError("no rows to train on")
+        if settings.lr is None:
+            raise InputError("no learning rate", place="lr")
+        self.settings, self.lengths, self.best = settings, lengths, best
+        self.peak_lr = settings.lr
+        self.per_epoch = steps_per_epoch(len(lengths), settings.batch_size)
+        self.all_epochs = math.ceil(settings.epochs * self.per_epoch)
+        self.total = min(self.all_epochs, settings.max_steps or self.all_epochs)
+        self.eval_every = settings.eval_every or self.per_epoch
+        self._epoch, self._batches = -1, list[Rows]()
+
+    def epoch(self, step: int) -> float:
+        """Passes over the data that are done after so many steps."""
+        return step / self.per_epoch
+
+    def rows(self, step: int) -> Rows:
+        """The rows of a step, over all processes."""
+        epoch, place = divmod(step, self.per_epoch)
+        if epoch != self._epoch:
+            settings = self.settings
+            self._epoch, self._batches = (
+                epoch,
+                epoch_batches(
+                    self.lengths,
+                    settings.batch_size,
+                    seed=settings.seed,
+                    epoch=epoch,
+                    group=settings.group_by_length,
+                ),
+            )
+        return self._batches[place]
+
+    def lr(self, step: int) -> float:
+        """The learning rate of a step."""
+        settings = self.settings
+        return self.peak_lr * lr_factor(settings.schedule, step, self.total, settings.warmup)
+
+    def evaluates(self, progress: Progress) -> bool:
+        """Whether these weights are to be scored and have not been yet."""
+        if self.best is None or progress.step <= progress.evaluated:
+            return False
+        return progress.step % self.eval_every == 0 or progress.step == self.total
+
+    def judge(self, progress: Progress, scores: Mapping[str, float]) -> Progress:
+        """The progress once the scores of its step are known."""
+        best = self.best or ""
+        name = best.removeprefix("-")
+        if name not in scores:
+            hint = did_you_mean(name, scores)
+            raise InputError(f"no score '{name}' to pick the best by", hint=hint)
+        return progress.judged(scores[name], lower_is_better=name != best)
+
+    def saves(self, step: int) -> bool:
+        """Whether a checkpoint is due: after each evaluation, so that the best one exists."""
+        every = self.settings.checkpoint_every
+        return step % self.eval_every == 0 or (every is not None and step % every == 0)
+
+    def ending(self, progress: Progress) -> Ending | None:
+        """Why training is over, if it is."""
+        patience = self.settings.patience
+        if patience and progress.bad_evaluations >= patience:
+            return Ending("patience")
+        if progress.step >= self.total:
+            return Ending("finished" if self.total == self.all_epochs else "max_steps")
+        return None

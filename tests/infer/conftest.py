@@ -1,0 +1,79 @@
+"""Stand-ins for a task, a tokenizer and an engine, so that the stream is tested without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from hfkit.errors import InputError
+from hfkit.infer.predictor import Predictor
+from hfkit.tasks.base import Task
+
+
+class ToyTokenizer:
+    """One token for each character."""
+
+    padding: ClassVar = {"input_ids": 0, "attention_mask": 0}
+
+
+class ToyTask(Task[Any]):
+    """Answers with the sum of the characters' numbers, computed by the engine."""
+
+    columns: ClassVar = {"text": "the text", "label?": "unused"}
+    auto_class = "none"
+    metric = best = loss = ""
+    token_outputs = ("each",)
+
+    def learn(self, rows: Any) -> None: ...
+    def head(self) -> dict[str, Any]:
+        return {}
+
+    def restore(self, model_config: Any) -> None: ...
+    def targets(self, rows: Any, encoded: Any) -> None: ...
+
+    def features(self, rows: Sequence[Any], tokenizer: Any) -> list[Any]:
+        for row in rows:
+            if row["text"] == "refuse":
+                raise InputError("the task refuses this text")
+        return [
+            {"input_ids": [ord(character) for character in row["text"]], "_row": number}
+            for number, row in enumerate(rows)
+        ]
+
+    def decode(self, outputs: Any, encoded: Any, rows: Any) -> list[Any]:
+        return [
+            {"value": float(output["logits"][0]), "tokens": len(output["each"])}
+            for output in outputs
+        ]
+
+    def gold(self, rows: Any) -> list[Any]:
+        return []
+
+
+class ToyEngine:
+    """Adds up the tokens of each row; fails on a row that holds ``!``, is infinite on ``?``."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def run(self, batch: dict[str, Any]) -> dict[str, Any]:
+        ids = batch["input_ids"]
+        self.sizes.append(len(ids))
+        if (ids == ord("!")).any():
+            raise IndexError("index out of range\nand more")
+        sums = (ids * batch["attention_mask"]).sum(axis=1, keepdims=True).astype(np.float32)
+        sums[(ids == ord("?")).any(axis=1)] = np.nan
+        return {"logits": sums, "each": ids}
+
+
+@pytest.fixture
+def toy_predictor() -> Callable[..., Predictor]:
+    """Make a predictor of the stand-ins above."""
+
+    def make(batch_size: int = 4) -> Predictor:
+        return Predictor(ToyTask(None), ToyTokenizer(), ToyEngine(), batch_size)  # type: ignore[arg-type]
+
+    return make

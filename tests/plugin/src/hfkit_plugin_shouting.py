@@ -1,0 +1,71 @@
+"""Tell how loud a text is: the share of its letters that are capital.
+
+    in    {"text": "STOP it"}
+    out   {"loudness": 0.67}
+
+The target needs no label column: it is in the text. That is the one detail to get right here: a
+tokenizer that lowercases cannot learn it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hfkit.config import Section, setting
+from hfkit.tasks.base import Answer, EncodedRow, Outputs, Row, Task
+
+if TYPE_CHECKING:
+    from hfkit.text import Tokenizer
+
+
+class ShoutingOptions(Section):
+    """Options of the task."""
+
+    scale: float = setting(1.0, "Loudness of a text in capitals", changes_result=True, gt=0)
+
+
+class Shouting(Task[ShoutingOptions]):
+    """How loud a text is."""
+
+    columns: ClassVar[Mapping[str, str]] = {"text": "the text"}
+    auto_class = "AutoModelForSequenceClassification"
+    Options = ShoutingOptions
+    metric = "loudness"
+    best = "-error"
+    loss = "mean_squared_error"
+
+    def learn(self, rows: Sequence[Row]) -> None:
+        """Nothing depends on the rows."""
+
+    def head(self) -> dict[str, Any]:
+        """One number."""
+        return {"num_labels": 1, "problem_type": "regression"}
+
+    def restore(self, model_config: Mapping[str, Any]) -> None:
+        """Nothing to take from the model."""
+
+    def features(self, rows: Sequence[Row], tokenizer: Tokenizer) -> list[EncodedRow]:
+        """One encoded row per text, cut at the window."""
+        encoded = tokenizer.encode([row["text"] for row in rows], on_long="truncate")
+        return [{**parts[0], "_row": number} for number, parts in enumerate(encoded)]
+
+    def targets(self, rows: Sequence[Row], encoded: Sequence[EncodedRow]) -> None:
+        """The loudness is in the text."""
+        for part, answer in zip(encoded, self.gold(rows), strict=True):
+            part["labels"] = answer["loudness"]
+
+    def decode(
+        self, outputs: Sequence[Outputs], encoded: Sequence[EncodedRow], rows: Sequence[Row]
+    ) -> list[Answer]:
+        """The logit is the answer."""
+        return [{"loudness": float(output["logits"][0])} for output in outputs]
+
+    def gold(self, rows: Sequence[Row]) -> list[Answer]:
+        """Share of capitals among the letters."""
+        answers = []
+        for row in rows:
+            letters = [letter for letter in row["text"] if letter.isalpha()]
+            share = sum(letter.isupper() for letter in letters) / max(len(letters), 1)
+            answers.append({"loudness": self.options.scale * share})
+        return answers

@@ -1,0 +1,55 @@
+"""Every recipe that comes with hfkit: it resolves, it says its command and its source."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from hfkit.commands.recipes import copy, recipes, show
+from hfkit.config import FinetuneConfig
+from hfkit.errors import InputError
+from hfkit.layers import resolve
+from hfkit.recipe import packaged_recipes, read_recipe
+from hfkit.registry import find_task
+
+NAMES = sorted(packaged_recipes())
+
+
+def test_there_are_recipes() -> None:
+    assert len(NAMES) >= 8
+    assert list(recipes()) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_resolves(name: str) -> None:
+    config = resolve(FinetuneConfig, {"config": name}, {})
+    assert config.train and config.model and config.task
+    assert config.validation != "0.1" or config.test, "nothing to compare the published score with"
+    find_task(config.task)
+    keys = set(read_recipe(name).values) - {"expected", "smoke", "about"}
+    assert keys <= {*FinetuneConfig.model_fields, *config.options}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_header_says_what_and_from_where(name: str) -> None:
+    text = show(name)
+    header = text[: text.index("\n\n")]
+    assert f"hfkit finetune -c {name} " in header
+    assert "# Published: " in header
+    source = re.search(r"# Source: (https://\S+)", header)
+    expected = read_recipe(name).values["expected"]
+    assert source and expected["source"] == source[1]
+    scores = [float(value) for key, value in expected.items() if key not in ("split", "source")]
+    assert len(scores) >= 2 and all(0 < value < 1 for value in scores)
+
+
+def test_a_copy_is_the_recipe_and_replaces_nothing(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = copy("pair-en-mrpc")
+    assert path.read_text(encoding="utf-8") == show("pair-en-mrpc")
+    with pytest.raises(InputError, match="exists already"):
+        copy("pair-en-mrpc")
+    with pytest.raises(InputError, match="no such folder"):
+        copy("pair-en-mrpc", "a/b.yaml")
+    assert copy("pair-en-mrpc", "mine.yaml").name == "mine.yaml"

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hfkit.train.batches import epoch_batches, share, steps_per_epoch
+
+sizes = st.integers(1, 400)
+small = st.integers(1, 40)
+
+
+def lengths_of(rows: int) -> np.ndarray:
+    return np.random.default_rng(rows).integers(1, 100, size=rows)
+
+
+@settings(deadline=None, max_examples=60)
+@given(rows=sizes, batch_size=small, epoch=st.integers(0, 5), group=st.booleans())
+def test_each_row_comes_once_an_epoch(rows, batch_size, epoch, group):
+    batches = epoch_batches(lengths_of(rows), batch_size, seed=1, epoch=epoch, group=group)
+    assert sorted(np.concatenate(batches)) == list(range(rows))
+    assert len(batches) == steps_per_epoch(rows, batch_size)
+    assert sorted(map(len, batches))[1:] == [batch_size] * (len(batches) - 1)
+
+
+@settings(deadline=None, max_examples=60)
+@given(rows=sizes, world=st.integers(1, 5), micro=st.none() | small)
+def test_processes_share_a_batch_without_rest(rows, world, micro):
+    batch = np.arange(rows)[::-1]
+    shares = [share(batch, rank=r, world=world, micro_batch=micro) for r in range(world)]
+    assert sorted(row for mine in shares for cut in mine for row in cut) == list(range(rows))
+    assert all(0 < len(cut) <= (micro or rows) for mine in shares for cut in mine)
+    counts = [sum(map(len, mine)) for mine in shares]
+    assert max(counts) - min(counts) <= 1
+
+
+def test_order_follows_seed_and_epoch():
+    def order(seed, epoch):
+        found = epoch_batches(lengths_of(50), 8, seed=seed, epoch=epoch, group=True)
+        return np.concatenate(found).tolist()
+
+    assert order(1, 0) == order(1, 0)
+    assert order(1, 0) != order(1, 1) != order(2, 1)
+
+
+def test_grouping_saves_padding_and_keeps_mixing():
+    lengths = lengths_of(5000)
+
+    def padded(group):
+        batches = epoch_batches(lengths, 16, seed=1, epoch=0, group=group)
+        return sum(len(b) * lengths[b].max() for b in batches), batches
+
+    (grouped, batches), (random, _) = padded(True), padded(False)
+    assert grouped < 1.1 * lengths.sum() < 0.7 * random
+    means = [lengths[b].mean() for b in batches]
+    assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.2

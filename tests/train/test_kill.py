@@ -1,0 +1,83 @@
+"""kill -9 at random moments, half of them aimed at a save; the same command must end the same.
+
+The fork server imports torch once and runs no operation of it; each run is a fork.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import sys
+import time
+
+import pytest
+from training_cases import killable_run
+
+from hfkit import sealing
+
+KILLS, KILLS_PER_RUN = 20, 5
+
+
+@pytest.fixture(scope="module")
+def forks():
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["training_cases"])
+    with pytest.MonkeyPatch.context() as patch:  # the server finds modules by the environment only
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+        context.Process(target=int).start()
+    return context
+
+
+def start(forks, folder, announce=None):
+    process = forks.Process(target=killable_run, args=(str(folder), announce))
+    process.start()
+    return process
+
+
+def finish(forks, folder) -> str:
+    process = start(forks, folder)
+    process.join(120)
+    assert process.exitcode == 0
+    return (folder / "result").read_text()
+
+
+@pytest.mark.processes
+def test_killed_runs_end_like_the_uninterrupted_one(tmp_path, forks):
+    chance = random.Random(11)
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    finish(forks, whole)  # the first one warms up caches
+    (whole / "result").rename(whole / "first")
+    begin = time.monotonic()
+    for path in (whole / "checkpoints").iterdir():
+        sealing.remove(path)
+    expected = finish(forks, whole)
+    assert expected == (whole / "first").read_text()
+    duration = time.monotonic() - begin
+
+    killed = 0
+    for number in range(KILLS):
+        folder = tmp_path / f"run-{number}"
+        folder.mkdir()
+        for _ in range(KILLS_PER_RUN):
+            saving = forks.Event() if killed % 2 else None
+            process = start(forks, folder, saving)
+            if saving:
+                saving.wait(60)
+                time.sleep(chance.uniform(0, 0.03))
+            else:
+                time.sleep(chance.uniform(0, duration))
+            process.kill()
+            process.join()
+            for sealed in (folder / "checkpoints").glob("step-*"):
+                assert sealing.damage(sealed) is None
+            if (folder / "result").exists():
+                break
+            killed += 1
+        if not (folder / "result").exists():
+            finish(forks, folder)
+        assert (folder / "result").read_text() == expected
+        if killed >= KILLS:
+            break
+    assert killed >= KILLS

@@ -1,0 +1,85 @@
+"""Two processes, one gloo group, every case that needs them; started once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from training_cases import (
+    FAMILIES,
+    LOSSES,
+    assert_same_curves,
+    flat,
+    invariance_case,
+    losses_of,
+    make_parts,
+)
+
+from hfkit.train.launch import make_accelerator
+from hfkit.train.loop import train
+
+pytestmark = pytest.mark.processes
+CASES = [(f, p) for f in FAMILIES for p in (LOSSES if f == "bert" else ["single-label"])]
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory):
+    """What each of the two processes found."""
+    folder = tmp_path_factory.mktemp("processes")
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr",
+            "127.0.0.1", "--nproc-per-node", "2", Path(__file__).with_name("training_cases.py"),
+            folder,
+        ],
+        env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1",
+             "TORCH_CPP_LOG_LEVEL": "ERROR"},
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert "Warning" not in done.stderr, done.stderr
+    found = []
+    for rank in range(2):
+        results = json.loads((folder / f"rank-{rank}.json").read_text())
+        found.append((results, np.load(folder / f"rank-{rank}.npz")))
+    return found
+
+
+@pytest.mark.parametrize(("family", "problem"), CASES)
+def test_two_processes_learn_what_one_learns(tmp_path, ranks, family, problem):
+    accelerator = make_accelerator("cpu", "fp32", 1)
+    curves, weights, _ = invariance_case(tmp_path, family, problem, accelerator, None)
+    results, arrays = ranks[0]
+    name = f"{family}-{problem}"
+    assert np.linalg.norm(arrays[name] - weights) <= 1e-5 * np.linalg.norm(weights)
+    assert_same_curves(results[name]["curves"], curves)
+
+
+def test_all_processes_end_with_the_same_weights(ranks):
+    digests = [{name: case["digest"] for name, case in results.items()} for results, _ in ranks]
+    assert digests[0] == digests[1]
+
+
+def test_a_process_without_rows_keeps_step(tmp_path, ranks):
+    parts = make_parts(tmp_path, batch_size=1, max_steps=4)
+    losses = losses_of(train(parts))
+    results, arrays = ranks[0]
+    np.testing.assert_allclose(results["lonely"]["losses"], losses, rtol=1e-6, atol=1e-6)
+    weights = flat(parts.model)
+    assert np.linalg.norm(arrays["lonely"] - weights) <= 1e-5 * np.linalg.norm(weights)
+
+
+def test_a_part_without_use_stays_as_it_was(ranks):
+    assert all(results["unused"]["pooler"] for results, _ in ranks)
+
+
+def test_signal_to_one_process_stops_all_and_the_run_goes_on_exactly(ranks):
+    for results, _ in ranks:
+        assert results["resume"]["stopped"] == "signal 15 at 3"
+        assert results["resume"]["digest"] == results["resume"]["whole"]

@@ -1,0 +1,304 @@
+"""Tiny models and batches that the tests of the training room share, also across processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    DebertaV2Config,
+    DebertaV2ForSequenceClassification,
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+    ModernBertConfig,
+    ModernBertForSequenceClassification,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+    XLMRobertaConfig,
+    XLMRobertaForSequenceClassification,
+)
+
+from hfkit.config import Training
+from hfkit.train.checkpoint import Checkpoints
+from hfkit.train.launch import make_accelerator
+from hfkit.train.loop import Event, Parts, Step, train
+from hfkit.train.losses import find_loss
+
+ROWS, CLASSES, VOCABULARY = 70, 3, 50
+LOSSES = {
+    "single-label": "cross_entropy",
+    "multi-label": "binary_cross_entropy",
+    "regression": "mean_squared_error",
+}
+SIZE = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 48,
+    "max_position_embeddings": 40,
+    "pad_token_id": 0,
+}
+DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "pooler_dropout")
+FAMILIES: dict[str, tuple[Any, Any, dict[str, Any], tuple[str, ...]]] = {
+    "bert": (BertConfig, BertForSequenceClassification, SIZE, DROPOUTS[:2]),
+    "roberta": (RobertaConfig, RobertaForSequenceClassification, SIZE, DROPOUTS[:2]),
+    "xlm-roberta": (XLMRobertaConfig, XLMRobertaForSequenceClassification, SIZE, DROPOUTS[:2]),
+    "deberta-v2": (
+        DebertaV2Config,
+        DebertaV2ForSequenceClassification,
+        SIZE | {"relative_attention": True, "position_buckets": 8, "pos_att_type": ["p2c", "c2p"]},
+        DROPOUTS,
+    ),
+    "distilbert": (
+        DistilBertConfig,
+        DistilBertForSequenceClassification,
+        {
+            "vocab_size": VOCABULARY,
+            "dim": 32,
+            "n_layers": 2,
+            "n_heads": 2,
+            "hidden_dim": 48,
+            "max_position_embeddings": 40,
+            "pad_token_id": 0,
+        },
+        ("dropout", "attention_dropout", "seq_classif_dropout"),
+    ),
+    "modernbert": (
+        ModernBertConfig,
+        ModernBertForSequenceClassification,
+        SIZE | {"bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3},
+        ("attention_dropout", "mlp_dropout", "embedding_dropout", "classifier_dropout"),
+    ),
+}
+
+
+def tiny_model(family: str = "bert", outputs: int = CLASSES, dropout: float = 0.0) -> Any:
+    """A random classifier of two layers, the same at every call."""
+    config, head, size, dropouts = FAMILIES[family]
+    torch.manual_seed(1)
+    return head(config(**size, num_labels=outputs, **dict.fromkeys(dropouts, dropout)))
+
+
+def make_data(problem: str) -> tuple[np.ndarray, Callable[[list[int]], dict[str, np.ndarray]]]:
+    """Rows of 3 to 12 tokens with labels and unequal weights; some labels are unknown."""
+    chance = np.random.default_rng(3)
+    lengths = chance.integers(3, 13, size=ROWS)
+    ids = [chance.integers(4, VOCABULARY, size=length) for length in lengths]
+    weights = chance.uniform(0.2, 3.0, size=ROWS).astype(np.float32)
+    if problem == "single-label":
+        labels = chance.integers(0, CLASSES, size=ROWS)
+        labels[::9] = -100
+    elif problem == "multi-label":
+        labels = chance.integers(0, 2, size=(ROWS, CLASSES)).astype(np.float32)
+        labels[::5, 1] = np.nan
+        weights = weights[:, None] * np.array([1.0, 2.0, 0.5], dtype=np.float32)
+    else:
+        labels = chance.normal(size=ROWS).astype(np.float32)
+        labels[::9] = np.nan
+
+    def make_batch(rows: list[int]) -> dict[str, np.ndarray]:
+        width = max(len(ids[row]) for row in rows)
+        padded = np.zeros((len(rows), width), dtype=np.int64)
+        mask = np.zeros((len(rows), width), dtype=np.int64)
+        for place, row in enumerate(rows):
+            padded[place, : len(ids[row])] = ids[row]
+            mask[place, : len(ids[row])] = 1
+        return {
+            "input_ids": padded,
+            "attention_mask": mask,
+            "labels": labels[rows],
+            "loss_weight": weights[rows],
+        }
+
+    return lengths, make_batch
+
+
+def make_settings(**changes: Any) -> Training:
+    return Training(**{"lr": 1e-3, "batch_size": 16, "epochs": 2, "seed": 5, **changes})
+
+
+def make_parts(
+    folder: Path,
+    *,
+    family: str = "bert",
+    problem: str = "single-label",
+    dropout: float = 0.0,
+    accelerator: Accelerator | None = None,
+    parts: dict[str, Any] | None = None,
+    **settings: Any,
+) -> Parts:
+    outputs = 1 if problem == "regression" else CLASSES
+    lengths, make_batch = make_data(problem)
+    given: dict[str, Any] = {
+        "model": tiny_model(family, outputs, dropout),
+        "settings": make_settings(**settings),
+        "accelerator": accelerator or make_accelerator("cpu", "fp32", 1),
+        "lengths": lengths,
+        "make_batch": make_batch,
+        "loss": find_loss(LOSSES[problem]),
+        "checkpoints": Checkpoints(folder),
+    }
+    return Parts(**{**given, **(parts or {})})
+
+
+def weight_sum(model: torch.nn.Module) -> float:
+    """A score that depends on every weight."""
+    return float(sum(p.detach().double().abs().sum() for p in model.parameters()))
+
+
+def fingerprint(model: torch.nn.Module) -> str:
+    """SHA-256 of all weights."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def flat(model: torch.nn.Module) -> np.ndarray:
+    """All weights in one vector."""
+    return torch.cat([p.detach().flatten() for p in model.parameters()]).double().numpy()
+
+
+def assert_same_curves(found: list[list[float]], expected: list[list[float]]) -> None:
+    """Losses to 1e-6, norms of gradients to 1e-4."""
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(found[1], expected[1], rtol=1e-4)
+
+
+def losses_of(events: Iterator[Event]) -> list[float]:
+    return [event.loss for event in events if hasattr(event, "loss")]
+
+
+# --- what the processes of test_processes.py do ---------------------------------------------
+
+
+def invariance_case(folder: Path, family: str, problem: str, accelerator: Any, micro: int | None):
+    """Five steps of 16 rows; returns the losses, the gradients' norms and the weights.
+
+    The norms show what clipping and AdamW would hide: gradients that are all K times too large.
+    """
+    parts = make_parts(
+        folder, family=family, problem=problem, accelerator=accelerator, max_steps=5,
+        micro_batch=micro, lr=1e-3, warmup=0,
+    )  # fmt: skip
+    steps = [event for event in train(parts) if isinstance(event, Step)]
+    curves = [[step.loss for step in steps], [step.grad_norm for step in steps]]
+    return curves, flat(parts.model), fingerprint(parts.model)
+
+
+class WithUnusedPart(torch.nn.Module):
+    """A model with a pooler nobody asks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = tiny_model()
+        self.pooler = torch.nn.Linear(4, 4)
+
+    def forward(self, **inputs: torch.Tensor) -> Any:
+        return self.inner(**inputs)
+
+
+def main(folder: Path) -> None:
+    """Run every case in one group of two processes; each rank leaves a file of results."""
+    accelerator = make_accelerator("cpu", "fp32", 2)
+    rank = accelerator.process_index
+    results: dict[str, Any] = {}
+    weights: dict[str, np.ndarray] = {}
+
+    for family in FAMILIES:
+        for problem in LOSSES if family == "bert" else ["single-label"]:
+            place = folder / family / problem
+            curves, weights[f"{family}-{problem}"], digest = invariance_case(
+                place, family, problem, accelerator, micro=3 if problem == "regression" else None
+            )
+            results[f"{family}-{problem}"] = {"curves": curves, "digest": digest}
+
+    parts = make_parts(folder / "lonely", accelerator=accelerator, batch_size=1, max_steps=4)
+    results["lonely"] = {"losses": losses_of(train(parts)), "digest": fingerprint(parts.model)}
+    weights["lonely"] = flat(parts.model)
+
+    model = WithUnusedPart()
+    before = fingerprint(model.pooler)
+    parts = make_parts(
+        folder / "unused", accelerator=accelerator, parts={"model": model}, max_steps=3,
+        weight_decay=0.1, micro_batch=4,
+    )  # fmt: skip
+    list(train(parts))
+    results["unused"] = {
+        "digest": fingerprint(model),
+        "pooler": before == fingerprint(model.pooler),
+    }
+
+    parts = make_parts(folder / "marked", accelerator=accelerator, max_steps=3)
+    accelerator.prepare_model(parts.model, evaluation_mode=True)  # "score before training"
+    list(train(parts))
+    results["marked"] = {"digest": fingerprint(parts.model)}
+
+    results["resume"] = resumed_case(folder / "resume", accelerator)
+    (folder / f"rank-{rank}.json").write_text(json.dumps(results))
+    np.savez(folder / f"rank-{rank}.npz", **weights)
+
+
+def resumed_case(folder: Path, accelerator: Accelerator) -> dict[str, str]:
+    """The digests of a whole run and of one that was stopped on one rank only, and went on."""
+    whole = make_parts(folder / "whole", accelerator=accelerator, dropout=0.1, max_steps=6)
+    list(train(whole))
+    again = {"accelerator": accelerator, "dropout": 0.1, "max_steps": 6}
+    first = make_parts(folder / "cut", **again)
+    for event in train(first):
+        if getattr(event, "step", 0) == 2 and accelerator.process_index == 1:
+            first.stop.signum = 15  # as if a signal had come to this process only
+        last = event
+    second = make_parts(folder / "cut", **again)
+    list(train(second, second.checkpoints.newest()))
+    return {
+        "stopped": f"{last.reason} {last.signum} at {last.step}",
+        "digest": fingerprint(second.model),
+        "whole": fingerprint(whole.model),
+    }
+
+
+# --- what the forks of test_kill.py do ----------------------------------------------------
+
+
+def killable_run(folder: str, announce: Any = None) -> None:
+    """Train from the newest checkpoint to the end and leave the digest of the best and last."""
+    torch.set_num_threads(1)
+    place = Path(folder)
+    if announce is not None:
+        from hfkit import sealing
+
+        seal = sealing.staged
+
+        def announced(*arguments: Any, **options: Any) -> Any:
+            announce.set()
+            return seal(*arguments, **options)
+
+        sealing.staged = announced
+    parts = make_parts(
+        place / "checkpoints", dropout=0.1, checkpoint_every=2, eval_every=3, epochs=4,
+        micro_batch=8, patience=9,
+    )  # fmt: skip
+
+    parts = replace(parts, evaluate=lambda: {"score": weight_sum(parts.model) % 1.0}, best="score")
+    *_, last = train(parts, parts.checkpoints.newest())
+    result = f"{fingerprint(parts.model)} {last.step} {last.reason} {last.best_step}"
+    parts.checkpoints.load_model(last.best_step, parts.model)
+    (place / "result.part").write_text(f"{result} {fingerprint(parts.model)}")
+    (place / "result.part").replace(place / "result")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
