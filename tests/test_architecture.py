@@ -44,7 +44,16 @@ FORBIDDEN = {
     "registry": {"torch", "transformers", "numpy", "datasets"},
     "cli": {"transformers", "datasets", "numpy", "evaluate"},
 }
-HEAVY = {"torch", "transformers", "datasets", "evaluate", "accelerate", "pyarrow", "sklearn", "scipy"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "datasets",
+    "evaluate",
+    "accelerate",
+    "pyarrow",
+    "sklearn",
+    "scipy",
+}
 
 
 def room_of(path: Path) -> str:

@@ -105,7 +105,9 @@ def test_one_text_for_a_list() -> None:
 
 def test_options_of_the_task_are_settings_like_any_other(recipe) -> None:
     path = recipe("stride: 3\noptions:\n  threshold: 0.25\n")
-    config = finetune({"config": path, "set": ["on-long=error"]}, {"HFKIT_CLASS_WEIGHTS": "balanced"})
+    config = finetune(
+        {"config": path, "set": ["on-long=error"]}, {"HFKIT_CLASS_WEIGHTS": "balanced"}
+    )
     assert config.options == {
         "stride": 3,
         "threshold": 0.25,
@@ -115,7 +117,9 @@ def test_options_of_the_task_are_settings_like_any_other(recipe) -> None:
 
 
 def test_options_of_a_plug_in_are_left_to_it_as_text() -> None:
-    config = finetune(task="somewhere:Task", set=["depth=3"], options={"deep": {"a": True, "b": 1.5}})
+    config = finetune(
+        task="somewhere:Task", set=["depth=3"], options={"deep": {"a": True, "b": 1.5}}
+    )
     assert config.options == {"depth": "3", "deep": {"a": "true", "b": "1.5"}}
 
 
@@ -127,7 +131,9 @@ def test_the_task_may_be_named_by_flag_and_its_options_by_recipe(recipe) -> None
 
 
 def test_other_commands_take_from_a_training_recipe_what_means_the_same(recipe) -> None:
-    path = recipe("train: a.csv\nmodel: base\noutput: runs/a\nbatch_size: 7\ntext_column: body\nlr: 1")
+    path = recipe(
+        "train: a.csv\nmodel: base\noutput: runs/a\nbatch_size: 7\ntext_column: body\nlr: 1"
+    )
     for cls in (EvaluateConfig, PredictConfig):
         config = resolve(cls, {"config": path}, {})
         assert (config.model, config.output, config.batch_size) == (None, None, 32)
@@ -183,17 +189,17 @@ def test_a_mistake_in_a_recipe_names_file_and_line(recipe) -> None:
     with pytest.raises(InputError) as caught:
         finetune(config=recipe("seed: 1\nsed: 1\n"))
     assert str(caught.value).endswith("mine.yaml:2: sed: unknown setting; did you mean 'seed'?")
-    with pytest.raises(InputError, match="mine.yaml:2: batch-size: stands here a second time"):
+    with pytest.raises(InputError, match=r"mine.yaml:2: batch-size: stands here a second time"):
         finetune(config=recipe("batch_size: 1\nbatch-size: 2"))
 
 
 def test_a_mistake_in_the_environment_names_the_variable() -> None:
-    with pytest.raises(InputError, match="^HFKIT_LR: expected a number"):
+    with pytest.raises(InputError, match=r"^HFKIT_LR: expected a number"):
         finetune({}, {"HFKIT_LR": "fast"})
 
 
 def test_python_callers_read_the_names_of_arguments() -> None:
-    with pytest.raises(InputError, match="^lr: expected a number"):
+    with pytest.raises(InputError, match=r"^lr: expected a number"):
         resolve(FinetuneConfig, {"lr": "fast"}, {}, as_flags=False)
 
 
@@ -222,9 +228,9 @@ def test_checked_reports_custom_and_missing_values() -> None:
                 raise ValueError("expected an odd number")
             return value
 
-    with pytest.raises(InputError, match="^name: is needed and was not given$"):
+    with pytest.raises(InputError, match=r"^name: is needed and was not given$"):
         checked(Options, {})
-    with pytest.raises(InputError, match="^odd: expected an odd number$"):
+    with pytest.raises(InputError, match=r"^odd: expected an odd number$"):
         checked(Options, {"name": "a", "odd": "2"})
     assert checked(Options, {"name": "a", "odd": "3"}).odd == 3
 
@@ -285,7 +291,9 @@ def test_dump_is_read_back_equal(tmp_path_factory, values, options) -> None:
 
 
 @settings(deadline=None)
-@given(st.dictionaries(texts.filter(str.isidentifier), texts | st.none() | st.lists(texts), max_size=3))
+@given(
+    st.dictionaries(texts.filter(str.isidentifier), texts | st.none() | st.lists(texts), max_size=3)
+)
 def test_options_of_plug_ins_are_read_back_equal(tmp_path_factory, options) -> None:
     path = tmp_path_factory.mktemp("dump") / "hfkit.yaml"
     given = {"task": "somewhere:Task", "options": options}

@@ -11,7 +11,8 @@ from hfkit.recipe import find_recipe, packaged_recipes, parse_recipe, read_recip
 
 
 @pytest.mark.parametrize(
-    "typed", ["no", "yes", "on", "3e-5", "1.10", "007", "1_000", "12:30", "2001-01-01", "0x1f", "1e999"]
+    "typed",
+    ["no", "yes", "on", "3e-5", "1.10", "007", "1_000", "12:30", "2001-01-01", "0x1f", "1e999"],
 )
 def test_scalars_are_the_text_that_was_typed(typed: str) -> None:
     found = parse_recipe(f"key: {typed}\nlist: [{typed}]", "a.yaml").values
@@ -75,5 +76,5 @@ def test_packaged_recipes_are_found_by_name() -> None:
     assert find_recipe("pair-en-mrpc") == packaged_recipes()["pair-en-mrpc"]
     with pytest.raises(InputError, match="did you mean 'pair-en-mrpc'"):
         find_recipe("pair-en-mprc")
-    with pytest.raises(InputError, match="nowhere.yaml: no such recipe file"):
+    with pytest.raises(InputError, match=r"nowhere.yaml: no such recipe file"):
         find_recipe("nowhere.yaml")

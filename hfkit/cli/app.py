@@ -120,9 +120,22 @@ def dispatch(arguments: list[str]) -> Ending:
     return outcome if isinstance(outcome, Ending) else Ending()
 
 
+def _one_of_several() -> bool:
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def _has_parent() -> bool:
+    """Whether another hfkit started this process to train with it."""
+    if not _one_of_several():
+        return False
+    from hfkit.train.launch import has_parent
+
+    return has_parent()
+
+
 def _finish(outcome: Ending) -> int:
     """Say the last words; where several processes train together, agree on who says them."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if _one_of_several():
         from hfkit.train.launch import finish
 
         return finish(outcome.code, outcome.speak)
@@ -157,7 +170,8 @@ def hfkit(
 
 
 def _resolved(verb: Verb[Any, Any, Any], given: dict[str, Any]) -> Any:
-    config = prepared(resolve(verb.config_class, given))
+    # What a parent has resolved already is not laid under the environment once more.
+    config = prepared(resolve(verb.config_class, given, {} if _has_parent() else None))
     other_process = int(os.environ.get("RANK", "0")) > 0
     start_notes(quiet=config.quiet or other_process, verbose=config.verbose and not other_process)
     return config
@@ -166,6 +180,8 @@ def _resolved(verb: Verb[Any, Any, Any], given: dict[str, Any]) -> Any:
 def _finetune(given: dict[str, Any]) -> Ending:
     config = _resolved(finetune, given)
     result = finetune(config)
+    if _has_parent():  # which tells the rest
+        return Ending()
     return Ending(0, lambda: _tell_finetuned(result, config.json_output, config.quiet))
 
 
@@ -180,10 +196,14 @@ def _tell_finetuned(result: Any, as_json: bool, quiet: bool) -> None:
         print(folder, flush=True)
     if not quiet:
         show_scores(result.scores, sys.stderr)
-        run = shlex.quote(folder)
-        say("next", f'hfkit predict {run} "some text"')
-        say("next", f"hfkit evaluate {run} test.csv")
+        _say_next(folder)
     return None
+
+
+def _say_next(folder: str) -> None:
+    run = shlex.quote(folder)
+    say("next", f'hfkit predict {run} "some text"')
+    say("next", f"hfkit evaluate {run} test.csv")
 
 
 def _evaluate(given: dict[str, Any]) -> Ending:
@@ -223,7 +243,13 @@ def demo(
     """See it work: fine-tune, evaluate and predict, offline, in a minute."""
     from hfkit.commands.demo import demo as run_demo
 
-    run_demo(output)
+    done = run_demo(output)
+    show_scores(done.evaluated.scores, sys.stdout)
+    headline = done.tfidf.headline
+    print(f"\nTF-IDF with logistic regression: {headline} {done.tfidf.values[headline]:.4f}\n")
+    for prediction in done.predictions:
+        print(json.dumps(prediction, ensure_ascii=False))
+    _say_next(str(done.run.folder))
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON")]

@@ -59,10 +59,10 @@ def _help_record(param: Any) -> tuple[str, str]:
 def verb_callback(verb: Verb[Any, Any, Any], act: Callable[[dict[str, Any]], Any]) -> Any:
     """Make the function that Typer calls: it gathers what was given and hands it to `act`."""
 
-    def callback(**flags: Any) -> None:
+    def callback(**flags: Any) -> Any:
         words = flags.pop(POSITIONAL, None) or []
         given = {name: value for name, value in flags.items() if value not in (None, [], ())}
-        act(verb.place(words, given))
+        return act(verb.place(words, given))
 
     callback.__name__ = verb.name
     callback.__signature__ = inspect.Signature(parameters(verb))  # type: ignore[attr-defined]

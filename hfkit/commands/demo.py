@@ -66,9 +66,9 @@ def _tfidf(train: str, test: str) -> Scores:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
+    from hfkit.config import Reading
     from hfkit.data.record import strict
     from hfkit.data.source import read
-    from hfkit.config import Reading
     from hfkit.metrics.classification import SingleLabel
     from hfkit.metrics.statistics import score
 
@@ -78,6 +78,8 @@ def _tfidf(train: str, test: str) -> Scores:
     }
     baseline = make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=1000))
     baseline.fit([row["text"] for row in rows["train"]], [row["label"] for row in rows["train"]])
-    answers = [{"label": label} for label in baseline.predict([row["text"] for row in rows["test"]])]
+    answers = [
+        {"label": label} for label in baseline.predict([row["text"] for row in rows["test"]])
+    ]
     gold = [{"label": row["label"]} for row in rows["test"]]
     return score(SingleLabel(answers, gold, list(baseline.classes_)))

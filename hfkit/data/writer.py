@@ -9,7 +9,8 @@ A result keeps the fields of its record, in their order, and adds what hfkit say
 In JSON Lines a key stands only where it has something to say. A CSV file has one header for all
 its rows, written before they are known; so ``prediction.truncated``, ``row`` and ``error`` are
 always there, empty in most rows. Labels and scores that are lists are joined by one separator.
-Numbers of a prediction have six significant digits; a score carries no more than that.
+Numbers of a prediction have nine significant digits, enough to tell any two 32-bit numbers apart:
+scores computed from the file are those computed from the model.
 """
 
 from __future__ import annotations
@@ -80,13 +81,13 @@ class Naming:
 
 
 def rounded(value: Any) -> Any:
-    """Round all numbers with a fraction to six significant digits.
+    """Round all numbers with a fraction to nine significant digits.
 
-    >>> rounded({"label": "pos", "score": 0.123456789})
-    {'label': 'pos', 'score': 0.123457}
+    >>> rounded({"label": "pos", "score": 0.12345678912345})
+    {'label': 'pos', 'score': 0.123456789}
     """
     if isinstance(value, float):
-        return float(f"{value:.6g}")
+        return float(f"{value:.9g}")
     if isinstance(value, dict):
         return {key: rounded(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -32,12 +32,6 @@ log = logging.getLogger(__name__)
 REDRAW = 0.25  # seconds between two drawings of the live line
 RECENT = 50  # steps over which loss and speed are averaged
 
-WHY_STOPPED = {
-    "patience": "no better score for a while",
-    "max_time": "the time is up",
-    "signal": "asked to stop",
-}
-
 
 class MetricsLog:
     """metrics.jsonl: one JSON object per event, in the order in which they happened.
@@ -146,8 +140,8 @@ class Progress:
         log.debug("checkpoint at step %d: %s", checkpoint.step, checkpoint.path)
 
     def _on_stopped(self, stopped: Stopped) -> None:
-        if stopped.reason in WHY_STOPPED:
-            log.info("stopped at step %d: %s", stopped.step, WHY_STOPPED[stopped.reason])
+        if stopped.reason == "patience":  # a stop before the end is told by its error
+            log.info("stopped at step %d: no better score for a while", stopped.step)
 
     def line(self, *, with_best: bool = True) -> str:
         """One line on where the training is: epoch, step, loss, best score, speed, time left."""

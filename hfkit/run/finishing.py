@@ -157,7 +157,6 @@ def _card(prepared: Prepared, done: Finetuned) -> Card:
             for low, high in [scores.intervals.get(name, (None, None))]
         ],
         labels=prepared.task.labels,
-        languages=prepared.facts.languages,
         settings={name: config[name] for name in TOLD} | config["options"],
         versions=versions(),
         auto_class=prepared.task.auto_class,

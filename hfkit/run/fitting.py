@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
     from hfkit.infer.predictor import Predictor
-    from hfkit.train.loop import Event, Stopped
+    from hfkit.train.loop import Event, Parts, Stopped
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,6 @@ class Fitted:
     accelerator: Accelerator
     answers: Callable[[Packed], list[Answer]]
     encoded: Mapping[str, Packed]
-    stopped: Stopped
     steps: int
 
 
@@ -55,9 +55,8 @@ def fit(prepared: Prepared, accelerator: Accelerator, folder: Path, watching: Wa
     from hfkit.infer.torch_engine import TorchEngine
     from hfkit.model.load import load_for_training
     from hfkit.train.checkpoint import Checkpoints
-    from hfkit.train.loop import Parts, train
+    from hfkit.train.loop import Parts
     from hfkit.train.losses import find_loss
-    from hfkit.train.plan import Plan
     from hfkit.train.stopping import Stop
 
     config, task = prepared.config, prepared.task
@@ -71,10 +70,9 @@ def fit(prepared: Prepared, accelerator: Accelerator, folder: Path, watching: Wa
         seed=config.seed,
         name=prepared.base.name,
     )
-    predictor = Predictor(task, tokenizer, TorchEngine(model, accelerator.device), EVALUATION_BATCH)
-    checkpoints = Checkpoints(folder / "checkpoints")
+    engine = TorchEngine(model, accelerator.device)
+    predictor = Predictor(task, tokenizer, engine, EVALUATION_BATCH)
     training = encoded["train"]
-    stop = Stop(seconds(config.max_time) if config.max_time else None)
     parts = Parts(
         model=model,
         settings=config,
@@ -82,31 +80,35 @@ def fit(prepared: Prepared, accelerator: Accelerator, folder: Path, watching: Wa
         lengths=training.lengths,
         make_batch=lambda rows: collate([training[row] for row in rows], tokenizer.padding),
         loss=find_loss(task.loss, task.loss_options),
-        checkpoints=checkpoints,
+        checkpoints=Checkpoints(folder / "checkpoints"),
         evaluate=lambda: _values(prepared, predictor, encoded["validation"]),
         best=task.best,
-        stop=stop,
+        stop=Stop(seconds(config.max_time) if config.max_time else None),
     )
-    resume = checkpoints.newest()
+    last = _trained(parts, watching)
+    return Fitted(
+        prepared, model, accelerator, partial(_answers, prepared, predictor), encoded, last.step
+    )
+
+
+def _trained(parts: Parts, watching: Watching) -> Stopped:
+    """Run the loop to its end and leave the best weights in the model."""
+    from hfkit.train.loop import train
+    from hfkit.train.plan import Plan
+
+    resume = parts.checkpoints.newest()
+    first = resume.progress.step if resume else 0
     if resume:
-        log.info("continuing from step %d", resume.progress.step)
-    total_steps = Plan(config, training.lengths, task.best).total
-    with stop, watching(total_steps, resume.progress.step if resume else 0) as watch:
+        log.info("continuing from step %d", first)
+    total = Plan(parts.settings, parts.lengths, parts.best).total
+    with parts.stop, watching(total, first) as watch:
         for event in train(parts, resume):
             watch(event)
     last = cast("Stopped", event)
     _raise_if_early(last)
     if last.best_step is not None:
-        checkpoints.load_model(last.best_step, model)
-    return Fitted(
-        prepared,
-        model,
-        accelerator,
-        lambda rows: _answers(prepared, predictor, rows),
-        encoded,
-        last,
-        last.step,
-    )
+        parts.checkpoints.load_model(last.best_step, parts.model)
+    return last
 
 
 def _encoded(prepared: Prepared, tokenizer: text.Tokenizer) -> dict[str, Packed]:
@@ -130,7 +132,9 @@ def _answers(prepared: Prepared, predictor: Predictor, encoded: Packed) -> list[
     batches = cut_batches(encoded, predictor.batch_size)[rank::processes]
     computed = _gathered(predictor.compute(encoded, batches), processes)
     outputs = [computed[number] for number in range(len(encoded))]
-    return prepared.task.decode(outputs, encoded, [{}] * (int(encoded[len(encoded) - 1]["_row"]) + 1))
+    return prepared.task.decode(
+        outputs, encoded, [{}] * (int(encoded[len(encoded) - 1]["_row"]) + 1)
+    )
 
 
 def _gathered(own: dict[int, Outputs], processes: int) -> dict[int, Outputs]:

@@ -14,7 +14,7 @@ import pytest
 from hfkit.cli import app as command_line
 from hfkit.cli.app import run
 from hfkit.config import FinetuneConfig
-from hfkit.errors import StoppedError
+from hfkit.errors import StoppedError, WorkersError
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +76,14 @@ def finetuned(monkeypatch):
         ["a.csv", "--learning-rate", "1e-3", "--batch_size", "4"],
         ["--train=a.csv", "--lr=1e-3", "-b4"],
         ["-d", "a.csv", "-s", "lr=1e-3", "--set", "batch-size=4"],
-        ["--dataset-name", "a.csv", "--learning_rate", "0.001", "--per-device-train-batch-size", "4"],
+        [
+            "--dataset-name",
+            "a.csv",
+            "--learning_rate",
+            "0.001",
+            "--per-device-train-batch-size",
+            "4",
+        ],
     ],
 )
 def test_spellings(arguments, finetuned) -> None:
@@ -87,7 +94,13 @@ def test_spellings(arguments, finetuned) -> None:
 
 def test_flags_switches_lists_and_options_of_the_task(finetuned) -> None:
     seen = finetuned()
-    arguments = ["--no-group-by-length", "--offline", "--class-weights", "balanced", "--columns=a,b"]
+    arguments = [
+        "--no-group-by-length",
+        "--offline",
+        "--class-weights",
+        "balanced",
+        "--columns=a,b",
+    ]
     assert run(["finetune", "a.csv", *arguments]) == 0
     assert seen[0].group_by_length is False
     assert seen[0].offline is True
@@ -160,7 +173,7 @@ def test_a_dry_run_prints_the_plan(finetuned, capsys) -> None:
 def test_evaluate_gives_json_in_a_pipe_and_1_below_a_threshold(monkeypatch, capsys) -> None:
     class Evaluated:
         scores = Scores()
-        missed = ["accuracy is 0.9, under 0.95"]
+        missed = ("accuracy is 0.9, under 0.95",)
 
         def to_json(self):
             return {"values": {"accuracy": 0.9}}
@@ -255,7 +268,9 @@ def test_debug_shows_the_traceback_and_the_line(finetuned, capsys) -> None:
     assert "Traceback" in shown and shown.endswith("hfkit: stopped\n")
 
 
-def test_an_unforeseen_error_is_5_and_its_report_holds_no_value(finetuned, capsys, tmp_path) -> None:
+def test_an_unforeseen_error_is_5_and_its_report_holds_no_value(
+    finetuned, capsys, tmp_path
+) -> None:
     secret = "a private text"
     finetuned(KeyError(secret))
     assert run(["finetune", "a.csv"]) == 5
@@ -269,13 +284,30 @@ def test_an_unforeseen_error_is_5_and_its_report_holds_no_value(finetuned, capsy
 
 def test_workers_agree_on_who_speaks(finetuned, capsys, monkeypatch, tmp_path) -> None:
     """Of several processes only the first to end prints; see train/launch.py."""
-    finetuned()
+    finetuned(StoppedError("stopped"))
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("HFKIT_EXIT_FILE", str(tmp_path / "said"))
-    assert run(["finetune", "a.csv", "-q"]) == 0
-    assert run(["finetune", "a.csv", "-q"]) == 0
-    assert capsys.readouterr().out == "runs/it is\n"
-    assert (tmp_path / "said").read_text() == "0"
+    assert [run(["finetune", "a.csv"]) for _ in range(2)] == [0, 0]
+    assert capsys.readouterr().err == "hfkit: stopped\n"
+    assert (tmp_path / "said").read_text() == "75"
+
+
+def test_a_worker_leaves_result_and_environment_to_its_parent(
+    finetuned, capsys, monkeypatch, tmp_path
+) -> None:
+    seen = finetuned()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("HFKIT_EXIT_FILE", str(tmp_path / "said"))
+    monkeypatch.setenv("HFKIT_LR", "2")
+    assert run(["finetune", "a.csv"]) == 0
+    assert capsys.readouterr().out == ""
+    assert seen[0].lr is None
+
+
+def test_what_workers_have_said_is_not_said_again(finetuned, capsys) -> None:
+    finetuned(WorkersError(4))
+    assert run(["finetune", "a.csv"]) == 4
+    assert capsys.readouterr().err == ""
 
 
 # In a process of its own

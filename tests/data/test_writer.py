@@ -16,7 +16,7 @@ from hfkit.data.writer import MOST_HELD, Naming, make_writer, quoted, to_json
 from hfkit.errors import InputError
 
 POS = {"label": "pos", "score": 0.93482137894}
-SEVERAL = {"labels": ["a", "b"], "scores": {"a": 0.9, "b": 0.80000004}}
+SEVERAL = {"labels": ["a", "b"], "scores": {"a": 0.9, "b": 0.80000000004}}
 ALL = {"label": "a", "score": 0.75, "scores": {"a": 0.75, "b": 0.25}}
 
 
@@ -39,7 +39,7 @@ def test_json_lines_keep_the_fields_in_order_and_nest_the_answer():
     assert "né" in text
     found = json.loads(text)
     assert list(found) == ["id", "text", "empty", "prediction"]
-    assert found["prediction"] == {"label": "pos", "score": 0.934821}
+    assert found["prediction"] == {"label": "pos", "score": 0.934821379}
 
 
 def test_a_bad_row_has_its_number_and_the_reason_beside_what_could_be_read():
@@ -71,7 +71,7 @@ def test_csv_has_one_header_and_columns_for_bad_rows():
         "id,text,prediction.label,prediction.score,prediction.truncated,row,error"
     )
     first, second = table(text)
-    assert first["prediction.label"] == "pos" and first["prediction.score"] == "0.934821"
+    assert first["prediction.label"] == "pos" and first["prediction.score"] == "0.934821379"
     assert first["row"] == first["error"] == first["prediction.truncated"] == ""
     assert second == {
         "id": "2", "text": "", "prediction.label": "", "prediction.score": "",
@@ -180,7 +180,7 @@ def test_every_result_is_one_line_of_json(fields):
     text = written("jsonl", [(Record(fields, 1), POS, "")])
     text.encode("utf-8")
     assert text.count("\n") == 1
-    assert json.loads(text) == {**fields, "prediction": {"label": "pos", "score": 0.934821}}
+    assert json.loads(text) == {**fields, "prediction": {"label": "pos", "score": 0.934821379}}
 
 
 def test_a_table_spells_control_characters():

@@ -65,7 +65,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_told_once(caplog):
 
 
 def test_one_row_that_does_not_fit_is_a_resource_error():
-    with pytest.raises(ResourceError, match="one row of 3 tokens.*--max-length|one row") as caught:
+    with pytest.raises(ResourceError, match="one row of 3 tokens") as caught:
         TorchEngine(Small(room=0)).run(batch(4))
     assert "--max-length" in str(caught.value)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -276,6 +277,7 @@ def resumed_case(folder: Path, accelerator: Accelerator) -> dict[str, str]:
 def killable_run(folder: str, announce: Any = None) -> None:
     """Train from the newest checkpoint to the end and leave the digest of the best and last."""
     torch.set_num_threads(1)
+    os.fsync = lambda descriptor: None  # slow, and only the death of the machine needs it
     place = Path(folder)
     if announce is not None:
         from hfkit import sealing
@@ -291,7 +293,6 @@ def killable_run(folder: str, announce: Any = None) -> None:
         place / "checkpoints", dropout=0.1, checkpoint_every=2, eval_every=3, epochs=4,
         micro_batch=8, patience=9,
     )  # fmt: skip
-
     parts = replace(parts, evaluate=lambda: {"score": weight_sum(parts.model) % 1.0}, best="score")
     *_, last = train(parts, parts.checkpoints.newest())
     result = f"{fingerprint(parts.model)} {last.step} {last.reason} {last.best_step}"

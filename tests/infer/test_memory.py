@@ -1,0 +1,92 @@
+"""Memory stays flat however long the input is."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+LIMIT = 50  # MiB that the long input may take more than the short one
+
+MEASURE = """
+import resource, sys
+from itertools import cycle, islice
+from hfkit.data.output import open_output
+from hfkit.data.record import Record
+from hfkit.data.writer import Naming, make_writer
+from hfkit.infer.predictor import Predictor
+from hfkit.infer.stream import predict_stream, read_rows
+
+count, folder = int(sys.argv[1]), sys.argv[2]
+texts = ["rain sun " * (number % 37 * 2 + 1) for number in range(997)]
+records = (Record({"text": text}, row, "x", row) for row, text in enumerate(islice(cycle(texts), count), 1))
+
+if folder:
+    from hfkit.config import PredictConfig
+    from hfkit.infer.torch_engine import TorchEngine
+    from hfkit.run.opening import open_run
+
+    opened = open_run(folder, PredictConfig())
+    engine = TorchEngine.load(opened.folder, opened.task.auto_class, "cpu")
+    predictor = Predictor(opened.task, opened.tokenizer, engine)
+else:
+    import numpy as np
+
+    class Instant:
+        def run(self, batch):
+            return {"logits": np.zeros((len(batch["input_ids"]), 1), dtype=np.float32)}
+
+    class Task:
+        token_outputs = ()
+
+        def features(self, rows, tokenizer):
+            return [{"input_ids": [1, 2, 3], "_row": number} for number in range(len(rows))]
+
+        def decode(self, outputs, encoded, rows):
+            return [{"value": float(output["logits"][0])} for output in outputs]
+
+    class Tokenizer:
+        padding = {"input_ids": 0}
+
+    predictor = Predictor(Task(), Tokenizer(), Instant())
+
+writer = make_writer("jsonl", Naming())
+rows = 0
+with open_output("/dev/null") as output:
+    to_row = lambda fields: {"text": fields["text"]}
+    for window in predict_stream(read_rows(records, lambda _: to_row), predictor, live=count % 2 == 1):
+        output.write(writer.text(window))
+        rows += len(window)
+assert rows == count
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def peak(count, folder=""):
+    """MiB that a prediction of `count` rows takes at most."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(count), str(folder)],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        check=False,
+        timeout=3600,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return int(done.stdout)
+
+
+@pytest.mark.parametrize("odd", [0, 1])  # from a file, from a pipe
+def test_the_stream_itself_is_flat_over_a_million_rows(odd):
+    assert peak(1_000_000 + odd) - peak(10_000 + odd) < LIMIT
+
+
+@pytest.mark.slow
+def test_a_model_is_flat_over_fifty_thousand_rows(tiny_classifier_folder):
+    assert peak(50_000, tiny_classifier_folder) - peak(10_000, tiny_classifier_folder) < LIMIT
+
+
+@pytest.mark.slow
+def test_a_model_is_flat_over_a_million_rows(tiny_classifier_folder):
+    assert peak(1_000_000, tiny_classifier_folder) - peak(10_000, tiny_classifier_folder) < LIMIT
