@@ -184,7 +184,8 @@ def with_trainer(job: dict, data: dict) -> float:
             },
         )  # fmt: skip
         trainer.train()
-    return max(entry["eval_accuracy"] for entry in trainer.state.log_history if "eval_accuracy" in entry)
+    history = trainer.state.log_history
+    return max(entry["eval_accuracy"] for entry in history if "eval_accuracy" in entry)
 
 
 def table(runs: Path) -> None:
@@ -194,7 +195,8 @@ def table(runs: Path) -> None:
         found = json.loads(line)
         key = (found["set"], found["limit"] or "all", found["settings"], found["tool"])
         groups.setdefault(key, []).append(found["accuracy"])
-    print("| data | rows | settings | tool | seeds | accuracy | sd |\n|---|--:|---|---|--:|--:|--:|")
+    print("| data | rows | settings | tool | seeds | accuracy | sd |")
+    print("|---|--:|---|---|--:|--:|--:|")
     for (name, limit, settings, tool), found in sorted(groups.items(), key=str):
         spread = f"{statistics.stdev(found):.4f}" if len(found) > 1 else ""
         mean = statistics.mean(found)

@@ -1,4 +1,4 @@
-"""Tiny tokenizers and models, made in seconds, and the real data where it is at hand."""
+"""Fixtures over the toys, and the real data where it is at hand."""
 
 from __future__ import annotations
 
@@ -8,135 +8,11 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-import json
-import random
-import string
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-TOPICS = {
-    "weather": "rain sun cloud wind storm snow fog warm cold frost".split(),
-    "kitchen": "pan oven knife soup bread salt pepper plate stove dough".split(),
-    "music": "drum song choir flute melody band concert guitar tune piano".split(),
-}
-FILLERS = "the a my some very quite today again near old new".split()
-
-
-def toy_rows(count: int, seed: int = 0) -> list[dict[str, str]]:
-    """Texts whose words give their label away: learnt within a few dozen steps."""
-    chance = random.Random(seed)
-    rows = []
-    for _ in range(count):
-        label = chance.choice(list(TOPICS))
-        words = chance.choices(TOPICS[label], k=chance.randint(2, 6)) + chance.choices(FILLERS, k=3)
-        chance.shuffle(words)
-        rows.append({"text": " ".join(words), "label": label})
-    return rows
-
-
-def write_csv(path: Path, rows: list[dict[str, Any]]) -> Path:
-    """Write rows as a CSV file with a header."""
-    import csv
-
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return path
-
-
-def write_tokenizer(folder: Path, special: dict[str, str] | None = None) -> Path:
-    """A word tokenizer over the toy words, single letters and common CJK characters."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
-
-    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    words = [word for topic in TOPICS.values() for word in topic] + FILLERS
-    pieces = [*string.ascii_lowercase, *string.digits, *string.punctuation]
-    pieces += [f"##{letter}" for letter in string.ascii_lowercase + string.digits]
-    pieces += [chr(code) for code in range(0x4E00, 0x4E00 + 200)]
-    vocabulary = {token: number for number, token in enumerate(dict.fromkeys(names + words + pieces))}
-    backend = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    backend.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
-    )
-    PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        mask_token="[MASK]",
-        model_max_length=128,
-    ).save_pretrained(folder)
-    return folder
-
-
-SMALL: dict[str, Any] = {
-    "vocab_size": 400,
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 64,
-    "max_position_embeddings": 160,
-    "pad_token_id": 0,
-}
-
-
-def tiny_config(family: str, **changes: Any) -> Any:
-    """The configuration of a random model of a family, two layers of width 32."""
-    from transformers import AutoConfig
-
-    values = dict(SMALL)
-    if family == "distilbert":
-        values = {
-            "vocab_size": 400, "dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 64,
-            "max_position_embeddings": 160, "pad_token_id": 0,
-        }  # fmt: skip
-    if family == "deberta-v2":
-        values |= {"relative_attention": True, "position_buckets": 16, "pos_att_type": ["p2c", "c2p"]}
-    if family == "modernbert":
-        values |= {
-            "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3,
-            "local_attention": 16, "global_attn_every_n_layers": 2,
-        }  # fmt: skip
-    return AutoConfig.for_model(family, **{**values, **changes})
-
-
-def write_base_model(folder: Path, family: str = "bert", **changes: Any) -> Path:
-    """A random base model (no head) with its tokenizer, as a Hub folder would be."""
-    import torch
-    from transformers import AutoModel
-
-    torch.manual_seed(0)
-    AutoModel.from_config(tiny_config(family, **changes)).save_pretrained(folder)
-    return write_tokenizer(folder)
-
-
-def write_classifier(folder: Path, family: str = "bert", **changes: Any) -> Path:
-    """A random classifier over the toy topics."""
-    import torch
-    from transformers import AutoModelForSequenceClassification
-
-    names = dict(enumerate(sorted(TOPICS)))
-    changes = {
-        "num_labels": len(names),
-        "id2label": names,
-        "label2id": {name: number for number, name in names.items()},
-        "problem_type": "single_label_classification",
-        **changes,
-    }
-    torch.manual_seed(0)
-    config = tiny_config(family, **changes)
-    AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
-    return write_tokenizer(folder)
+from toys import toy_rows, write_base_model, write_classifier, write_csv, write_tokenizer
 
 
 @pytest.fixture(scope="session")
@@ -176,8 +52,3 @@ def real_data() -> Callable[[str], Path]:
         return Path(root) / name
 
     return find
-
-
-def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """The records of a JSON Lines file."""
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]

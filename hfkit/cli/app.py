@@ -241,15 +241,10 @@ def demo(
     ] = None,
 ) -> None:
     """See it work: fine-tune, evaluate and predict, offline, in a minute."""
+    from hfkit.cli.demo import show_demo
     from hfkit.commands.demo import demo as run_demo
 
-    done = run_demo(output)
-    show_scores(done.evaluated.scores, sys.stdout)
-    headline = done.tfidf.headline
-    print(f"\nTF-IDF with logistic regression: {headline} {done.tfidf.values[headline]:.4f}\n")
-    for prediction in done.predictions:
-        print(json.dumps(prediction, ensure_ascii=False))
-    _say_next(str(done.run.folder))
+    show_demo(run_demo(output), sys.stdout)
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON")]

@@ -122,11 +122,11 @@ def show_scores(scores: Scores, stream: TextIO) -> None:
     title = f"{scores.count} rows"
     if scores.intervals:
         title += f"; {scores.confidence:.0%} intervals from {scores.resamples} resamples"
-    parts: list[Any] = [title, _table(_score_rows(scores), ("value", "low", "high", "baseline"))]
+    parts: list[Any] = [title, table(_score_rows(scores), ("value", "low", "high", "baseline"))]
     per_class = scores.tables.get("per_class", [])
     if per_class:
         shown, left_out = _weakest(per_class)
-        parts += ["", _table(shown, tuple(shown[0])[1:])]
+        parts += ["", table(shown, tuple(shown[0])[1:])]
         if left_out:
             parts.append(f"and {left_out} labels with a higher F1")
     matrix = scores.tables.get("confusion_matrix")
@@ -180,7 +180,7 @@ def _matrix_table(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> Tab
     return table
 
 
-def _table(rows: Sequence[Mapping[str, str]], right: Sequence[str] = ()) -> Table:
+def table(rows: Sequence[Mapping[str, str]], right: Sequence[str] = ()) -> Table:
     """Rows as a table; the columns named in `right` are aligned right."""
     from rich.text import Text
 

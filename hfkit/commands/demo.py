@@ -7,15 +7,15 @@ rows: what a model of 22 million parameters adds is the difference, with its int
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import hfkit
 from hfkit.samples import sample
 
 if TYPE_CHECKING:
-    from hfkit.commands.evaluate import Evaluated
     from hfkit.metrics.statistics import Scores
     from hfkit.run.finishing import Finetuned
+    from hfkit.tasks.base import Answer
 
 MODEL = "minilm"
 OUTPUT = "runs/demo"
@@ -29,12 +29,13 @@ TEXTS = (
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demo came to: the run, its test scores, the baseline's, and three answers."""
+    """What the demo came to: the run, its scores on the test rows, those of the baseline, and three
+    texts with their answers."""
 
     run: Finetuned
-    evaluated: Evaluated
+    scores: Scores
     tfidf: Scores
-    predictions: list[dict[str, Any]]
+    predictions: list[tuple[str, Answer]]
 
 
 def demo(output: str | None = None) -> Demo:
@@ -45,19 +46,22 @@ def demo(output: str | None = None) -> Demo:
     train, validation, test = (
         str(sample(f"support/{part}.csv")) for part in ("train", "validation", "test")
     )
-    run = hfkit.finetune(
-        train,
-        model=MODEL,
-        task="classification",
-        validation=validation,
-        output=output or OUTPUT,
-        epochs=EPOCHS,
-        offline=True,
+    run = cast(
+        "Finetuned",
+        hfkit.finetune(
+            train,
+            model=MODEL,
+            task="classification",
+            validation=validation,
+            output=output or OUTPUT,
+            epochs=EPOCHS,
+            offline=True,
+        ),
     )
     folder = str(run.folder)
-    evaluated = hfkit.evaluate(folder, test, offline=True)
-    predictions = list(hfkit.predict(folder, list(TEXTS), offline=True))
-    return Demo(run, evaluated, _tfidf(train, test), predictions)
+    scores = hfkit.evaluate(folder, test, offline=True).scores
+    answers = hfkit.load(folder, offline=True).predict(TEXTS)
+    return Demo(run, scores, _tfidf(train, test), list(zip(TEXTS, answers, strict=True)))
 
 
 def _tfidf(train: str, test: str) -> Scores:

@@ -85,18 +85,16 @@ def _evaluated(model: str, config: EvaluateConfig) -> Evaluated:
 
 def _from_model(model: str, config: EvaluateConfig) -> Answered:
     """Answer the rows of the data with a model."""
-    from hfkit.infer.predictor import Predictor
     from hfkit.infer.stream import windows
-    from hfkit.infer.torch_engine import TorchEngine
     from hfkit.run.opening import open_run
+    from hfkit.run.predicting import make_predictor
 
     if not config.data:
         raise InputError("no data", hint="name a file with the right answers after the model")
     opened = open_run(model, config)
     data = _load(config.data, config, opened)
     gold = _gold(opened.task, data)
-    engine = TorchEngine.load(opened.folder, opened.task.auto_class, config.device)
-    predictor = Predictor(opened.task, opened.tokenizer, engine, config.batch_size)
+    predictor = make_predictor(opened, config)
     answers: list[Answer] = []
     for rows in windows(data.rows, WINDOW, WINDOW):
         answers += predictor.predict(rows)

@@ -44,12 +44,9 @@ def load(model: str, **settings: Any) -> Model:
     `settings` are those of `hfkit predict` (``device``, ``max_length``, ``batch_size`` …). Raises
     `InputError` for a name that leads nowhere and for a base model without a trained head.
     """
-    from hfkit.infer.predictor import Predictor
-    from hfkit.infer.torch_engine import TorchEngine
     from hfkit.layers import resolve
     from hfkit.run.opening import open_run
+    from hfkit.run.predicting import make_predictor
 
     config = resolve(PredictConfig, {**settings, "model": model}, as_flags=False)
-    opened = open_run(model, config)
-    engine = TorchEngine.load(opened.folder, opened.task.auto_class, config.device)
-    return Model(Predictor(opened.task, opened.tokenizer, engine, config.batch_size))
+    return Model(make_predictor(open_run(model, config), config))

@@ -130,10 +130,9 @@ def _results(
     The columns of a file are found before the model is loaded, as a wrong one is found in
     milliseconds. A pipe may be silent for long; its model is loaded meanwhile.
     """
-    from hfkit.infer.predictor import Predictor
     from hfkit.infer.stream import predict_stream, read_rows
-    from hfkit.infer.torch_engine import TorchEngine
     from hfkit.run.opening import open_run
+    from hfkit.run.predicting import make_predictor
 
     if not config.model:
         raise InputError("no model", hint="name a run or a model: hfkit predict MODEL INPUT")
@@ -143,9 +142,7 @@ def _results(
     )
     if not given.live:
         rows = _started(rows)
-    engine = TorchEngine.load(opened.folder, opened.task.auto_class, config.device)
-    predictor = Predictor(opened.task, opened.tokenizer, engine, config.batch_size)
-    return opened, predict_stream(rows, predictor, live=given.live)
+    return opened, predict_stream(rows, make_predictor(opened, config), live=given.live)
 
 
 def _checked(records: Iterator[Record], naming: Naming) -> Iterator[Record]:
@@ -168,11 +165,10 @@ def _to_row(config: PredictConfig, opened: Opened, given: Input, record: Record)
     from hfkit.data.columns import find_columns
 
     roles, names = opened.task.columns, list(record.fields)
+    chosen: Columns = config
+    known = opened.columns or {}
     if given.single and len(names) == 1:  # a text typed here is in no column
-        first = next(role for role in roles if not role.endswith("?"))
-        chosen, known = Columns(), {first: names[0]}
-    else:
-        chosen, known = config, opened.columns or {}
+        chosen, known = Columns(), {next(r for r in roles if not r.endswith("?")): names[0]}
     columns = find_columns(names, [record.fields], roles, chosen, known, need_label=False)
     for role in (opened.columns or {}).keys() - columns.columns.keys() - {"label"}:
         raise InputError(

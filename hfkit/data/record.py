@@ -25,12 +25,12 @@ class Record:
 
     @property
     def place(self) -> str:
-        """Where the row stands, as compilers print it: ``train.csv:22`` or ``train.parquet: row 22``."""
+        """Where the row stands, as compilers print it: ``train.csv:22``, ``x.parquet: row 22``."""
         return f"{self.path}:{self.line}" if self.line else f"{self.path}: row {self.row}"
 
 
 def strict(records: Iterable[Record]) -> Iterator[Record]:
-    """Pass records on and raise `InputError` with its place at the first that could not be parsed."""
+    """Pass records on; raise `InputError` with its place at the first that could not be parsed."""
     for record in records:
         if record.error:
             raise InputError(record.error, place=record.place)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import logging
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfkit.errors import InputError, ResourceError
@@ -34,15 +33,6 @@ class TorchEngine:
         self.model = model.to(self.device)
         self._inputs = frozenset(inspect.signature(model.forward).parameters) - TARGETS
         self._halved = False
-
-    @classmethod
-    def load(cls, folder: Path, auto_class: str, device: str = "auto") -> TorchEngine:
-        """Load a fine-tuned model onto a device. Raises what `load_for_prediction` does."""
-        for name, bound in BOUNDS.items():
-            os.environ.setdefault(name, bound)
-        from hfkit.model.load import load_for_prediction
-
-        return cls(load_for_prediction(folder, auto_class), choose_device(device))
 
     def run(self, batch: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Compute one batch; see `Engine.run`."""
@@ -104,6 +94,12 @@ class TorchEngine:
             torch.cuda.empty_cache()
         elif self.device.type == "mps":
             torch.mps.empty_cache()
+
+
+def bound_caches() -> None:
+    """Bound what torch keeps per shape; has to come before the first computation."""
+    for name, bound in BOUNDS.items():
+        os.environ.setdefault(name, bound)
 
 
 def choose_device(name: str) -> str:

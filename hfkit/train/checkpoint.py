@@ -99,7 +99,7 @@ class Checkpoints:
             with sealing.staged(path, needs=size) as stage:
                 save_file(weights, stage / MODEL, metadata={"format": "pt"})
                 save_file(moments, stage / OPTIMIZER)
-                sealing.write_json(stage / PROGRESS, asdict(progress))
+                (stage / PROGRESS).write_bytes(sealing.as_json(asdict(progress)))
         except ResourceError as error:
             raise ResourceError(error.message, place=str(path), hint=self._what_stands()) from error
         self._drop_old(progress.best_step)

@@ -157,9 +157,9 @@ def test_a_metric_that_the_user_names_is_added(tiny_classifier_folder, toy_files
 def test_a_bad_row_ends_it_with_its_place_before_the_model_is_loaded(
     tiny_classifier_folder, tmp_path, monkeypatch, text, told
 ):
-    from hfkit.infer.torch_engine import TorchEngine
-
-    monkeypatch.setattr(TorchEngine, "load", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(
+        "hfkit.run.predicting.make_predictor", lambda *_: pytest.fail("the model was loaded")
+    )
     data = write(tmp_path / "t.csv", text)
     with pytest.raises(InputError) as caught:
         evaluated(tiny_classifier_folder, data)

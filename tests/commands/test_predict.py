@@ -174,9 +174,9 @@ def test_several_inputs_that_are_no_pairs_are_refused():
 def test_a_wrong_column_is_found_before_the_model_is_loaded(
     tiny_classifier_folder, tmp_path, monkeypatch
 ):
-    from hfkit.infer.torch_engine import TorchEngine
-
-    monkeypatch.setattr(TorchEngine, "load", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(
+        "hfkit.run.predicting.make_predictor", lambda *_: pytest.fail("the model was loaded")
+    )
     source = write_jsonl(tmp_path / "in.jsonl", [{"text": "rain"}])
     with pytest.raises(InputError, match="bodi"):
         answers(tiny_classifier_folder, source, text_column="bodi")

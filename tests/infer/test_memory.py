@@ -21,16 +21,16 @@ from hfkit.infer.stream import predict_stream, read_rows
 
 count, folder = int(sys.argv[1]), sys.argv[2]
 texts = ["rain sun " * (number % 37 * 2 + 1) for number in range(997)]
-records = (Record({"text": text}, row, "x", row) for row, text in enumerate(islice(cycle(texts), count), 1))
+given = enumerate(islice(cycle(texts), count), 1)
+records = (Record({"text": text}, row, "x", row) for row, text in given)
 
 if folder:
     from hfkit.config import PredictConfig
-    from hfkit.infer.torch_engine import TorchEngine
     from hfkit.run.opening import open_run
+    from hfkit.run.predicting import make_predictor
 
-    opened = open_run(folder, PredictConfig())
-    engine = TorchEngine.load(opened.folder, opened.task.auto_class, "cpu")
-    predictor = Predictor(opened.task, opened.tokenizer, engine)
+    config = PredictConfig(device="cpu")
+    predictor = make_predictor(open_run(folder, config), config)
 else:
     import numpy as np
 
@@ -56,7 +56,8 @@ writer = make_writer("jsonl", Naming())
 rows = 0
 with open_output("/dev/null") as output:
     to_row = lambda fields: {"text": fields["text"]}
-    for window in predict_stream(read_rows(records, lambda _: to_row), predictor, live=count % 2 == 1):
+    rows_read = read_rows(records, lambda _: to_row)
+    for window in predict_stream(rows_read, predictor, live=count % 2 == 1):
         output.write(writer.text(window))
         rows += len(window)
 assert rows == count

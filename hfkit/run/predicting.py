@@ -1,0 +1,23 @@
+"""From an opened run to a predictor: load the weights onto a device."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hfkit.config import EvaluateConfig, PredictConfig
+    from hfkit.infer.predictor import Predictor
+    from hfkit.run.opening import Opened
+
+
+def make_predictor(opened: Opened, config: EvaluateConfig | PredictConfig) -> Predictor:
+    """Load the model and put it behind an engine. Raises what `load_for_prediction` does."""
+    from hfkit.infer.predictor import Predictor
+    from hfkit.infer.torch_engine import TorchEngine, bound_caches, choose_device
+    from hfkit.model.load import load_for_prediction
+
+    bound_caches()
+    device = choose_device(config.device)
+    model = load_for_prediction(opened.folder, opened.task.auto_class, name=opened.name)
+    engine = TorchEngine(model, device)
+    return Predictor(opened.task, opened.tokenizer, engine, config.batch_size)
