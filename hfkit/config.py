@@ -77,7 +77,7 @@ class Reading(Section):
     )
     limit: int | None = setting(
         None,
-        "Use only the first N rows",
+        "Use only N rows: the first ones; for training drawn by the seed",
         flags=("-n", "--max-train-samples"),
         ge=1,
         changes_result=True,

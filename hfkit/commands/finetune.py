@@ -20,6 +20,8 @@ from hfkit import sealing
 from hfkit.config import FinetuneConfig
 from hfkit.errors import WorkersError
 from hfkit.layers import dump
+from hfkit.report import trackers
+from hfkit.run.duration import seconds
 from hfkit.run.output import Identity, Output, begin, choose, locked
 from hfkit.run.preparation import Prepared, prepare, versions
 from hfkit.train import launch
@@ -53,6 +55,9 @@ def finetune(config: FinetuneConfig) -> Finetuned | DryRun:
     if launch.has_parent():  # which has said it already
         for room in ("data", "model", "run.preparation", "run.output"):
             logging.getLogger(f"hfkit.{room}").setLevel(logging.ERROR)
+    trackers.check(config)
+    if config.max_time:
+        seconds(config.max_time)
     prepared = prepare(config)
     if config.dry_run:
         return DryRun(prepared.to_json())
@@ -138,16 +143,16 @@ def _watching(
     from hfkit.report.progress import Progress
     from hfkit.report.trackers import Trackers
 
-    trackers = Trackers(prepared.config, folder)
+    sent = Trackers(prepared.config, folder)
     metrics = folder / "metrics.jsonl"
     with (
         Progress(total_steps, prepared.task.best, metrics, first_step=first_step) as progress,
-        trackers,
+        sent,
     ):
 
         def watch(event: Event) -> None:
             progress.report(event)
-            trackers.report(event)
+            sent.report(event)
 
         yield watch
 

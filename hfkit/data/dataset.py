@@ -48,9 +48,11 @@ class Dataset:
     def part(self, rows: Iterable[int]) -> Dataset:
         """Some of the rows, as a data set of their own."""
         chosen = list(rows)
+        kept = [self.rows[row] for row in chosen]
         return replace(
             self,
-            rows=[self.rows[row] for row in chosen],
+            rows=kept,
+            digest=_digest(kept),
             paths=[self.paths[row] for row in chosen],
             lines=array("q", (self.lines[row] for row in chosen)),
         )

@@ -38,14 +38,24 @@ FOREIGN = (
 )
 
 
+def _open_stdin() -> BinaryIO:
+    """Standard input behind a buffer of its own: a thread may still wait in it when Python exits,
+    and Python aborts when it cannot take the lock of `sys.stdin` then."""
+    try:
+        raw = io.FileIO(sys.stdin.fileno(), closefd=False)
+        return cast(BinaryIO, io.BufferedReader(raw, buffer_size=HEAD))
+    except (OSError, ValueError):  # replaced by a stream in memory
+        stream = sys.stdin.buffer
+        return cast(BinaryIO, stream if hasattr(stream, "peek") else io.BufferedReader(stream))
+
+
 def open_bytes(path: str) -> BinaryIO:
     """Open a file, a gzip file by its name, or stdin (`STDIN`) for reading bytes.
 
     Raises `InputError` where it is missing, a folder, or may not be read.
     """
     if path == STDIN:
-        stream = sys.stdin.buffer
-        return cast(BinaryIO, stream if hasattr(stream, "peek") else io.BufferedReader(stream))
+        return _open_stdin()
     try:
         stream = io.BufferedReader(io.FileIO(path), buffer_size=HEAD)
     except OSError as error:

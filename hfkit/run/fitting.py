@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from hfkit import text
-from hfkit.errors import InputError, StoppedError
+from hfkit.errors import StoppedError
 from hfkit.registry import find_metric
+from hfkit.run.duration import seconds
 from hfkit.run.encoding import Packed, encode
 from hfkit.run.preparation import Prepared
 from hfkit.tasks.base import Answer, Outputs
@@ -163,22 +164,3 @@ def _raise_if_early(stopped: Stopped) -> None:
     if stopped.reason == "signal" and stopped.signum is not None:
         code = 128 + stopped.signum  # as a shell counts
         raise StoppedError(f"stopped at step {stopped.step}", exit_code=code, hint=GO_ON)
-
-
-def seconds(duration: str) -> float:
-    """Read a time such as 90, 90s, 45m or 2h; raise `InputError` for anything else.
-
-    >>> seconds("45m"), seconds("90")
-    (2700.0, 90.0)
-    """
-    units = {"s": 1, "m": 60, "h": 3600}
-    number, unit = (duration[:-1], duration[-1]) if duration[-1:] in units else (duration, "s")
-    try:
-        value = float(number) * units[unit]
-    except ValueError:
-        value = -1
-    if not 0 < value < float("inf"):
-        raise InputError(
-            f"expected a time such as 90s, 45m or 2h, got {duration}", place="--max-time"
-        )
-    return value

@@ -11,11 +11,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from hfkit import __version__
 from hfkit.config import Columns, FinetuneConfig
 from hfkit.data.dataset import Dataset, load_rows
+from hfkit.data.source import is_file
 from hfkit.data.split import stratified_split
 from hfkit.errors import InputError, RowError
 from hfkit.layers import extra
@@ -110,8 +112,8 @@ def prepare(config: FinetuneConfig) -> Prepared:
     """
     if not config.train:
         raise InputError("no training data", hint="hfkit finetune TRAIN, for example reviews.csv")
-    if config.model:  # a mistyped name is found before a large file is read
-        locate(config.model, offline=config.offline)
+    # A mistyped name is found before a large file is read.
+    base = locate(config.model, offline=config.offline) if config.model else None
     name, _, implied = find_task(config.task or "classification")
     options = {**implied, **config.options}
     task = make_task(name, options)
@@ -119,13 +121,17 @@ def prepare(config: FinetuneConfig) -> Prepared:
         log.info(
             "the task is %s, the one there is for a text and its label; override with -t", name
         )
-    train, validation, test = _data(config, task)
-    _learn(task, train, validation, test)
+    train = _training_data(config, task)
+    validation, train = _validation_data(config, task, train)
+    test = _other_data(config, task, train, config.test) if config.test else None
+    for part, data in (("validation", validation), ("test", test)):
+        if data is not None:
+            _check_against(train, data, part, task)
     model = config.model
-    if model is None:
+    if base is None:
         model, reason = default_model(name, [str(_texts(row)[0]) for row in train.rows[:500]])
         log.info("the base model is %s (%s); override with -m", model, reason)
-    base = locate(model, offline=config.offline)
+        base = locate(model, offline=config.offline)
     facts = describe(base.folder)
     lr, max_length = config.lr, checked_length(config.max_length, facts.max_length)
     if lr is None:
@@ -159,33 +165,74 @@ def _resolved(task: Task[Any], options: Mapping[str, Any]) -> dict[str, Any]:
     return {**values, **({"problem": task.problem} if hasattr(task, "problem") else {})}
 
 
-def _data(config: FinetuneConfig, task: Task[Any]) -> tuple[Dataset, Dataset, Dataset | None]:
-    """Read the training data and the validation data, or cut the latter off the former."""
-    roles = _needed(task)
-    train = load_rows(config.train or "", config, config, roles, offline=config.offline)
-    whole = config.model_copy(update={"limit": None})  # --limit is about training rows
+def _training_data(config: FinetuneConfig, task: Task[Any]) -> Dataset:
+    """Read the training rows and let the task fix its labels on all of them; then draw --limit.
+
+    Drawn, not cut off: many files are sorted by label, and their first rows hold one class.
+    """
+    source = config.train or ""
+    local = source == "-" or is_file(source)  # a data set of the Hub may have no end
+    reading = _unlimited(config) if local else config
+    data = load_rows(source, reading, config, _needed(task), offline=config.offline)
+    try:
+        task.learn(data.rows)
+    except RowError as error:
+        raise data.located(error) from error
+    except InputError as error:
+        place = error.place or data.source
+        raise InputError(error.message, place=place, hint=error.hint) from error
+    if config.limit is not None and config.limit < len(data.rows):
+        drawn = Random(config.seed).sample(range(len(data.rows)), config.limit)
+        log.info("%d of %d rows are drawn (seed %d)", config.limit, len(data.rows), config.seed)
+        data = data.part(sorted(drawn))
+    counts = _label_counts(data, task)
+    if counts:
+        shown = ", ".join(f"{label} {count}" for label, count in list(counts.items())[:12])
+        more = f" and {len(counts) - 12} more" if len(counts) > 12 else ""
+        log.info("%d training rows, %d labels: %s%s", len(data.rows), len(counts), shown, more)
+    return data
+
+
+def _validation_data(
+    config: FinetuneConfig, task: Task[Any], train: Dataset
+) -> tuple[Dataset, Dataset]:
+    """Read the validation data, or cut them off the training rows; return them and the rest."""
     share = _share(config.validation)
     if share is None:
-        validation = load_rows(
-            config.validation, whole, whole, roles, offline=config.offline, like=train
+        return _other_data(config, task, train, config.validation), train
+    labels = [_stratum(gold) for gold in task.gold(train.rows)]
+    texts = [repr(_texts(row)) for row in train.rows]
+    kept, cut = stratified_split(labels, share, config.seed, groups=texts)
+    log.info(
+        "no validation data given: %d of %d rows are cut off for it (stratified, seed %d); "
+        "override with --validation",
+        len(cut), len(train.rows), config.seed,
+    )  # fmt: skip
+    return train.part(cut), train.part(kept)
+
+
+def _other_data(config: FinetuneConfig, task: Task[Any], train: Dataset, source: str) -> Dataset:
+    """Read validation or test data as the training data were read."""
+    reading = _unlimited(config)
+    return load_rows(source, reading, config, _needed(task), offline=config.offline, like=train)
+
+
+def _unlimited(config: FinetuneConfig) -> FinetuneConfig:
+    return config.model_copy(update={"limit": None})
+
+
+def _check_against(train: Dataset, data: Dataset, name: str, task: Task[Any]) -> None:
+    """Check the labels of other data, and say how many of their texts were trained on."""
+    try:
+        task.gold(data.rows)
+    except RowError as error:
+        raise data.located(error) from error
+    seen = {_texts(row) for row in train.rows}
+    both = sum(_texts(row) in seen for row in data.rows)
+    if both:
+        log.warning(
+            "%d of %d %s rows have a text that is in the training data", both, len(data.rows), name
         )
-    else:
-        labels = [_stratum(row) for row in train.rows]
-        texts = [repr(_texts(row)) for row in train.rows]
-        kept, cut = stratified_split(labels, share, config.seed, groups=texts)
-        log.info(
-            "no validation data given: %d of %d rows are cut off for it (stratified, seed %d); "
-            "override with --validation",
-            len(cut), len(train.rows), config.seed,
-        )  # fmt: skip
-        train, validation = train.part(kept), train.part(cut)
-    test = None
-    if config.test:
-        test = load_rows(config.test, whole, whole, roles, offline=config.offline, like=train)
-    for name, data in (("validation", validation), ("test", test)):
-        if data is not None and (share is None or name == "test"):
-            _report_overlap(train, data, name)
-    return train, validation, test
 
 
 def _needed(task: Task[Any]) -> dict[str, str]:
@@ -210,52 +257,14 @@ def _share(validation: str) -> float | None:
     return share
 
 
-def _stratum(row: Mapping[str, Any]) -> Any:
-    """What the split keeps in proportion: the label; a number by its value."""
-    label = row.get("label")
-    if not isinstance(label, str):
-        return label
-    try:
-        return label if label.lstrip("-").isdigit() else float(label)
-    except ValueError:
-        return label
-
-
-def _report_overlap(train: Dataset, data: Dataset, name: str) -> None:
-    """Say how many rows of the validation or test data stand in the training data too."""
-    seen = {_texts(row) for row in train.rows}
-    both = sum(_texts(row) in seen for row in data.rows)
-    if both:
-        log.warning(
-            "%d of %d %s rows have a text that is in the training data", both, len(data.rows), name
-        )
+def _stratum(gold: Mapping[str, Any]) -> Any:
+    """What the split keeps in proportion: the label, the set of labels, the number."""
+    first = next(iter(gold.values()), None)
+    return first if isinstance(first, str | float | list) else None
 
 
 def _texts(row: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(value for role, value in row.items() if role != "label")
-
-
-def _learn(task: Task[Any], train: Dataset, *others: Dataset | None) -> None:
-    """Let the task fix its labels on the training rows, and check those of the other parts."""
-    try:
-        task.learn(train.rows)
-    except RowError as error:
-        raise train.located(error) from error
-    except InputError as error:
-        raise InputError(
-            error.message, place=error.place or train.source, hint=error.hint
-        ) from error
-    for data in others:
-        if data is not None:
-            try:
-                task.gold(data.rows)
-            except RowError as error:
-                raise data.located(error) from error
-    counts = _label_counts(train, task)
-    if counts:
-        shown = ", ".join(f"{label} {count}" for label, count in list(counts.items())[:12])
-        more = f" and {len(counts) - 12} more" if len(counts) > 12 else ""
-        log.info("%d training rows, %d labels: %s%s", len(train.rows), len(counts), shown, more)
 
 
 def _label_counts(data: Dataset, task: Task[Any]) -> dict[str, int]:

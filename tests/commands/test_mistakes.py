@@ -1,0 +1,174 @@
+"""A user's mistakes, through the command line: one line, the place, the remedy, the exit code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from toys import toy_rows, write_csv
+
+from hfkit.cli.app import run as command_line
+
+BAD_INPUTS = Path(__file__).parent.parent / "bad_inputs"
+CORPUS = yaml.safe_load((BAD_INPUTS / "expected.yaml").read_text("utf-8"))
+Fail = Callable[..., tuple[int, str]]
+
+
+# fmt: off
+CASES = [
+    (["finetune", "{toy}", "--label-column", "lable"], 2,
+     "--label-column: no column 'lable'; the columns are 'text', 'label'; did you mean 'label'?"),
+    (["finetune", "nowhere/train.csv"], 2, "nowhere/train.csv: no such file"),
+    (["finetune", "{folder}/trian.csv"], 2, "did you mean 'train.csv'?"),
+    (["finetune", "{toy}", "-m", "bert-bsae"], 2, "bert-bsae: no such folder, and not in the local cache"),
+    (["finetune", "{toy}", "-m", "./nowhere"], 2, "./nowhere: no such folder"),
+    (["finetune", "{toy}", "--schedule", "linaer"], 2, "--schedule: expected linear, cosine or constant, got 'linaer'; did you mean 'linear'?"),
+    (["finetune", "{toy}", "--epochs", "three"], 2, "--epochs: expected a number, got 'three'"),
+    (["finetune", "{toy}", "--epochs", "-1"], 2, "--epochs: expected a number of more than 0"),
+    (["finetune", "{toy}", "--epoch", "3"], 2, "no such option: --epoch; did you mean '--epochs'?"),
+    (["finetune", "{toy}", "-t", "clasification"], 2, "unknown task 'clasification'; did you mean 'classification'?"),
+    (["finetune", "{toy}", "--set", "learning_rat=3"], 2, "unknown setting; did you mean"),
+    (["finetune", "{toy}", "-m", "{base}", "--max-length", "100000"], 2, "--max-length: 100000 tokens are more than the model reads (128)"),
+    (["finetune", "{toy}", "-m", "{base}", "--max-time", "soon"], 2, "--max-time: expected a time such as 90s, 45m or 2h"),
+    (["finetune", "{toy}", "-m", "{base}", "--validation", "1.5"], 2, "--validation: expected a file, or a share between 0 and 1"),
+    (["finetune", "{toy}", "-m", "{base}", "--report-to", "wandbb"], 2, "unknown tracker 'wandbb'; did you mean 'wandb'?"),
+    (["finetune", "{toy}", "-m", "{base}", "--precision", "fp16", "--device", "cpu"], 2, "fp16 needs a GPU"),
+    (["finetune"], 2, "no training data"),
+    (["finetune", "org/name-of-nothing", "--offline"], 7, "org/name-of-nothing"),
+    (["predict", "{base}", "a text"], 2, "is a base model without a trained head; fine-tune it first: hfkit finetune DATA -m"),
+    (["predict", "{classifier}", "nowhere.csv"], 2, "nowhere.csv: no such file"),
+    (["predict", "{classifier}", "{toy}", "--text-column", "txt"], 2, "--text-column: no column 'txt'"),
+    (["predict", "nobody/nothing", "a text"], 2, "nobody/nothing: no such folder, and not in the local cache"),
+    (["evaluate", "{classifier}"], 2, "no data"),
+    (["evaluate", "{classifier}", "{toy}", "--fail-under", "acuracy=0.5"], 2, "did you mean 'accuracy'?"),
+    (["evaluate", "{classifier}", "{toy}", "--metric", "acuracy"], 2, "did you mean 'accuracy'?"),
+    (["fintune", "{toy}"], 2, "no such command 'fintune'; did you mean 'finetune'?"),
+]
+# fmt: on
+
+
+@pytest.fixture
+def fail(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Fail:
+    """Run a command line that must fail; give its exit code and its one error line."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def run(*arguments: object) -> tuple[int, str]:
+        capfd.readouterr()
+        code = command_line([str(argument) for argument in arguments])
+        stdout, stderr = capfd.readouterr()
+        assert stdout == ""
+        assert "Traceback" not in stderr
+        errors = [line for line in stderr.splitlines() if line.startswith("hfkit: error: ")]
+        assert len(errors) == 1, stderr
+        assert stderr.splitlines()[-1] == errors[0]
+        return code, errors[0]
+
+    return run
+
+
+def csv_file(folder: Path, text: str, name: str = "train.csv") -> Path:
+    path = folder / name
+    path.write_text(text, "utf-8")
+    return path
+
+
+@pytest.mark.parametrize(("arguments", "code", "says"), CASES)
+def test_one_line_with_the_remedy(
+    fail: Fail, arguments: list[str], code: int, says: str, tmp_path: Path,
+    toy_files: dict[str, Path], tiny_base_folder: Path, tiny_classifier_folder: Path,
+) -> None:  # fmt: skip
+    names = {
+        "toy": toy_files["train"],
+        "folder": toy_files["train"].parent,
+        "base": tiny_base_folder,
+        "classifier": tiny_classifier_folder,
+    }
+    filled = [argument.format(**names) for argument in arguments]
+    if filled[0] == "finetune":
+        filled += ["-o", str(tmp_path / "out")]
+    found, line = fail(*filled)
+    assert says in line
+    assert found == code
+
+
+@pytest.mark.parametrize("case", CORPUS, ids=lambda case: f"{case['file']}-{case['exit']}")
+def test_the_corpus_of_bad_files(
+    fail: Fail, case: dict, tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    if case["exit"] == 0:
+        pytest.skip("a good file")
+    flags: list[object] = []
+    for name, value in case.get("flags", {}).items():
+        value = ",".join(value) if isinstance(value, list) else value
+        value = BAD_INPUTS / value if name == "label_names" else value
+        flags += [f"--{name.replace('_', '-')}", *([] if value is True else [value])]
+    file = BAD_INPUTS / case["file"]
+    code, line = fail("finetune", file, "-m", tiny_base_folder, "-o", tmp_path / "out", *flags)
+    assert code == case["exit"]
+    assert case["says"] in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_unseen_labels_one_class_and_too_few_rows(
+    fail: Fail, tiny_base_folder: Path, tiny_classifier_folder: Path, tmp_path: Path
+) -> None:
+    rows = toy_rows(40)
+    train = write_csv(tmp_path / "train.csv", rows)
+    rows[7]["label"] = "sports"
+    validation = write_csv(tmp_path / "validation.csv", rows)
+    base = ["finetune", train, "-m", tiny_base_folder, "-o", tmp_path / "out"]
+    code, line = fail(*base, "--validation", validation)
+    assert code == 2
+    assert f'{validation}:9: label "sports" was not seen at training' in line
+    assert 'known: "kitchen", "music", "weather"' in line
+    code, line = fail("evaluate", tiny_classifier_folder, validation)
+    assert (code, "validation.csv:9: label" in line) == (2, True)
+    one = csv_file(tmp_path, "text,label\na b,x\nc d,x\ne f,x\n")
+    code, line = fail("finetune", one, "-m", tiny_base_folder, "-o", tmp_path / "out")
+    assert code == 2
+    assert f'{one}: only one class ("x"); there is nothing to tell apart' in line
+    few = csv_file(tmp_path, "text,label\na b,x\nc d,y\n", "few.csv")
+    code, line = fail("finetune", few, "-m", tiny_base_folder, "-o", tmp_path / "out")
+    assert code == 2
+    assert "--validation FILE" in line
+
+
+def test_texts_that_look_like_nothing_survive(
+    tiny_base_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["NA", "null", "None", "007", "nan", "1e999", "-0", "=1+1"]
+    lines = "".join(f"{word},{('yes', 'no')[n % 2]}\n" for n, word in enumerate(words * 4))
+    train = csv_file(tmp_path, "text,label\n" + lines)
+    out = tmp_path / "out"
+    base = ["finetune", train, "-m", tiny_base_folder, "-o", out, "--max-steps", 1]
+    assert command_line([*map(str, base), "--validation", str(train), "-q"]) == 0
+    capfd.readouterr()
+    assert command_line(["predict", str(out), str(train), "-q"]) == 0
+    printed = capfd.readouterr().out.splitlines()
+    assert [line.split(",")[0] for line in printed[1:9]] == words
+    assert re.match(r"text,label,prediction\.label,prediction\.score", printed[0])
+
+
+def test_labels_that_yaml_and_pandas_would_change(
+    fail: Fail, tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    rows = "".join(
+        f"some text {n},{label}\n" for n, label in enumerate(["no", "NA", "007", "1.10"] * 5)
+    )
+    train = csv_file(tmp_path, "text,no\n" + rows)
+    recipe = csv_file(tmp_path, f"train: {train}\nlabel_column: no\nlr: 3e-5\n", "recipe.yaml")
+    out = tmp_path / "out"
+    base = ["finetune", "-c", recipe, "-m", tiny_base_folder, "-o", out, "--max-steps", 1, "-q"]
+    assert command_line([*map(str, base), "--validation", "0.25"]) == 0
+    import json
+
+    config = json.loads((out / "config.json").read_text())
+    assert set(config["id2label"].values()) == {"no", "NA", "007", "1.10"}
+    saved = yaml.safe_load((out / "hfkit.yaml").read_text())
+    assert float(saved["lr"]) == 3e-5
+    assert saved["label_column"] == "no"
