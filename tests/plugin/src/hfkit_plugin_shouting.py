@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hfkit.config import Section, setting
+from hfkit.metrics.base import Counts, Metric, field
 from hfkit.tasks.base import Answer, EncodedRow, Outputs, Row, Task
 
 if TYPE_CHECKING:
@@ -69,3 +70,30 @@ class Shouting(Task[ShoutingOptions]):
             share = sum(letter.isupper() for letter in letters) / max(len(letters), 1)
             answers.append({"loudness": self.options.scale * share})
         return answers
+
+
+class Loudness(Metric):
+    """Mean absolute error of the loudness."""
+
+    headline = "error"
+
+    def __init__(
+        self, answers: Sequence[Answer], gold: Sequence[Answer], labels: Sequence[str]
+    ) -> None:
+        import numpy as np
+
+        super().__init__(answers, gold, labels)
+        self.truth = np.array(field(gold, "loudness", who="gold"))
+        self.off = np.abs(np.array(field(answers, "loudness", who="answer")) - self.truth)
+
+    def weighted(self, counts: Counts) -> dict[str, float]:
+        """The mean over the examples, as often as each is counted."""
+        return {"error": float((self.off * counts).sum() / counts.sum())}
+
+    def tables(self) -> dict[str, Any]:
+        """Nothing more to tell."""
+        return {}
+
+    def baseline(self) -> dict[str, float]:
+        """Always answering the mean."""
+        return {"error": float(abs(self.truth - self.truth.mean()).mean())}
