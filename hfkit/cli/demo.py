@@ -18,12 +18,12 @@ def show_demo(done: Demo, stream: TextIO) -> None:
     """Write the scores of both models with their intervals, the answers, and what to try next."""
     scores = done.scores
     rows = [
-        {"test": "MiniLM, fine-tuned here", **_columns(scores)},
-        {"test": "TF-IDF with logistic regression", **_columns(done.tfidf)},
+        {"test": "MiniLM, fine-tuned", **_columns(scores)},
+        {"test": "TF-IDF + logistic regression", **_columns(done.tfidf)},
     ]
-    width = max(len(text) for text, _ in done.predictions)
+    width = max(len(answer["label"]) for _, answer in done.predictions)
     answers = [
-        f"{text:<{width}}  {answer['label']}  {answer['score']:.2f}"
+        f"{answer['label']:<{width}}  {answer['score']:.2f}  {text}"
         for text, answer in done.predictions
     ]
     folder = shlex.quote(str(done.run.folder))

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 MODEL = "minilm"
 OUTPUT = "runs/demo"
-EPOCHS = 5
+EPOCHS = 4
 TEXTS = (
-    "The courier says he rang, but I was at home all day and nobody came.",
-    "I was charged twice for the same pair of shoes, can you check?",
+    "The courier says he rang, but nobody came all day.",
+    "Charged twice for the same pair of shoes, please check!",
     "Does the kettle switch itself off when it is empty?",
 )
 
