@@ -8,11 +8,25 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from toys import toy_rows, write_base_model, write_classifier, write_csv, write_tokenizer
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """A command line run inside a test sets the loggers up for a terminal; undo it."""
+    names = [None, "hfkit", "hfkit.data", "hfkit.model", "hfkit.run.preparation"]
+    loggers = [logging.getLogger(name) for name in names]
+    before = [(log, list(log.handlers), log.level, log.propagate) for log in loggers]
+    yield
+    logging.captureWarnings(False)
+    for log, handlers, level, propagate in before:
+        log.handlers, log.propagate = handlers, propagate
+        log.setLevel(level)
 
 
 @pytest.fixture(scope="session")

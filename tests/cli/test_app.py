@@ -19,17 +19,10 @@ from hfkit.errors import StoppedError, WorkersError
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch, tmp_path):
-    """No variables of the user, crash reports to the side, logging as it was."""
+    """No variables of the user, crash reports to the side."""
     for variable in [name for name in os.environ if name.startswith("HFKIT_")]:
         monkeypatch.delenv(variable)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    loggers = [logging.getLogger("hfkit"), logging.getLogger()]
-    before = [(log, list(log.handlers), log.level, log.propagate) for log in loggers]
-    yield
-    logging.captureWarnings(False)
-    for log, handlers, level, propagate in before:
-        log.handlers, log.propagate = handlers, propagate
-        log.setLevel(level)
 
 
 class Scores:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from toys import write_base_model, write_classifier
 
 from hfkit.errors import InputError
 from hfkit.model.facts import (
@@ -18,7 +19,6 @@ from hfkit.model.facts import (
     require_head,
 )
 from hfkit.model.locate import packaged_minilm
-from tests.conftest import write_base_model, write_classifier
 
 FAMILIES = ["bert", "roberta", "xlm-roberta", "distilbert", "deberta-v2", "modernbert", "electra"]
 

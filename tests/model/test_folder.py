@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from toys import write_base_model
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from hfkit.errors import InputError, ResourceError
@@ -17,7 +18,6 @@ from hfkit.model.facts import describe
 from hfkit.model.folder import write_folder
 from hfkit.model.load import load_for_prediction, load_for_training, quiet
 from hfkit.model.locate import packaged_minilm
-from tests.conftest import write_base_model
 
 FAMILIES = ["bert", "roberta", "xlm-roberta", "distilbert", "deberta-v2", "modernbert", "electra"]
 AUTO = "AutoModelForSequenceClassification"

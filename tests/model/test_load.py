@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from toys import write_base_model, write_classifier
 from transformers import AutoModelForSequenceClassification
 
 from hfkit.errors import InputError, SafetyError
 from hfkit.model.load import load_for_prediction, load_for_training
-from tests.conftest import write_base_model, write_classifier
 
 FAMILIES = ["bert", "roberta", "xlm-roberta", "distilbert", "deberta-v2", "modernbert", "electra"]
 AUTO = "AutoModelForSequenceClassification"
@@ -151,9 +151,8 @@ def test_a_head_for_another_question_is_replaced(
 
 
 def test_a_head_of_another_task_is_replaced_even_if_it_fits(tmp_path: Path) -> None:
+    from toys import tiny_config, write_tokenizer
     from transformers import AutoModelForTokenClassification
-
-    from tests.conftest import tiny_config, write_tokenizer
 
     names = {0: "a", 1: "b"}
     config = tiny_config("bert", id2label=names, label2id={"a": 0, "b": 1})
