@@ -163,20 +163,20 @@ def _weakest(per_class: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, str
 
 
 def _matrix_table(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> Table:
-    """Rows are the right labels, columns the predicted ones; right answers stand out."""
+    """Rows are the right labels, columns the predicted ones by their numbers, so that the table
+    fits a narrow terminal; right answers stand out."""
     from rich.text import Text
 
     table = _empty_table()
-    table.add_column(Text("right \\ predicted"), overflow="ellipsis", max_width=24)
-    for label in labels:
-        header = Text(printable(label))
-        table.add_column(header, justify="right", overflow="ellipsis", no_wrap=True, max_width=12)
+    table.add_column(Text("right \\ predicted"), overflow="ellipsis", no_wrap=True, max_width=24)
+    for column in range(1, len(labels) + 1):
+        table.add_column(Text(str(column)), justify="right", no_wrap=True)
     for number_of_row, (label, counts) in enumerate(zip(labels, matrix, strict=True)):
         cells = [
             Text(str(count) if count else "·", style="bold green" if right else "")
             for count, right in ((c, i == number_of_row) for i, c in enumerate(counts))
         ]
-        table.add_row(Text(printable(label)), *cells)
+        table.add_row(Text(f"{number_of_row + 1:>2} {printable(label)}"), *cells)
     return table
 
 

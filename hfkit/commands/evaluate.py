@@ -105,10 +105,8 @@ def _load(source: str, config: EvaluateConfig, opened: Opened) -> Dataset:
     """Read the data as the run read its own: flags first, then the run's columns and labels."""
     from hfkit.data.columns import ColumnMap
     from hfkit.data.dataset import load_rows
-    from hfkit.run.opening import read_settings
 
-    chosen = _columns(config)
-    saved = read_settings(opened.folder)
+    chosen, saved = _columns(config), opened.settings
     known = ColumnMap.from_dict(opened.columns) if opened.columns else None
     if saved is not None:
         names = saved.label_names if Path(saved.label_names or "").is_file() else None
@@ -121,8 +119,15 @@ def _load(source: str, config: EvaluateConfig, opened: Opened) -> Dataset:
         )
     if any((chosen.text_column, chosen.text_pair_column, chosen.label_column)):
         known = None
-    roles = {**opened.task.columns}
-    return load_rows(source, config, chosen, roles, offline=config.offline, columns=known)
+    return load_rows(
+        source,
+        config,
+        chosen,
+        opened.task.columns,
+        offline=config.offline,
+        columns=known,
+        label_base=opened.label_base,
+    )
 
 
 def _columns(config: EvaluateConfig) -> Columns:

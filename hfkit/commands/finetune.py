@@ -91,7 +91,9 @@ def _run(prepared: Prepared, identity: Identity, output: Output | None) -> Finet
         return _finished(output.folder)
     if accelerator.is_main_process:
         log.info("the run's folder is %s", output.folder)
-        begun = begin(output.folder, identity, prepared.train.columns.to_dict(), versions())
+        train = prepared.train
+        read = {"columns": train.columns.to_dict(), "label_base": train.labels.base}
+        begun = begin(output.folder, identity, read, versions())
         _warn_of_versions(begun)
     fitted = fit(
         prepared,

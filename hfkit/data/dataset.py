@@ -71,11 +71,12 @@ def load_rows(
     offline: bool = False,
     like: Dataset | None = None,
     columns: ColumnMap | None = None,
+    label_base: int | None = None,
 ) -> Dataset:
     """Read a whole source. Raises `InputError` with its place for the first bad row.
 
-    `like` is the training data, whose columns and label numbers hold here too; `columns` is a map
-    that a run has saved. Without either the columns are found.
+    `like` is the training data, whose columns and label numbers hold here too; `columns` and
+    `label_base` are those that a run has saved. Without either they are found.
     """
     records = iter(strict(read(source, reading, offline=offline)))
     first = list(islice(records, SAMPLE))
@@ -84,7 +85,7 @@ def load_rows(
     found = columns or (like.columns if like else None)
     if found is None or not _fits(found, first[0]):
         found = _found(source, first, roles, chosen)
-    labels = like.labels if like else LabelReader.from_settings(chosen)
+    labels = like.labels if like else LabelReader.from_settings(chosen, label_base or 0)
     data = Dataset(source, [], found, labels, "")
     for record in chain(first, records):
         try:
@@ -93,7 +94,7 @@ def load_rows(
             raise InputError(error.message, place=record.place, hint=error.hint) from error
         data.paths.append(record.path)
         data.lines.append(record.line)
-    _name_labels(data, learn=like is None)
+    _name_labels(data, learn=like is None and label_base is None)
     data.digest = _digest(data.rows)
     return data
 

@@ -30,14 +30,17 @@ USUAL_LENGTH = 512
 class Opened:
     """A model with everything around it that turns rows into answers, but for the engine.
 
-    `columns` says which column of the training data was what; None for a model from elsewhere.
+    `settings` are those of the run, `columns` says which column of its data was what, `label_base`
+    the number of the first of its label names; all are None for a model from elsewhere.
     """
 
     name: str
     folder: Path
     task: Task[Any]
     tokenizer: Tokenizer
-    columns: dict[str, str | list[str]] | None
+    settings: FinetuneConfig | None = None
+    columns: dict[str, str | list[str]] | None = None
+    label_base: int | None = None
 
 
 def open_run(model: str, config: EvaluateConfig | PredictConfig) -> Opened:
@@ -67,7 +70,7 @@ def open_run(model: str, config: EvaluateConfig | PredictConfig) -> Opened:
     if saved and not (located.folder / "tokenizer.json").exists():
         load = text.from_transformers  # a tokenizer that exists in Python only
     tokenizer = load(located.folder, max_length)
-    return Opened(model, located.folder, task, tokenizer, saved_columns(located.folder))
+    return Opened(model, located.folder, task, tokenizer, saved, **_data_of(located.folder))
 
 
 def checked_length(wanted: int | None, longest: int) -> int:
@@ -97,13 +100,13 @@ def read_settings(folder: Path) -> FinetuneConfig | None:
     return resolve(FinetuneConfig, {"config": str(folder / SETTINGS)}, {})
 
 
-def saved_columns(folder: Path) -> dict[str, str | list[str]] | None:
-    """Return which column was what when the run was trained; None where it is not a run."""
+def _data_of(folder: Path) -> dict[str, Any]:
+    """How the run in `folder` read its data; nothing where it is not a run."""
     path = folder / "run.json"
     if not path.is_file():
-        return None
-    columns = json.loads(path.read_text("utf-8")).get("columns")
-    return dict(columns) if isinstance(columns, dict) else None
+        return {}
+    run = json.loads(path.read_text("utf-8"))
+    return {name: run[name] for name in ("columns", "label_base") if name in run}
 
 
 def _guessed(folder: Path) -> str:

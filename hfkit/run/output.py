@@ -152,12 +152,15 @@ def _holder(inode: int) -> str:
 
 
 def begin(
-    folder: Path, identity: Identity, columns: Mapping[str, Any], versions: Mapping[str, str]
+    folder: Path, identity: Identity, data: Mapping[str, Any], versions: Mapping[str, str]
 ) -> dict[str, str]:
-    """Write run.json before the first step; return the versions with which the run was begun."""
+    """Write run.json before the first step; return the versions with which the run was begun.
+
+    `data` says how the data were read: the columns, and where label numbers start.
+    """
     path = folder / RUN
     if path.exists():
         return dict(json.loads(path.read_text("utf-8")).get("versions", {}))
-    run = {"identity": identity, "columns": dict(columns), "versions": dict(versions)}
+    run = {"identity": identity, **data, "versions": dict(versions)}
     sealing.write_json(path, run)
     return dict(versions)

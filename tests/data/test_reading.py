@@ -131,7 +131,7 @@ def test_a_quote_that_opens_on_a_later_line_is_reported_there(write):
 
 
 def test_lines_are_physical_though_cells_hold_line_breaks(write, caplog):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG)
     path = write("a.csv", 'x,y\n"a\r\nb\nc",d\n\ne,f\n')
     records = list(read(path, Reading()))
     assert [(r.line, r.row, r.fields["x"]) for r in records] == [(2, 1, "a\r\nb\nc"), (6, 2, "e")]

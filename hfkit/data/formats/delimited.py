@@ -220,7 +220,7 @@ class _Counts:
     def tell(self) -> None:
         """Log what was counted. Many lines in a cell are a warning: it may have swallowed rows."""
         if self.several_lines:
-            level = logging.WARNING if self.longest > SUSPECT_LINES else logging.INFO
+            level = logging.WARNING if self.longest > SUSPECT_LINES else logging.DEBUG
             text = "%s: rows with line breaks inside quotation marks: %d; the longest, %d lines"
             place = f"{self.path}:{self.longest_at}"
             log.log(level, f"{text}, is %s", self.path, self.several_lines, self.longest, place)
