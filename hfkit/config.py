@@ -46,6 +46,7 @@ class Section(BaseModel):
         coerce_numbers_to_str=True,
         allow_inf_nan=False,
         frozen=True,
+        defer_build=True,  # validators are built when first used: half of the start-up time
         protected_namespaces=(),
     )
 
