@@ -140,17 +140,15 @@ def with_trainer(job: dict, data: dict) -> float:
     )
 
     from hfkit.config import FinetuneConfig
-    from hfkit.data.dataset import load_rows
     from hfkit.layers import resolve
-    from hfkit.model.locate import locate
+    from hfkit.run.preparation import prepare
 
-    config = resolve(FinetuneConfig, {**data["reading"], "limit": job["limit"]}, {})
-    roles = {"text": "", "text_pair?": "", "label": ""}
-    whole = config.model_copy(update={"limit": None})
-    rows = load_rows(data["train"], config, config, roles)
-    held_out = load_rows(data["validation"], whole, whole, roles, like=rows)
-    labels = sorted({row["label"] for row in rows.rows})
-    folder = str(locate(MODEL, offline=True).folder)
+    given = {key: job[key] for key in ("limit", "seed")}
+    files = {key: data[key] for key in ("train", "validation")}
+    config = resolve(FinetuneConfig, {**files, **given, "model": MODEL, **data["reading"]}, {})
+    prepared = prepare(config)  # the very rows that hfkit draws
+    rows, held_out, labels = prepared.train, prepared.validation, prepared.task.labels
+    folder = str(prepared.base.folder)
     set_seed(job["seed"])
     tokenizer = AutoTokenizer.from_pretrained(folder)
 
