@@ -30,11 +30,18 @@ def setting(
     flags: tuple[str, ...] = (),
     changes_result: bool = False,
     saved: bool = True,
+    training_only: bool = False,
     **limits: Any,
 ) -> Any:
     """Declare a setting. `flags` are spellings beside ``--name-of-field`` (short ones too);
-    `changes_result`: two runs that differ in it are different runs; `saved`: kept in hfkit.yaml."""
-    extra: dict[str, Any] = {"flags": list(flags), "changes_result": changes_result, "saved": saved}
+    `changes_result`: two runs that differ in it are different runs; `saved`: kept in hfkit.yaml;
+    `training_only`: no flag of the commands that use a model."""
+    extra: dict[str, Any] = {
+        "flags": list(flags),
+        "changes_result": changes_result,
+        "saved": saved,
+        "training_only": training_only,
+    }
     return Field(default, description=help, json_schema_extra=extra, **limits)
 
 
@@ -160,7 +167,7 @@ class Training(Section):
     )
     batch_size: int = setting(
         16,
-        "Rows per optimizer step, over all devices",
+        "Rows (windows, of long texts) per optimizer step, over all devices",
         flags=("-b", "--per-device-train-batch-size"),
         changes_result=True,
         ge=1,
@@ -261,7 +268,7 @@ class EvaluateConfig(Machine, Reading, Columns, TaskSettings):
     )
     data: str | None = setting(None, "Data with the right answers", flags=("-d",), saved=False)
     output: str | None = setting(None, "Also write the scores to this JSON file", flags=("-o",))
-    fail_under: list[str] = setting([], "Exit 1 if a score is lower: accuracy=0.9 (repeatable)")
+    fail_under: list[str] = setting([], "Exit 1 if a score is worse: accuracy=0.9 (repeatable)")
     metric: list[str] = setting(
         [], "More metrics: a name, a path to a script, or org/name (repeatable)"
     )

@@ -47,6 +47,10 @@ class InputError(HfkitError):
     exit_code = 2
 
 
+class EmptyError(InputError):
+    """A file or stream without a single row."""
+
+
 class RowError(InputError):
     """One row of several is bad; whoever knows where the rows came from adds the place."""
 

@@ -18,15 +18,21 @@ from toys import toy_rows, write_base_model, write_classifier, write_csv, write_
 
 @pytest.fixture(autouse=True)
 def logging_as_it_was() -> Iterator[None]:
-    """A command line run inside a test sets the loggers up for a terminal; undo it."""
-    names = [None, "hfkit", "hfkit.data", "hfkit.model", "hfkit.run.preparation"]
-    loggers = [logging.getLogger(name) for name in names]
-    before = [(log, list(log.handlers), log.level, log.propagate) for log in loggers]
+    """A command line run inside a test, or inside a fixture, sets the loggers up for a terminal."""
+
+    def reset() -> None:
+        logging.captureWarnings(False)
+        for name in ("hfkit", "hfkit.data", "hfkit.model", "hfkit.run.preparation"):
+            logger = logging.getLogger(name)
+            logger.handlers, logger.propagate = [], True
+            logger.setLevel(logging.NOTSET)
+
+    reset()
+    root = logging.getLogger()
+    handlers = list(root.handlers)
     yield
-    logging.captureWarnings(False)
-    for log, handlers, level, propagate in before:
-        log.handlers, log.propagate = handlers, propagate
-        log.setLevel(level)
+    root.handlers = handlers
+    reset()
 
 
 @pytest.fixture(scope="session")

@@ -195,7 +195,7 @@ def _tell_finetuned(result: Any, as_json: bool, quiet: bool) -> None:
     if not as_json:
         print(folder, flush=True)
     if not quiet:
-        show_scores(result.scores, sys.stderr)
+        show_scores(result.scores, sys.stderr, result.split)
         _say_next(folder)
     return None
 

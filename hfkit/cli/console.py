@@ -117,9 +117,10 @@ def show(parts: Iterable[Any], stream: TextIO) -> None:
         print(line.rstrip(), file=stream)
 
 
-def show_scores(scores: Scores, stream: TextIO) -> None:
-    """Write the scores with their intervals beside the baseline, then the classes."""
-    title = f"{scores.count} rows"
+def show_scores(scores: Scores, stream: TextIO, data: str = "") -> None:
+    """Write the scores with their intervals beside the baseline, then the classes; `data` names
+    what they were measured on."""
+    title = f"{data}: {scores.count} rows" if data else f"{scores.count} rows"
     if scores.intervals:
         title += f"; {scores.confidence:.0%} intervals from {scores.resamples} resamples"
     parts: list[Any] = [title, table(_score_rows(scores), ("value", "low", "high", "baseline"))]

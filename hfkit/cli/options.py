@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from hfkit.api import Verb
-from hfkit.config import Section
+from hfkit.config import FinetuneConfig, Section
 from hfkit.layers import extra, flag, sections
 from hfkit.registry import builtin_options
 
@@ -93,6 +93,7 @@ def titled_settings(config: type[Section]) -> list[tuple[str, type[BaseModel], s
             found += [
                 (f"Options of {_task_of(model)}", model, name)
                 for name, model in builtin_options().items()
+                if config is FinetuneConfig or not extra(model, name).get("training_only")
             ]
     return found
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -73,13 +73,15 @@ def evaluate(config: EvaluateConfig) -> Evaluated:
 
 def _evaluated(model: str, config: EvaluateConfig) -> Evaluated:
     from hfkit.data.predictions import is_predictions
+    from hfkit.registry import find_metric
 
     limits = [_limit(text) for text in config.fail_under]
     more = _more_metrics(config)
     read = _from_predictions if is_predictions(model) else _from_model
     answered = read(model, config)
     scores = _scored(answered, more)
-    missed = [text for name, least in limits for text in _missed(scores, name, least)]
+    lower = find_metric(answered.task.metric).lower_is_better
+    missed = [text for name, limit in limits for text in _missed(scores, name, limit, lower)]
     return Evaluated(scores, answered.task.metric, model, config.data or model, missed)
 
 
@@ -144,7 +146,7 @@ def _gold(task: Task[Any], data: Dataset) -> list[Answer]:
 def _from_predictions(source: str, config: EvaluateConfig) -> Answered:
     """Take the answers from a file, and the labels from the data or from the same file."""
     from hfkit.data.dataset import load_rows
-    from hfkit.data.predictions import read_predictions
+    from hfkit.data.predictions import check_order, read_predictions
 
     answers = read_predictions(source, config.label_delimiter or "|")
     labels = {"label": "the right answer"}
@@ -157,6 +159,8 @@ def _from_predictions(source: str, config: EvaluateConfig) -> Answered:
             place=source,
             hint="predictions and data are matched by their order; give the data predicted on",
         )
+    if config.data:
+        check_order(source, config.data, config)
     task = _task_of(answers, data, config)
     return Answered(task, answers, _gold(task, data))
 
@@ -232,11 +236,13 @@ def _limit(text: str) -> tuple[str, float]:
         ) from None
 
 
-def _missed(scores: Scores, name: str, least: float) -> list[str]:
-    """Say that a score is too low; raise `InputError` for one that does not exist."""
+def _missed(scores: Scores, name: str, limit: float, lower: Collection[str]) -> list[str]:
+    """Say that a score is worse than its limit; raise `InputError` for one that does not exist."""
     if name not in scores.values:
         raise InputError(
             f"no score '{name}'", place="--fail-under", hint=did_you_mean(name, scores.values)
         )
     value = scores.values[name]
-    return [] if value >= least else [f"{name} is {value:.4g}, below {least:g}"]
+    if name in lower:  # errors: a good one is small
+        return [] if value <= limit else [f"{name} is {value:.4g}, above {limit:g}"]
+    return [] if value >= limit else [f"{name} is {value:.4g}, below {limit:g}"]

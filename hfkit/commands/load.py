@@ -35,6 +35,9 @@ class Model:
             if len(pairs) != len(rows):
                 raise InputError(f"{len(pairs)} pairs for {len(rows)} texts")
             rows = [{**row, "text_pair": pair} for row, pair in zip(rows, pairs, strict=True)]
+        for number, row in enumerate(rows, start=1):
+            if not all(str(value).strip() for value in row.values()):
+                raise InputError("the text is empty", place=f"text {number}")
         return self._predictor.predict(rows)
 
 

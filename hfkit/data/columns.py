@@ -343,7 +343,8 @@ def _text(column: str, fields: Fields) -> str:
     if not isinstance(value, str):
         raise InputError(f"column {shown(column)}: expected text, got {kind_of(value)}")
     if not value.strip():
-        raise InputError(f"column {shown(column)}: the text is empty")
+        problem = f"column {shown(column)}: the text is empty"
+        raise InputError(problem, hint="fill it in, or take the row out")
     return value
 
 

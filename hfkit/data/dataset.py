@@ -87,13 +87,21 @@ def load_rows(
         found = _found(source, first, roles, chosen)
     labels = like.labels if like else LabelReader.from_settings(chosen, label_base or 0)
     data = Dataset(source, [], found, labels, "")
+    blank = 0
     for record in chain(first, records):
+        if all(value is None or value == "" for value in record.fields.values()):
+            blank += 1  # what spreadsheets leave behind
+            continue
         try:
             data.rows.append(found.row(record.fields))
         except InputError as error:
             raise InputError(error.message, place=record.place, hint=error.hint) from error
         data.paths.append(record.path)
         data.lines.append(record.line)
+    if blank:
+        log.info("%s: rows without anything in them skipped: %d", source, blank)
+    if not data.rows:
+        raise InputError("no rows", place=source)
     _name_labels(data, learn=like is None and label_base is None)
     data.digest = _digest(data.rows)
     return data

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from hfkit.config import PredictConfig
 from hfkit.data.record import Record
-from hfkit.errors import InputError
+from hfkit.errors import EmptyError, InputError
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def open_input(config: PredictConfig) -> Input:
     if not inputs:
         return _piped(config)
     pairs = [PAIR.fullmatch(given) for given in inputs]
-    if len(inputs) > 1:
+    if len(inputs) > 1 or (pairs[0] and pairs[0][1] == (config.text_column or "text")):
         if not all(pairs):
             raise InputError(
                 f"{len(inputs)} inputs; expected one, or column=value pairs",
@@ -79,7 +79,15 @@ def _standard_input(config: PredictConfig) -> Input:
         live = not stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode)
     except (OSError, ValueError, AttributeError):  # closed, or replaced by a stream in memory
         live = False
-    return Input(read("-", config), live=live, format=_format("", config))
+    return Input(_if_any(read("-", config)), live=live, format=_format("", config))
+
+
+def _if_any(records: Iterator[Record]) -> Iterator[Record]:
+    """A filter that is given nothing answers nothing: the ``grep`` before it found no line."""
+    try:
+        yield from records
+    except EmptyError:
+        return
 
 
 def _file(path: str, config: PredictConfig) -> Input:
@@ -110,7 +118,10 @@ def _is_file(given: str) -> bool:
     one_word = given.isascii() and not re.search(r"\s", given)
     if format_of(given) or given.startswith(("./", "../", "~/")) or ("/" in given and one_word):
         return True
-    if not Path(given).is_file():
+    try:
+        if not Path(given).is_file():
+            return False
+    except OSError:  # longer than the system lets a name be
         return False
     log.info("%s is a file and is read as one; --text takes it as text", given)
     return True

@@ -72,7 +72,7 @@ class LabelReader:
         Raises `InputError`, without a place, for a label that is missing or not known.
         """
         if is_missing(cell) and not (self.delimiter and isinstance(cell, str)):
-            raise InputError("the label is missing")
+            raise InputError("the label is missing", hint="fill it in, or take the row out")
         names = [self._named(part) for part in self._parts(cell)]
         if isinstance(cell, (list, tuple)) or self.delimiter:
             return list(dict.fromkeys(names))

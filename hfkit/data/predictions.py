@@ -43,6 +43,25 @@ def read_predictions(source: str, separator: str = "|") -> list[Answer]:
     return answers
 
 
+def check_order(source: str, data: str, reading: Reading) -> None:
+    """Raise `InputError` where a row of the predictions is not the row of the data at its place.
+
+    Predictions and data are matched by their order; the fields that both have must agree.
+    """
+    from hfkit.data.source import read
+
+    for predicted, record in zip(read(source, Reading()), read(data, reading), strict=False):
+        for name, value in record.fields.items():
+            other = predicted.fields.get(name)
+            plain = isinstance(value, str | int | float) and isinstance(other, str | int | float)
+            if plain and str(value) != str(other):
+                raise InputError(
+                    f"not the row predicted at {predicted.place} (column '{name}' differs)",
+                    place=record.place,
+                    hint="give the data in the order in which they were predicted",
+                )
+
+
 def answer_of(fields: Fields, separator: str = "|") -> Answer:
     """Return the answer that a row holds. Raises `InputError`, without a place, for none.
 
@@ -73,8 +92,10 @@ def _unflattened(flat: dict[str, str], separator: str) -> Answer:
     if "label" in flat:
         answer["label"] = flat["label"]
     if "labels" in flat:
-        answer["labels"] = flat["labels"].split(separator) if flat["labels"] else []
         joined = flat.get("scores", "")
+        if "|" in joined:  # what hfkit itself joins with; the flag is about the right answers
+            separator = "|"
+        answer["labels"] = flat["labels"].split(separator) if flat["labels"] else []
         numbers = [_number(part) for part in joined.split(separator)] if joined else []
         if numbers and len(numbers) == len(answer["labels"]):
             answer["scores"] = dict(zip(answer["labels"], numbers, strict=True))

@@ -30,6 +30,7 @@ class Metric(ABC):
     """
 
     headline: ClassVar[str]  # the score shown first
+    lower_is_better: ClassVar[frozenset[str]] = frozenset()  # the scores that are errors
 
     def __init__(
         self, answers: Sequence[Answer], gold: Sequence[Answer], labels: Sequence[str]

@@ -110,6 +110,7 @@ class MultiLabel(Metric):
     """
 
     headline: ClassVar[str] = "f1_micro"
+    lower_is_better: ClassVar[frozenset[str]] = frozenset({"hamming_loss"})
 
     def __init__(
         self, answers: Sequence[Answer], gold: Sequence[Answer], labels: Sequence[str]

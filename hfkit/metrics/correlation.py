@@ -27,6 +27,7 @@ class Regression(Metric):
     """
 
     headline: ClassVar[str] = "pearson"
+    lower_is_better: ClassVar[frozenset[str]] = frozenset({"mse", "rmse", "mae"})
 
     def __init__(
         self, answers: Sequence[Answer], gold: Sequence[Answer], labels: Sequence[str]

@@ -83,6 +83,7 @@ def write_model(stage: Path, model: Any) -> None:
     """Save the weights as one safetensors file and a config.json that all versions understand."""
     model.save_pretrained(stage, max_shard_size="1TB")
     path = stage / "config.json"
+    (stage / WEIGHTS).chmod(path.stat().st_mode)  # safetensors writes for the owner alone
     config = json.loads(path.read_text("utf-8"))
     for key in CONFIG_LEAKS:
         config.pop(key, None)

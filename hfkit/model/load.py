@@ -288,7 +288,7 @@ def _report(name: str, facts: ModelFacts, kept: bool, info: Mapping[str, Any]) -
         named = f" ({', '.join(facts.labels[:6])})" if facts.labels else ""
         log.info("%s: its trained head%s answers another question and is replaced", name, named)
     if new:
-        log.info("%s: new: %s", name, _some(new))
+        log.info("%s: not in it, and so new and random: %s", name, _some(new))
     unused = sorted(key for key in info["unexpected_keys"] if LAYERS & set(key.split(".")))
     if unused:
         log.warning("%s: %s in the weights have no place in the model", name, _some(unused))

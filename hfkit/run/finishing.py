@@ -44,9 +44,14 @@ class Finetuned:
     steps: int
 
     @property
+    def split(self) -> str:
+        """Whose scores to show first: those of the test data where there are some."""
+        return "test" if "test" in self.splits else "validation"
+
+    @property
     def scores(self) -> Scores:
-        """The scores to show first: of the test data where there are some."""
-        return self.splits.get("test") or self.splits["validation"]
+        """The scores to show first."""
+        return self.splits[self.split]
 
     def to_json(self) -> dict[str, Any]:
         """What ``--json`` prints and metrics.json holds, the folder aside."""
@@ -119,7 +124,7 @@ def _settings(prepared: Prepared) -> str:
     """hfkit.yaml: the settings as they were resolved."""
     head = (
         f"# The resolved settings of this run ({prepared.task_name}, hfkit {__version__}).\n"
-        "# Repeat it: hfkit finetune -c hfkit.yaml -o NEW\n\n"
+        "# Repeat it, in the folder it was started in: hfkit finetune -c RUN/hfkit.yaml -o NEW\n\n"
     )
     return head + dump(prepared.config)
 

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from math import ceil
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -48,10 +49,14 @@ class Prepared:
     validation: Dataset
     test: Dataset | None
 
-    @property
-    def batches(self) -> int:
-        """Optimizer steps of one pass, before long texts add windows."""
-        return -(-len(self.train.rows) // self.config.batch_size)
+    def windows(self) -> int:
+        """Rows to compute in one pass: long texts have several windows. Encodes all rows."""
+        from hfkit.text import from_file
+
+        if not (self.base.folder / "tokenizer.json").exists():  # it exists in Python only
+            return len(self.train.rows)
+        tokenizer = from_file(self.base.folder, self.config.max_length or 0)
+        return len(self.task.features(self.train.rows, tokenizer))
 
     def identity(self) -> dict[str, Any]:
         """What makes this run itself: the settings that change its result, and hashes."""
@@ -76,10 +81,11 @@ class Prepared:
 
     def to_json(self) -> dict[str, Any]:
         """What ``--dry-run`` prints."""
-        config, rows = self.config, len(self.train.rows)
+        config, windows = self.config, self.windows()
         micro = config.micro_batch or -(-config.batch_size // config.num_processes)
         longest = config.max_length or 0
-        steps = config.max_steps or round(self.batches * config.epochs)
+        steps = ceil(-(-windows // config.batch_size) * config.epochs)
+        steps = min(steps, config.max_steps or steps)
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
         return {
             "task": self.task_name,
@@ -91,8 +97,8 @@ class Prepared:
             "max_length": config.max_length,
             "epochs": config.epochs,
             "batch_size": config.batch_size,
+            "windows": windows,
             "steps": steps,
-            "examples_seen": min(round(rows * config.epochs), steps * config.batch_size),
             "lr": config.lr,
             "best_by": self.task.best,
             "memory_bytes_at_most": estimate_memory(self.facts, micro, longest),
@@ -181,6 +187,7 @@ def _training_data(config: FinetuneConfig, task: Task[Any]) -> Dataset:
     except InputError as error:
         place = error.place or data.source
         raise InputError(error.message, place=place, hint=error.hint) from error
+    _warn_of_silent_columns(data)
     if config.limit is not None and config.limit < len(data.rows):
         drawn = Random(config.seed).sample(range(len(data.rows)), config.limit)
         log.info("%d of %d rows are drawn (seed %d)", config.limit, len(data.rows), config.seed)
@@ -204,11 +211,33 @@ def _validation_data(
     texts = [repr(_texts(row)) for row in train.rows]
     kept, cut = stratified_split(labels, share, config.seed, groups=texts)
     log.info(
-        "no validation data given: %d of %d rows are cut off for it (stratified, seed %d); "
-        "override with --validation",
+        "no validation data given: %d of %d rows are cut off for it (stratified, equal texts "
+        "together, seed %d); override with --validation",
         len(cut), len(train.rows), config.seed,
     )  # fmt: skip
-    return train.part(cut), train.part(kept)
+    rest, held_out = train.part(kept), train.part(cut)
+    absent = [label for label, count in _label_counts(held_out, task).items() if not count]
+    if absent or not 0.5 < len(cut) / (share * len(train.rows)) < 2:
+        log.warning(
+            "the validation part has %d rows%s: its scores say little; give one with --validation",
+            len(cut), f" and none of label {_some(absent)}" if absent else "",
+        )  # fmt: skip
+    return held_out, rest
+
+
+def _warn_of_silent_columns(data: Dataset) -> None:
+    """A 0/1 column that is never 1 teaches nothing, and the model will not know its label."""
+    columns = data.columns.columns.get("label")
+    if isinstance(columns, list):
+        seen = {name for row in data.rows for name in row["label"]}
+        silent = [name for name in columns if name not in seen]
+        if silent:
+            log.warning("never 1, and so left out of the model: %s", _some(silent))
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(f"'{name}'" for name in names[:5]) + more
 
 
 def _other_data(config: FinetuneConfig, task: Task[Any], train: Dataset, source: str) -> Dataset:

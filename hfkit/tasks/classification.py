@@ -16,6 +16,7 @@ the windows are averaged, each by its number of tokens.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -29,9 +30,16 @@ if TYPE_CHECKING:
 
     from hfkit.text import Tokenizer
 
+log = logging.getLogger(__name__)
+
 IMBALANCED = 3.0  # above this ratio of class sizes accuracy hides the rare classes
 HEAVIEST = 100.0  # cap of a positive label's weight: one in ten thousand would drown the rest
 
+KINDS = {
+    "single-label": "each row has one label",
+    "multi-label": "a row has any number of labels",
+    "regression": "the label is a number",
+}
 PROBLEM_TYPES = {
     "single-label": "single_label_classification",
     "multi-label": "multi_label_classification",
@@ -90,6 +98,11 @@ class Classification(Task[ClassificationOptions]):
         cells = [row["label"] for row in rows]
         if self.problem == "auto":
             self.problem = _kind(cells)
+            log.info("%s; override with --problem", KINDS[self.problem])
+            if self.problem == "single-label" and all(str(cell).isdigit() for cell in cells):
+                log.info("whole numbers are classes; -t regression takes them as numbers")
+        if self.problem == "regression" and self.options.class_weights != "none":
+            raise InputError("a number has no class to weigh", place="--class-weights")
         if self.problem == "regression":
             for number, row in enumerate(rows):
                 _number(row, number)

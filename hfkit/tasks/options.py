@@ -18,10 +18,18 @@ class ClassificationOptions(Section):
         "auto", "Kind of answer; auto goes by the label column", changes_result=True
     )
     class_weights: Literal["none", "balanced"] = setting(
-        "none", "balanced: rare classes weigh more, by 1/frequency", changes_result=True
+        "none",
+        "balanced: rare classes weigh more, by 1/frequency",
+        changes_result=True,
+        training_only=True,
     )
     label_smoothing: float = setting(
-        0.0, "Share of the target spread over all classes", changes_result=True, ge=0, lt=1
+        0.0,
+        "Share of the target spread over all classes",
+        changes_result=True,
+        training_only=True,
+        ge=0,
+        lt=1,
     )
     on_long: Literal["window", "truncate", "error"] = setting(
         "window", "Texts longer than max_length: read in windows, cut, or stop", changes_result=True

@@ -37,6 +37,7 @@ class Scores:
 class Finetuned:
     folder = Path("runs/it is")
     scores = Scores()
+    split = "validation"
 
     def to_json(self):
         return {"folder": str(self.folder)}

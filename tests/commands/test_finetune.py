@@ -68,7 +68,7 @@ def test_it_learns_and_says_what_it_guessed(
     assert stdout == f"{out}\n"
     assert "Traceback" not in stderr
     assert "3 labels: kitchen" in stderr
-    assert "new: classifier.bias" in stderr
+    assert "random: classifier.bias" in stderr
     scores = json.loads((out / "metrics.json").read_text())["scores"]["validation"]
     assert scores["values"]["accuracy"] > 0.8
     low, high = scores["intervals"]["accuracy"]
@@ -238,7 +238,7 @@ def test_a_split_is_cut_seeded_and_said(
     code, stdout, stderr = hfkit("finetune", *base, "--validation", "0.25")
     assert code == 0
     assert json.loads(stdout)["rows"] == {"train": 72, "validation": 24}
-    assert "24 of 96 rows are cut off for it (stratified, seed 42)" in stderr
+    assert "24 of 96 rows are cut off for it (stratified, equal texts together, seed 42)" in stderr
 
 
 def test_texts_in_both_files_are_reported(

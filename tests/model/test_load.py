@@ -59,7 +59,7 @@ def test_a_base_model_gets_the_head_of_the_task(
     assert {weight.dtype for weight in model.parameters()} == {torch.float32}
     notes = [record.getMessage() for record in caplog.records if record.name.startswith("hfkit")]
     assert len(notes) == 1
-    assert "new: classifier" in notes[0]
+    assert "random: classifier" in notes[0]
     assert capfd.readouterr() == ("", "")
 
 

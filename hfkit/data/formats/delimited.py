@@ -21,7 +21,7 @@ from hfkit.config import Reading
 from hfkit.data.display import listed, shown
 from hfkit.data.lines import peeked, unreadable, without_end
 from hfkit.data.record import Record
-from hfkit.errors import InputError, did_you_mean
+from hfkit.errors import EmptyError, InputError, did_you_mean
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def read(lines: Iterator[str], path: str, reading: Reading, usual: str) -> Itera
     """
     first, lines = peeked(lines, 1)
     if not first:
-        raise InputError("is empty", place=path)
+        raise EmptyError("is empty", place=path)
     delimiter = _delimiter(first[0], path, reading, usual)
     plain = reading.quoting == "none" or reading.max_splits is not None
     counts = _Counts(path)

@@ -13,7 +13,7 @@ from hfkit.data.display import kind_of, listed
 from hfkit.data.formats.jsonl import loads
 from hfkit.data.lines import unreadable
 from hfkit.data.record import Record
-from hfkit.errors import InputError
+from hfkit.errors import EmptyError, InputError
 
 LARGEST = 1 << 29  # characters; parsed objects take several times as much memory
 
@@ -57,7 +57,7 @@ def _text(lines: Iterator[str], path: str) -> str:
 
 def _parsed(text: str, path: str) -> Any:
     if not text.strip():
-        raise InputError("is empty", place=path)
+        raise EmptyError("is empty", place=path)
     try:
         return loads(text)
     except json.JSONDecodeError as error:

@@ -10,7 +10,7 @@ from typing import Any
 from hfkit.data.display import kind_of, shown
 from hfkit.data.lines import unreadable
 from hfkit.data.record import Fields, Record
-from hfkit.errors import InputError
+from hfkit.errors import EmptyError
 
 
 def read(lines: Iterator[str], path: str) -> Iterator[Record]:
@@ -23,7 +23,7 @@ def read(lines: Iterator[str], path: str) -> Iterator[Record]:
         fields, error = parsed(line)
         yield Record(fields, row, path, number, error)
     if not row:
-        raise InputError("is empty", place=path)
+        raise EmptyError("is empty", place=path)
 
 
 def parsed(line: str) -> tuple[Fields, str]:

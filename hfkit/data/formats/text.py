@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from hfkit.data.lines import unreadable, without_end
 from hfkit.data.record import Record
-from hfkit.errors import InputError
+from hfkit.errors import EmptyError
 
 
 def read(lines: Iterator[str], path: str) -> Iterator[Record]:
@@ -18,4 +18,4 @@ def read(lines: Iterator[str], path: str) -> Iterator[Record]:
     for number, line in enumerate(lines, 1):
         yield Record({"text": without_end(line)}, number, path, number, unreadable(line))
     if not number:
-        raise InputError("is empty", place=path)
+        raise EmptyError("is empty", place=path)
