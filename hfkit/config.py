@@ -160,6 +160,7 @@ class Training(Section):
         flags=("-e", "--num-train-epochs"),
         changes_result=True,
         gt=0,
+        le=1e6,
     )
     max_steps: int | None = setting(None, "Stop after N optimizer steps", changes_result=True, ge=1)
     max_time: str | None = setting(

@@ -65,7 +65,7 @@ def load_object(target: str) -> Any:
         found: Any = import_module(module_name)
         for part in attribute.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise InputError(f"cannot load {target} ({error})") from error
     return found
 
@@ -108,6 +108,8 @@ def make_task(name: str, options: Mapping[str, Any]) -> Task[Any]:
 
     _, target, implied = find_task(name)
     task_class: type[Task[Any]] = load_object(target)
+    if not hasattr(task_class, "features"):
+        raise InputError(f"{target} is not a task", place="--task")
     return task_class(checked(task_class.Options, {**implied, **options}))
 
 

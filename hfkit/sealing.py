@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hfkit.errors import ResourceError
+from hfkit.errors import InputError, ResourceError
 
 MANIFEST = "manifest.json"
 _STAGE = ".stage-"
@@ -94,13 +94,27 @@ def seal(
     write_json(folder / MANIFEST, {**(facts or {}), "files": files})
 
 
-def damage(folder: Path) -> str | None:
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object that hfkit wrote. Raises `InputError` where it is something else now."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"damaged ({type(error).__name__})", place=str(path)) from error
+    if not isinstance(found, dict):
+        raise InputError("damaged (not an object)", place=str(path))
+    return found
+
+
+def damage(folder: Path, only: Collection[str] | None = None) -> str | None:
     """Say what is wrong with a sealed folder, ``"model.safetensors: checksum mismatch"``, or
-    return None if every file of its manifest is there with the right bytes."""
+    return None if every file of its manifest is there with the right bytes. `only` names the files
+    to look at; those the manifest does not have are passed over."""
     name = MANIFEST
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         for name, expected in manifest["files"].items():
+            if only is not None and name not in only:
+                continue
             path = folder / name
             if path.stat().st_size != expected["size"]:
                 return f"{name}: {path.stat().st_size} bytes, expected {expected['size']}"
@@ -146,6 +160,11 @@ def remove(folder: Path) -> None:
         shutil.rmtree(gone, ignore_errors=True)
 
 
+def is_leftover(path: Path) -> bool:
+    """Whether a kill has left this: a stage, or a folder that was being deleted."""
+    return path.name.startswith((_STAGE, _GONE))
+
+
 def sweep(folder: Path) -> None:
     """Delete what kills have left in `folder`: stages and half-deleted folders."""
     for prefix in (_STAGE, _GONE):
@@ -165,7 +184,9 @@ def storing(path: Path, needs: int = 0) -> Iterator[None]:
         yield
     except (OSError, SafetensorError) as error:
         number = getattr(error, "errno", None)
-        full = number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "os error 28" in str(error)
+        full = number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or any(
+            f"os error {n}" in str(error) for n in (27, 28)
+        )
         reason = "disk full" if full else (getattr(error, "strerror", None) or str(error))
         size = f", needs {_megabytes(needs)}, {_megabytes(_free(path))} free" if needs else ""
         raise ResourceError(f"{reason}{size}", place=str(path)) from error

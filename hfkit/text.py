@@ -154,7 +154,11 @@ def from_file(folder: Path, max_length: int) -> Tokenizer:
     """Load the tokenizer.json of a run's folder; needs neither torch nor transformers."""
     from tokenizers import Tokenizer as Backend
 
-    backend = Backend.from_file(str(folder / "tokenizer.json"))
+    try:
+        backend = Backend.from_file(str(folder / "tokenizer.json"))
+    except Exception as error:  # the library raises this very class
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"the tokenizer does not load ({reason})", place=str(folder)) from error
     settings = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
     pad_token = settings.get("pad_token")
     if isinstance(pad_token, dict):  # an AddedToken written out
@@ -172,7 +176,7 @@ def from_transformers(folder: Path, max_length: int) -> Tokenizer:
 
     try:
         loaded = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except Exception as error:  # each family has its own way to fail over a broken file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"the tokenizer does not load ({reason})", place=str(folder)) from error
     padding = _padding(folder, loaded.pad_token_id)

@@ -22,7 +22,7 @@ from hfkit.api import Verb, evaluate, finetune, predict, prepared
 from hfkit.cli.console import is_terminal, say, show_scores, start_notes
 from hfkit.cli.failures import Ending, ending
 from hfkit.cli.options import VerbCommand, verb_callback
-from hfkit.errors import BROKEN_PIPE, FINDINGS
+from hfkit.errors import BROKEN_PIPE, FINDINGS, ResourceError
 from hfkit.layers import resolve
 
 EXAMPLES = """Fine-tune, evaluate and predict with Hugging Face models.
@@ -89,15 +89,17 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return the exit code; nothing is raised."""
     debug = "--debug" in arguments or os.environ.get("HFKIT_DEBUG", "") not in ("", "0", "false")
-    start_notes(quiet=int(os.environ.get("RANK", "0")) > 0)
+    start_notes(quiet=_number_of("RANK", 0) > 0)
     try:
+        if sys.stdout is None:
+            raise ResourceError("standard output is closed")
         outcome = dispatch(list(arguments))
     except BaseException as error:
         outcome = ending(error, debug=debug)
     try:
         code = _finish(outcome)
         _flush()
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         _abandon_stdout()
         outcome = ending(error, debug=debug)
         outcome.speak()
@@ -121,7 +123,13 @@ def dispatch(arguments: list[str]) -> Ending:
 
 
 def _one_of_several() -> bool:
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return _number_of("WORLD_SIZE", 1) > 1
+
+
+def _number_of(variable: str, otherwise: int) -> int:
+    """A number that a launcher has set; what is no number was set by something else."""
+    value = os.environ.get(variable, "")
+    return int(value) if value.isdecimal() else otherwise
 
 
 def _has_parent() -> bool:
@@ -172,7 +180,7 @@ def hfkit(
 def _resolved(verb: Verb[Any, Any, Any], given: dict[str, Any]) -> Any:
     # What a parent has resolved already is not laid under the environment once more.
     config = prepared(resolve(verb.config_class, given, {} if _has_parent() else None))
-    other_process = int(os.environ.get("RANK", "0")) > 0
+    other_process = _number_of("RANK", 0) > 0
     start_notes(quiet=config.quiet or other_process, verbose=config.verbose and not other_process)
     return config
 

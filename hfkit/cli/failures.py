@@ -46,6 +46,8 @@ BAD_PATH = (
     NotADirectoryError,
     PermissionError,
 )
+NO_NAMES = {errno.ENAMETOOLONG, errno.ELOOP}
+LONGEST = 300  # characters of a path in a message
 NETWORK_CLASSES = {
     "ConnectError",
     "ConnectTimeout",
@@ -103,13 +105,20 @@ def as_hfkit_error(error: BaseException) -> HfkitError | None:
         return error
     if _is_out_of_memory(error):
         return ResourceError("out of memory", hint=LESS_MEMORY)
+    if isinstance(error, UnicodeEncodeError):
+        return ResourceError(
+            f"the output cannot hold {error.object[error.start]!a}",
+            hint="set PYTHONIOENCODING=utf-8",
+        )
+    if isinstance(error, RuntimeError) and "home directory" in str(error):
+        return InputError("there is no such home directory")
     if isinstance(error, OSError) and error.errno is not None:
         place = str(error.filename) if error.filename is not None else ""
         reason = (error.strerror or str(error)).lower()
         if error.errno in NO_RESOURCES:
             return ResourceError(reason, place=place)
-        if isinstance(error, BAD_PATH) and place:
-            return InputError(reason, place=place)
+        if error.errno in NO_NAMES or (isinstance(error, BAD_PATH) and place):
+            return InputError(reason, place=place if len(place) < LONGEST else f"{place[:40]}…")
     if any(name in NETWORK_CLASSES for name in _class_names(error)):
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         return NetworkError(

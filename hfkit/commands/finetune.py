@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from hfkit import sealing
 from hfkit.config import FinetuneConfig
-from hfkit.errors import WorkersError
+from hfkit.errors import InputError, WorkersError
 from hfkit.layers import dump
 from hfkit.report import trackers
 from hfkit.run.duration import seconds
@@ -58,6 +58,10 @@ def finetune(config: FinetuneConfig) -> Finetuned | DryRun:
     trackers.check(config)
     if config.max_time:
         seconds(config.max_time)
+    if config.train == "-" and config.num_processes > 1:
+        raise InputError("several processes cannot read one stdin", hint="save it to a file first")
+    if config.overwrite and config.output:
+        _refuse_inputs_inside(config, Path(config.output).expanduser().resolve())
     prepared = prepare(config)
     if config.dry_run:
         return DryRun(prepared.to_json())
@@ -75,6 +79,17 @@ def finetune(config: FinetuneConfig) -> Finetuned | DryRun:
         return _relaunched(prepared, output)
     with locked(output.folder):
         return _run(prepared, identity, output)
+
+
+def _refuse_inputs_inside(config: FinetuneConfig, folder: Path) -> None:
+    """--overwrite moves the folder aside, and what the run reads must not move with it."""
+    for name in ("train", "validation", "test", "model", "label_names"):
+        given = getattr(config, name)
+        path = Path(given).expanduser() if given else None
+        if path and path.exists() and path.resolve().is_relative_to(folder):
+            raise InputError(
+                f"{given} lies in the folder that --overwrite moves", place="--overwrite"
+            )
 
 
 def _run(prepared: Prepared, identity: Identity, output: Output | None) -> Finetuned:
@@ -120,6 +135,13 @@ def _finished(folder: Path) -> Finetuned:
     from hfkit.run.finishing import CHECKPOINTS, Finetuned
     from hfkit.run.opening import read_settings
 
+    wrong = sealing.damage(folder, only=("config.json", "model.safetensors", "tokenizer.json"))
+    if wrong is not None:
+        hint = "--overwrite moves it aside and trains again"
+        raise InputError(
+            f"this run is finished, and damaged: {wrong}", place=str(folder), hint=hint
+        )
+    sealing.sweep(folder)
     settings = read_settings(folder)
     if (folder / CHECKPOINTS).exists() and not (settings and settings.keep_checkpoints):
         sealing.remove(folder / CHECKPOINTS)  # a kill came between the seal and this

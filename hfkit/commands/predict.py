@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,6 +90,7 @@ def write_predictions(
             )
             progress(counts["rows"])
         output.write(writer.end())
+        counts["errors"] += writer.unfit
     written = Written(**counts)
     _report(written)
     return written
@@ -146,9 +147,17 @@ def _results(
 
 
 def _checked(records: Iterator[Record], naming: Naming) -> Iterator[Record]:
-    for record in records:
-        naming.check(record)
-        yield record
+    """A name in the way is an error of the input at its start, and of one row later on."""
+    for number, record in enumerate(records):
+        try:
+            naming.check(record)
+        except InputError as error:
+            if number == 0:
+                raise
+            kept = {name: value for name, value in record.fields.items() if not naming.takes(name)}
+            yield replace(record, fields=kept, error=error.message)
+        else:
+            yield record
 
 
 def _started(rows: Iterator[Readable]) -> Iterator[Readable]:

@@ -101,8 +101,9 @@ def physical_lines(path: str, encoding: str) -> Iterator[str]:
                 yield line.removeprefix("\ufeff") if number == 1 else line
         finally:
             text.detach()
-    except UnicodeDecodeError as error:
-        place, problem = f"{path}:{number + 1}", f"not {shown(encoding)} ({error.reason})"
+    except UnicodeError as error:
+        reason = getattr(error, "reason", str(error))
+        place, problem = f"{path}:{number + 1}", f"not {shown(encoding)} ({reason})"
         raise InputError(problem, place=place, hint="set --encoding") from error
     except (EOFError, zlib.error, OSError) as error:
         raise _reading_error(error, f"{path}:{number + 1}") from error

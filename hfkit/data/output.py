@@ -81,7 +81,7 @@ def open_output(path: str | None, overwrite: bool = False) -> Iterator[Output]:
     if path is None or path == "-":
         yield _standard_output()
         return
-    final = Path(path).resolve()
+    final = Path(path).expanduser().resolve()
     if final.exists() and not final.is_file():
         if final.is_dir():
             raise InputError("is a folder; name a file", place=path)
@@ -119,7 +119,9 @@ def _direct(path: str) -> Iterator[Output]:
 
 def _staged(path: str, final: Path, overwrite: bool) -> Iterator[Output]:
     part = final.with_name(final.name + ".part")
-    descriptor = _open(path, part, os.O_WRONLY | os.O_CREAT)
+    if part.is_symlink() or (part.exists() and not part.is_file()):
+        raise InputError("is in the way of the output", place=f"{path}.part", hint="remove it")
+    descriptor = _open(path, part, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW)
     output = Output(path, descriptor)
     try:
         _lock(path, part, descriptor)

@@ -60,14 +60,17 @@ class Naming:
         if self.only_prediction:
             return
         for name in record.fields:
-            if name in (self.prediction, self.row, self.error) or (
-                name.startswith(f"{self.prediction}.")
-            ):
+            if self.takes(name):
                 raise InputError(
                     f'the input has a field "{name}" already',
                     place=record.place,
                     hint="put something before hfkit's names with --prefix, as --prefix hfkit_",
                 )
+
+    def takes(self, name: str) -> bool:
+        """Whether hfkit would write a field of this name."""
+        own = (self.prediction, self.row, self.error)
+        return name in own or name.startswith(f"{self.prediction}.")
 
     def merged(self, result: Result) -> Fields:
         """The result as one flat record, as it stands in JSON Lines."""
@@ -96,7 +99,9 @@ def rounded(value: Any) -> Any:
 
 
 class Writer(Protocol):
-    """Turns results into text, window by window."""
+    """Turns results into text, window by window; `unfit` counts the answers it had no place for."""
+
+    unfit: int
 
     def text(self, results: Sequence[Result]) -> str:
         """Return whole lines for these results, with what belongs before them."""
@@ -129,6 +134,8 @@ def make_writer(
 
 class JsonLines:
     """One JSON object a line, UTF-8 as it is."""
+
+    unfit = 0  # JSON has a place for everything
 
     def __init__(self, naming: Naming) -> None:
         self._naming = naming
@@ -185,6 +192,7 @@ class Delimited:
         self._own: list[str] = []  # columns of the record
         self._header: list[str] = []
         self._held: list[Result] = []
+        self.unfit = 0
 
     def text(self, results: Sequence[Result]) -> str:
         """Return the lines of these results, the header before the first."""
@@ -220,16 +228,15 @@ class Delimited:
         cells: dict[str, str] = {}
         if not self._naming.only_prediction:
             cells = {name: _cell(value) for name, value in record.fields.items()}
-        if answer is not None:
-            cells |= self._flat(answer)
-            unknown = next((name for name in cells if name not in self._header), None)
-            if unknown is not None:
-                raise InputError(
-                    f'field "{unknown}" is not in the first row, and CSV has one header for all',
-                    place=record.place,
-                    hint="use --format jsonl",
-                )
-        else:
+        try:
+            cells |= self._flat(answer or {})
+        except InputError as unwritable:
+            error = f"{unwritable.message}; {unwritable.hint}"
+        unknown = next((name for name in cells if name not in self._header), None)
+        if unknown is not None:
+            error = f'field "{unknown}" is not in the first row; use --format jsonl'
+        self.unfit += bool(answer and error)
+        if error:
             cells |= {self._naming.row: str(record.row), self._naming.error: error}
         return self._joined([cells.get(name, "") for name in self._header])
 
@@ -284,6 +291,8 @@ def _cell(value: Any) -> str:
 
 class Table:
     """For a person at a terminal: the answer, then the beginning of the text."""
+
+    unfit = 0
 
     def __init__(self, single: bool) -> None:
         self._single = single

@@ -132,7 +132,7 @@ def _summary(card: Card) -> str:
         base += f" (revision `{_shown(card.base_revision)}`)"
     text = f"A model for {card.task}, fine-tuned from {base} with hfkit.\n"
     if card.labels:
-        names = ", ".join(f"`{label}`" for label in card.labels[:40])
+        names = ", ".join(f"`{_shown(label)}`" for label in card.labels[:40])
         more = f" and {len(card.labels) - 40} more" if len(card.labels) > 40 else ""
         text += f"\nLabels: {names}{more}.\n"
     return text

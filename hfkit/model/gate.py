@@ -198,8 +198,9 @@ def check_tokenizer(folder: Path) -> None:
         raise InputError(
             "no tokenizer in this folder (tokenizer.json, vocab.txt, …)", place=str(folder)
         )
-    for name in names:
-        inside(folder, name)
+    for path in folder.iterdir():
+        if path.is_symlink() and not path.is_dir():
+            inside(folder, path.name)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         if name not in names:
             continue

@@ -54,6 +54,7 @@ def load_for_training(
     if kept:
         _reorder(model, facts.labels or [], config)
     _check_encoder(model, info["missing_keys"], name)
+    _check_layers(info, name)
     _check_finite(model, name)
     _report(name, facts, kept, info)
     return model
@@ -71,6 +72,7 @@ def load_for_prediction(folder: Path, auto_class: str, *, name: str = "") -> Any
     absent = sorted(info["missing_keys"]) + sorted(_mismatched(info))
     if absent:
         raise InputError(f"{_some(absent)} not in the weights, or of another shape", place=name)
+    _check_layers(info, name)
     _check_finite(model, name)
     return model.eval()
 
@@ -141,21 +143,11 @@ def _load(folder: Path, auto_class: str, config: Any) -> tuple[Any, dict[str, An
 
 @contextmanager
 def _readable(folder: Path) -> Iterator[None]:
-    """Turn what transformers raises over a folder into one line."""
-    from safetensors import SafetensorError
-
+    """Turn what transformers raises over a folder into one line: nearly any class of exception,
+    as every family reads its configuration in its own way."""
     try:
         yield
-    except (
-        OSError,
-        ValueError,
-        RuntimeError,
-        KeyError,
-        TypeError,
-        ImportError,
-        AttributeError,
-        SafetensorError,
-    ) as error:
+    except Exception as error:
         reason = next((line for line in str(error).splitlines() if line.strip()), "")
         raise InputError(
             f"transformers cannot load this model ({reason[:160] or type(error).__name__})",
@@ -266,6 +258,16 @@ def _check_encoder(model: Any, missing: Iterable[str], name: str) -> None:
         )
 
 
+def _check_layers(info: Mapping[str, Any], name: str) -> None:
+    """Weights of layers that config.json does not have would silently take no part."""
+    unused = sorted(key for key in info["unexpected_keys"] if LAYERS & set(key.split(".")))
+    if unused:
+        raise InputError(
+            f"{_some(unused)} in the weights have no place in the model that config.json describes",
+            place=name,
+        )
+
+
 def _check_finite(model: Any, name: str) -> None:
     import torch
 
@@ -289,9 +291,6 @@ def _report(name: str, facts: ModelFacts, kept: bool, info: Mapping[str, Any]) -
         log.info("%s: its trained head%s answers another question and is replaced", name, named)
     if new:
         log.info("%s: not in it, and so new and random: %s", name, _some(new))
-    unused = sorted(key for key in info["unexpected_keys"] if LAYERS & set(key.split(".")))
-    if unused:
-        log.warning("%s: %s in the weights have no place in the model", name, _some(unused))
 
 
 def _some(names: list[str]) -> str:

@@ -6,12 +6,12 @@ and the same command does this part again.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfkit import __version__, sealing
+from hfkit.errors import InputError
 from hfkit.layers import dump
 from hfkit.metrics.statistics import Scores, score
 from hfkit.model.card import Card, CardScore, write_card
@@ -66,9 +66,12 @@ class Finetuned:
     @classmethod
     def read(cls, folder: Path) -> Finetuned:
         """Read back what a finished run came to."""
-        saved = json.loads((folder / SCORES).read_text("utf-8"))
-        splits = {name: Scores.from_json(scores) for name, scores in saved["scores"].items()}
-        return cls(folder, saved["task"], saved["model"], splits, saved["steps"])
+        saved = sealing.read_json(folder / SCORES)
+        try:
+            splits = {name: Scores.from_json(scores) for name, scores in saved["scores"].items()}
+            return cls(folder, saved["task"], saved["model"], splits, saved["steps"])
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise InputError("damaged", place=str(folder / SCORES)) from error
 
 
 def finish(fitted: Fitted, folder: Path) -> Finetuned:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from hfkit import text
-from hfkit.errors import StoppedError
+from hfkit.errors import InputError, StoppedError
 from hfkit.registry import find_metric
 from hfkit.run.duration import seconds
 from hfkit.run.encoding import Packed, encode
@@ -71,6 +71,7 @@ def fit(prepared: Prepared, accelerator: Accelerator, folder: Path, watching: Wa
         seed=config.seed,
         name=prepared.base.name,
     )
+    _check_vocabulary(prepared, encoded, model)
     engine = TorchEngine(model, accelerator.device)
     predictor = Predictor(task, tokenizer, engine, EVALUATION_BATCH)
     training = encoded["train"]
@@ -90,6 +91,18 @@ def fit(prepared: Prepared, accelerator: Accelerator, folder: Path, watching: Wa
     return Fitted(
         prepared, model, accelerator, partial(_answers, prepared, predictor), encoded, last.step
     )
+
+
+def _check_vocabulary(prepared: Prepared, encoded: Mapping[str, Packed], model: Any) -> None:
+    """Refuse a tokenizer that gives numbers the model has no embedding for."""
+    known = model.get_input_embeddings().num_embeddings
+    largest = max(int(part.values["input_ids"].max()) for part in encoded.values())
+    if largest >= known:
+        raise InputError(
+            f"the tokenizer gives token {largest}, the model has embeddings for {known}",
+            place=prepared.base.name,
+            hint="the folder holds the files of two models",
+        )
 
 
 def _trained(parts: Parts, watching: Watching) -> Stopped:

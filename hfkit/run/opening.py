@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfkit.errors import InputError
+from hfkit import sealing
+from hfkit.errors import InputError, SafetyError
 from hfkit.registry import find_task, make_task
 
 if TYPE_CHECKING:
@@ -55,12 +56,20 @@ def open_run(model: str, config: EvaluateConfig | PredictConfig) -> Opened:
 
     located = locate(model, offline=config.offline)
     saved = read_settings(located.folder)
+    if saved and ":" in (saved.task or "") and config.task != saved.task:
+        raise SafetyError(
+            f"its settings name code to run as the task ({saved.task})",
+            place=str(located.folder / SETTINGS),
+            hint=f"if you trust it: -t {saved.task}",
+        )
     name = config.task or (saved.task if saved else None) or _guessed(located.folder)
     options = {
         **(saved.options if saved and saved.task == find_task(name)[0] else {}),
         **config.options,
     }
     task = make_task(name, options)
+    if saved:
+        _check_weights(located.folder)
     facts = describe(located.folder)
     require_head(facts, task.auto_class, model)
     task.restore(json.loads((located.folder / "config.json").read_text("utf-8")))
@@ -100,12 +109,19 @@ def read_settings(folder: Path) -> FinetuneConfig | None:
     return resolve(FinetuneConfig, {"config": str(folder / SETTINGS)}, {})
 
 
+def _check_weights(folder: Path) -> None:
+    """Refuse a run whose weights are not those that were sealed."""
+    wrong = sealing.damage(folder, only=("model.safetensors", "tokenizer.json"))
+    if wrong is not None:
+        raise InputError(f"damaged: {wrong}", place=str(folder), hint="fine-tune it again")
+
+
 def _data_of(folder: Path) -> dict[str, Any]:
     """How the run in `folder` read its data; nothing where it is not a run."""
     path = folder / "run.json"
     if not path.is_file():
         return {}
-    run = json.loads(path.read_text("utf-8"))
+    run = sealing.read_json(path)
     return {name: run[name] for name in ("columns", "label_base") if name in run}
 
 

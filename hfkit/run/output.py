@@ -45,7 +45,7 @@ def choose(
     Raises `InputError` when the wanted folder holds something else.
     """
     if wanted is not None:
-        folder = Path(wanted)
+        folder = _checked(wanted)
         if overwrite:
             _move_aside(folder)
         difference = _difference(folder, identity)
@@ -65,6 +65,19 @@ def choose(
         number += 1
 
 
+def _checked(wanted: str) -> Path:
+    try:
+        wanted.encode()
+    except UnicodeEncodeError:
+        raise InputError("the name is not text", place="--output") from None
+    folder = Path(wanted).expanduser() if wanted else Path()
+    if Path.cwd().is_relative_to(folder.resolve()):
+        raise InputError(
+            "a run needs a folder of its own", place=f"--output {wanted}", hint="as -o out"
+        )
+    return folder
+
+
 def _plain(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
 
@@ -77,11 +90,12 @@ def _difference(folder: Path, identity: Identity) -> str:
     """Say why `folder` cannot be this run's; empty when it can."""
     if folder.exists() and not folder.is_dir():
         return "is a file"
-    if not folder.exists() or not any(folder.iterdir()):
+    if not folder.exists() or all(sealing.is_leftover(path) for path in folder.iterdir()):
         return ""
-    try:
-        stored = json.loads((folder / RUN).read_text("utf-8"))["identity"]
-    except (OSError, ValueError, KeyError, TypeError):
+    if not (folder / RUN).is_file():
+        return "is not empty, and holds no run"
+    stored = sealing.read_json(folder / RUN).get("identity")
+    if not isinstance(stored, dict):
         return "is not empty, and holds no run"
     return difference(stored, identity)
 
@@ -160,7 +174,8 @@ def begin(
     """
     path = folder / RUN
     if path.exists():
-        return dict(json.loads(path.read_text("utf-8")).get("versions", {}))
+        begun = sealing.read_json(path).get("versions")
+        return begun if isinstance(begun, dict) else {}
     run = {"identity": identity, **data, "versions": dict(versions)}
     sealing.write_json(path, run)
     return dict(versions)

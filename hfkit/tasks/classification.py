@@ -287,7 +287,7 @@ def _number(row: Row, number: int) -> float:
     except (TypeError, ValueError):
         value = float("nan")
     if value != value or value in (float("inf"), float("-inf")):
-        raise RowError(f'expected a number as label, got "{row["label"]}"', row=number)
+        raise RowError(f'expected a number as label, got "{row["label"]!s:.40}"', row=number)
     return value
 
 

@@ -37,8 +37,12 @@ def inside() -> bool:
 def world() -> tuple[int, int, int]:
     """Return ``(rank, rank on this machine, number of processes)``, without importing torch."""
     names = ("RANK", "LOCAL_RANK", "WORLD_SIZE")
-    rank, local_rank, size = (int(os.environ.get(name, "0")) for name in names)
+    rank, local_rank, size = (_number(os.environ.get(name, "")) for name in names)
     return rank, local_rank, max(size, 1)
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() else 0
 
 
 def has_parent() -> bool:
@@ -146,6 +150,8 @@ def make_accelerator(device: Device, precision: Precision, num_processes: int) -
 
 def _set_environment(num_processes: int, said: Path) -> None:
     os.environ[_EXIT_FILE] = str(said)
+    # `python -m` would import modules that lie in the current folder, which holds data.
+    os.environ["PYTHONSAFEPATH"] = "1"
     threads = max((os.cpu_count() or 1) // num_processes, 1)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     # Models with a part that is not used need DDP's search for it; where there is none, the search

@@ -194,3 +194,31 @@ def test_flat_answers_are_put_together_again():
     assert answer_of(fields) == {"labels": [], "scores": {"a": 0.1, "b": 0.2}}
     with pytest.raises(InputError, match="expected a number"):
         answer_of({"prediction.value": "much"})
+
+
+def test_predictions_in_another_order_are_refused(tiny_classifier_folder, tmp_path, toy_files):
+    output = predicted(tiny_classifier_folder, toy_files["test"], tmp_path / "p.jsonl")
+    lines = output.read_text("utf-8").splitlines(keepends=True)
+    shuffled = write(tmp_path / "s.jsonl", "".join([lines[1], lines[0], *lines[2:]]))
+    assert evaluated(output, toy_files["test"]).scores.count == 30
+    with pytest.raises(InputError, match=r"not the row predicted at .*column 'text' differs"):
+        evaluated(shuffled, toy_files["test"])
+
+
+def test_a_limit_on_an_error_is_an_upper_one(tmp_path):
+    data = write(tmp_path / "d.csv", "text,label\na,1.5\nb,2.5\nc,4.5\n")
+    answers = "".join(f'{{"text":"{t}","prediction":{{"value":{v}}}}}\n' for t, v in
+                      (("a", 1.0), ("b", 2.0), ("c", 4.0)))  # fmt: skip
+    predictions = write(tmp_path / "p.jsonl", answers)
+    assert evaluated(predictions, data, fail_under=["mse=1"]).missed == []
+    assert evaluated(predictions, data, fail_under=["mse=0.1"]).missed == ["mse is 0.25, above 0.1"]
+
+
+def test_several_labels_in_csv_come_back_whatever_the_delimiter_of_the_data(tmp_path):
+    data = write(tmp_path / "d.csv", "text,label\na,x;y\nb,x\n")
+    predictions = write(
+        tmp_path / "p.csv",
+        "text,prediction.labels,prediction.scores\na,x|y,0.9|0.8\nb,x,0.7\n",
+    )
+    found = evaluated(predictions, data, label_delimiter=";")
+    assert found.scores.values["subset_accuracy"] == 1.0

@@ -199,6 +199,86 @@ def test_a_foreign_folder_and_a_folder_in_use(
     assert "is writing here; wait for it, or use another -o" in stderr
 
 
+def test_a_damaged_finished_run_and_a_torn_start(
+    hfkit: Command, done: Path, toy_files: dict[str, Path], tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(done, folder)
+    arguments = settings(toy_files, tiny_base_folder, "--test", toy_files["test"], "-o", folder)
+    content = bytearray((folder / "model.safetensors").read_bytes())
+    content[-3] ^= 1
+    (folder / "model.safetensors").write_bytes(content)
+    code, stdout, stderr = hfkit("finetune", *arguments)
+    assert (code, stdout) == (2, "")
+    assert "damaged: model.safetensors: checksum mismatch" in stderr
+    code, _, stderr = hfkit("predict", folder, "rain")
+    assert code == 2
+    assert "damaged: model.safetensors: checksum mismatch" in stderr
+    torn = tmp_path / "torn"  # killed while run.json was being written
+    torn.mkdir()
+    (torn / ".stage-run.json").write_text("{")
+    arguments = settings(toy_files, tiny_base_folder, "-o", torn, "--max-steps", 1)
+    assert hfkit("finetune", *arguments)[0] == 0
+
+
+def test_folders_that_cannot_be_a_run(
+    hfkit: Command, toy_files: dict[str, Path], tiny_base_folder: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    for name in (".", "..", ""):
+        arguments = settings(toy_files, tiny_base_folder, "-o", name)
+        code, _, stderr = hfkit("finetune", *arguments)
+        assert code == 2
+        assert "a run needs a folder of its own" in stderr
+    holding = settings(toy_files, tiny_base_folder, "-o", tiny_base_folder, "--overwrite")
+    code, _, stderr = hfkit("finetune", *holding)
+    assert code == 2
+    assert "lies in the folder that --overwrite moves" in stderr
+
+
+def test_a_run_that_names_code_as_its_task_is_refused(
+    hfkit: Command, done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "ev"
+    shutil.copytree(done, folder)
+    text = (folder / "hfkit.yaml").read_text()
+    (folder / "hfkit.yaml").write_text(text.replace("task: classification", "task: payload:Task"))
+    (tmp_path / "payload.py").write_text("open('ran', 'w')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    code, stdout, stderr = hfkit("predict", folder, "rain")
+    assert (code, stdout) == (3, "")
+    assert "name code to run as the task (payload:Task)" in stderr
+    assert not (tmp_path / "ran").exists()
+
+
+def test_layers_that_the_configuration_leaves_out_are_no_small_matter(
+    hfkit: Command, toy_files: dict[str, Path], tiny_classifier_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "fewer"
+    shutil.copytree(tiny_classifier_folder, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 1}))
+    for command in (["predict", folder, "rain"], ["finetune", toy_files["train"], "-m", folder,
+                    "-o", tmp_path / "out"]):  # fmt: skip
+        code, _, stderr = hfkit(*command)
+        assert code == 2
+        assert "have no place in the model that config.json describes" in stderr
+
+
+def test_a_link_in_a_model_folder_must_stay_in_it(
+    hfkit: Command, toy_files: dict[str, Path], tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_base_folder, folder)
+    (tmp_path / "secret").write_text("mine")
+    (folder / "chat_template.jinja").symlink_to(tmp_path / "secret")
+    code, _, stderr = hfkit("finetune", *settings(toy_files, folder, "-o", tmp_path / "out"))
+    assert code == 3
+    assert "a link that leads out of the model's folder" in stderr
+
+
 def test_without_o_a_free_name_is_found_and_the_same_run_found_again(
     hfkit: Command, toy_files: dict[str, Path], tiny_base_folder: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -286,13 +366,16 @@ def test_stored_half_precision_is_trained_in_full(
     }
 
 
-def process(*arguments: object, **environment: str) -> subprocess.Popen[str]:
+def process(
+    *arguments: object, cwd: Path | None = None, **environment: str
+) -> subprocess.Popen[str]:
     """Start a command line of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "hfkit", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        cwd=cwd,
         env={**os.environ, **environment},
     )
 
@@ -346,9 +429,13 @@ def test_two_processes_from_one_command(
 
     two = [*settings(toy_files, tiny_base_folder), "--dropout", 0, "--max-steps", 6]
     folders = [tmp_path / "one", tmp_path / "two"]
+    place = tmp_path / "data"  # a folder of data, with a trap in it
+    place.mkdir()
+    (place / "sentencepiece.py").write_text("open('ran', 'w')")
     for number, folder in enumerate(folders, start=1):
+        more = {"PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1"}
         child = process(
-            "finetune", *two, "-o", folder, "--num-processes", number, OMP_NUM_THREADS="1"
+            "finetune", *two, "-o", folder, "--num-processes", number, cwd=place, **more
         )
         stdout, stderr = child.communicate(timeout=300)
         assert child.returncode == 0, stderr
@@ -356,6 +443,7 @@ def test_two_processes_from_one_command(
         manifest = json.loads((folder / "manifest.json").read_text())
         assert manifest["hardware"]["processes"] == number
         assert stderr.count("the run's folder is") == 1
+    assert not (place / "ran").exists()
     one, both = (load_file(folder / "model.safetensors") for folder in folders)
     difference = torch.cat([(one[name] - both[name]).flatten() for name in one])
     whole = torch.cat([tensor.flatten() for tensor in one.values()])

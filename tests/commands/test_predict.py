@@ -148,6 +148,30 @@ def test_a_field_in_the_way_is_refused_and_the_prefix_is_the_way_out(
     assert list(found) == ["prediction"]
 
 
+def test_an_odd_row_in_the_middle_ends_nothing(tiny_classifier_folder, tmp_path):
+    rows = [{"text": f"rain {n}"} for n in range(40)]
+    rows[30] = {"text": "sun", "prediction": 1}
+    records = answers(tiny_classifier_folder, str(write_jsonl(tmp_path / "in.jsonl", rows)))
+    assert len(records) == 40
+    assert records[30]["row"] == 31
+    assert 'has a field "prediction" already' in records[30]["error"]
+    rows[30] = {"text": "sun", "more": 1}
+    output = tmp_path / "out.csv"
+    settings = {"inputs": [str(write_jsonl(tmp_path / "in.jsonl", rows))], "output": str(output)}
+    done = write_predictions(PredictConfig(model=str(tiny_classifier_folder), **settings))
+    with output.open(newline="") as stream:
+        lines = list(csv.DictReader(stream))
+    assert (len(lines), done.rows, done.errors) == (40, 40, 1)
+    assert lines[30]["error"].startswith('field "more" is not in the first row')
+
+
+def test_a_long_text_is_no_file_and_one_pair_is_a_row(tiny_classifier_folder):
+    (answer,) = answers(tiny_classifier_folder, "word " * 300)
+    assert "prediction" in answer
+    (answer,) = answers(tiny_classifier_folder, "text=rain")
+    assert answer["text"] == "rain"
+
+
 @pytest.mark.parametrize("name", ["no.csv", "./no", "data/no.txt"])
 def test_a_mistyped_file_is_not_answered_as_a_text(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -306,3 +330,8 @@ def test_a_closed_standard_output_ends_with_exit_code_four(tiny_classifier_folde
     done = subprocess.run(["sh", "-c", line], env=environment, stderr=subprocess.PIPE, timeout=120)
     assert done.returncode == 4
     assert done.stderr.count(b"\n") == 1 and b"closed" in done.stderr
+
+
+def test_nothing_in_gives_nothing_out(tiny_classifier_folder, environment):
+    done = run(environment, tiny_classifier_folder, input=b"")
+    assert (done.returncode, done.stdout) == (0, b""), done.stderr

@@ -195,15 +195,13 @@ def test_an_absent_pooler_is_new_and_said(tmp_path: Path, caplog: pytest.LogCapt
     assert "pooler" in caplog.text
 
 
-def test_layers_without_a_place_are_warned_about(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_layers_without_a_place_are_refused(tmp_path: Path) -> None:
     folder = write_base_model(tmp_path)
     path = folder / "config.json"
     config = {**json.loads(path.read_text("utf-8")), "num_hidden_layers": 1}
     path.write_text(json.dumps(config), "utf-8")
-    load(folder, head("a", "b"))
-    assert "have no place in the model" in caplog.text
+    with pytest.raises(InputError, match="have no place in the model"):
+        load(folder, head("a", "b"))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hfkit.data.display import shown
 from hfkit.data.formats.class_label import class_names, with_names
 from hfkit.data.lines import STDIN, read_bytes
 from hfkit.data.record import Record
@@ -24,12 +25,16 @@ def read(path: str) -> Iterator[Record]:
     row = 0
     try:
         with ParquetFile(BufferReader(read_bytes(path, LARGEST)) if in_memory else path) as file:
+            columns = file.schema_arrow.names
+            twice = next((name for name in columns if columns.count(name) > 1), None)
+            if twice is not None:
+                raise InputError(f"the column {shown(twice)} stands twice", place=path)
             names = class_names(_features(file.schema_arrow.metadata))
             for batch in file.iter_batches(batch_size=BATCH):
                 for fields in batch.to_pylist():
                     row += 1
                     yield Record(with_names(fields, names), row, path)
-    except (ArrowException, OSError) as error:
+    except (ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).partition("\n")[0][:120]
         raise InputError(f"not a readable Parquet file ({reason})", place=path) from error
     if not row:
@@ -41,6 +46,6 @@ def _features(metadata: Mapping[bytes, bytes] | None) -> Mapping[str, Any]:
     try:
         described = json.loads((metadata or {}).get(b"huggingface", b"{}"))
         features = described["info"]["features"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return {}
     return features if isinstance(features, dict) else {}
