@@ -188,7 +188,7 @@ def _resolved(verb: Verb[Any, Any, Any], given: dict[str, Any]) -> Any:
 def _finetune(given: dict[str, Any]) -> Ending:
     config = _resolved(finetune, given)
     result = finetune(config)
-    if _has_parent():  # which tells the rest
+    if _has_parent() or _number_of("RANK", 0) > 0:  # the parent, or the first process, tells
         return Ending()
     return Ending(0, lambda: _tell_finetuned(result, config.json_output, config.quiet))
 

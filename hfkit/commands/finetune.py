@@ -55,13 +55,9 @@ def finetune(config: FinetuneConfig) -> Finetuned | DryRun:
     if launch.has_parent():  # which has said it already
         for room in ("data", "model", "run.preparation", "run.output"):
             logging.getLogger(f"hfkit.{room}").setLevel(logging.ERROR)
-    trackers.check(config)
-    if config.max_time:
-        seconds(config.max_time)
-    if config.train == "-" and config.num_processes > 1:
-        raise InputError("several processes cannot read one stdin", hint="save it to a file first")
-    if config.overwrite and config.output:
-        _refuse_inputs_inside(config, Path(config.output).expanduser().resolve())
+    if launch.inside() and config.num_processes == 1:  # torchrun has said how many
+        config = config.model_copy(update={"num_processes": launch.world()[2]})
+    _check(config)
     prepared = prepare(config)
     if config.dry_run:
         return DryRun(prepared.to_json())
@@ -79,6 +75,17 @@ def finetune(config: FinetuneConfig) -> Finetuned | DryRun:
         return _relaunched(prepared, output)
     with locked(output.folder):
         return _run(prepared, identity, output)
+
+
+def _check(config: FinetuneConfig) -> None:
+    """Find what is wrong with the settings among themselves, before anything is read."""
+    trackers.check(config)
+    if config.max_time:
+        seconds(config.max_time)
+    if config.train == "-" and config.num_processes > 1:
+        raise InputError("several processes cannot read one stdin", hint="save it to a file first")
+    if config.overwrite and config.output:
+        _refuse_inputs_inside(config, Path(config.output).expanduser().resolve())
 
 
 def _refuse_inputs_inside(config: FinetuneConfig, folder: Path) -> None:

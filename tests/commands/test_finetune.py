@@ -450,6 +450,32 @@ def test_two_processes_from_one_command(
     assert float(difference.norm() / whole.norm()) < 1e-5
 
 
+@pytest.mark.processes
+def test_torchrun_works_as_it_is(
+    toy_files: dict[str, Path], tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "hfkit",
+    ]
+    more = ["finetune", *settings(toy_files, tiny_base_folder, "--max-steps", 2, "-o", out)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, *map(str, more)], capture_output=True, text=True, timeout=300, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{out}\n"
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["hardware"]["processes"] == 2
+    assert "find_unused_parameters" not in done.stderr
+
+
 def test_mistakes_found_by_several_processes_are_said_once(
     toy_files: dict[str, Path], tiny_base_folder: Path, tmp_path: Path
 ) -> None:
