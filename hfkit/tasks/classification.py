@@ -287,7 +287,9 @@ def _number(row: Row, number: int) -> float:
     except (TypeError, ValueError):
         value = float("nan")
     if value != value or value in (float("inf"), float("-inf")):
-        raise RowError(f'expected a number as label, got "{row["label"]!s:.40}"', row=number)
+        hint = "write decimals with a point" if "," in str(row["label"]) else ""
+        found = f'expected a number as label, got "{row["label"]!s:.40}"'
+        raise RowError(found, row=number, hint=hint)
     return value
 
 

@@ -24,7 +24,7 @@ from hfkit.train.launch import make_accelerator
 from hfkit.train.loop import train
 
 pytestmark = pytest.mark.processes
-CASES = [(f, p) for f in FAMILIES for p in (LOSSES if f == "bert" else ["single-label"])]
+CASES = [(family, problem) for family in FAMILIES for problem in LOSSES]
 
 
 @pytest.fixture(scope="module")

@@ -219,7 +219,7 @@ def main(folder: Path) -> None:
     weights: dict[str, np.ndarray] = {}
 
     for family in FAMILIES:
-        for problem in LOSSES if family == "bert" else ["single-label"]:
+        for problem in LOSSES:
             place = folder / family / problem
             curves, weights[f"{family}-{problem}"], digest = invariance_case(
                 place, family, problem, accelerator, micro=3 if problem == "regression" else None
