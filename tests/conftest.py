@@ -12,8 +12,14 @@ import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from toys import toy_rows, write_base_model, write_classifier, write_csv, write_tokenizer
+
+# At the gate a property is tried on the same examples each time, so that a failure can be repeated.
+hypothesis.settings.register_profile("gate", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("desk", deadline=None)
+hypothesis.settings.load_profile("gate" if os.environ.get("CI") else "desk")
 
 
 @pytest.fixture(autouse=True)
