@@ -22,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hfkit.errors import InputError, RowError
+from hfkit.registry import TASKS
 from hfkit.tasks.base import Answer, EncodedRow, Outputs, Row, Task
 from hfkit.tasks.options import ClassificationOptions
 
@@ -50,11 +51,7 @@ PROBLEM_TYPES = {
 class Classification(Task[ClassificationOptions]):
     """One label, several labels or a number for a text or a pair of texts."""
 
-    columns: ClassVar[Mapping[str, str]] = {
-        "text": "the text",
-        "text_pair?": "a second text, read together with the first",
-        "label?": "a name, a list of names, or a number",
-    }
+    columns: ClassVar[Mapping[str, str]] = TASKS["classification"].columns
     auto_class = "AutoModelForSequenceClassification"
     Options = ClassificationOptions
 
