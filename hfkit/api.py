@@ -20,7 +20,13 @@ from hfkit.config import EvaluateConfig, FinetuneConfig, PredictConfig, Section
 from hfkit.errors import InputError
 from hfkit.layers import resolve
 from hfkit.recipe import is_recipe_file
-from hfkit.tasks.options import ClassificationOptions
+from hfkit.tasks.options import (
+    ClassificationOptions,
+    NerOptions,
+    QaOptions,
+    SimilarityOptions,
+    ZeroShotOptions,
+)
 
 if TYPE_CHECKING:
     from hfkit.commands.evaluate import Evaluated
@@ -114,15 +120,23 @@ def verb(
     return lambda run: Verb(run, config_class, arguments, positional)
 
 
-class FinetuneArguments(FinetuneConfig, ClassificationOptions):
+class Options(ClassificationOptions, NerOptions, QaOptions, SimilarityOptions, ZeroShotOptions):
+    """Options of the built-in tasks."""
+
+
+# mypy's plug-in for pydantic gives each class a `model_construct` of its own, and finds that two
+# bases that share one disagree.
+
+
+class FinetuneArguments(FinetuneConfig, Options):  # type: ignore[misc]
     """Arguments of `finetune`."""
 
 
-class EvaluateArguments(EvaluateConfig, ClassificationOptions):
+class EvaluateArguments(EvaluateConfig, Options):  # type: ignore[misc]
     """Arguments of `evaluate`."""
 
 
-class PredictArguments(PredictConfig, ClassificationOptions):
+class PredictArguments(PredictConfig, Options):  # type: ignore[misc]
     """Arguments of `predict`."""
 
 

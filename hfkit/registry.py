@@ -18,17 +18,19 @@ from hfkit.errors import InputError, did_you_mean
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from hfkit.tasks.base import Task
+    from hfkit.tasks.base import LabelKind, Task
 
 
 @dataclass(frozen=True)
 class TaskEntry:
-    """One row of the table of tasks. `options` leads to the typed options, so that they become
-    flags without importing the task; `aliases` are other names, each with what it implies."""
+    """One row of the table of tasks. `label_kind` says what the label column holds; `options` leads
+    to the typed options, so that they become flags without importing the task; `aliases` are other
+    names, each with what it implies."""
 
     target: str
     summary: str
     columns: Mapping[str, str] = field(default_factory=dict)
+    label_kind: LabelKind = "labels"
     options: str | None = None
     aliases: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -47,7 +49,57 @@ TASKS: dict[str, TaskEntry] = {
             "text-classification": {},
             "multi-label": {"problem": "multi-label"},
             "regression": {"problem": "regression"},
+            "nli": {"problem": "single-label"},
         },
+    ),
+    "ner": TaskEntry(
+        target="hfkit.tasks.ner:Ner",
+        summary="the names in a text: a label for each of them, with its place",
+        columns={
+            "tokens?": "the words of the text, as a list; or",
+            "text?": "the text as a whole",
+            "label?": "a tag for each word, or entities with start and end in the text",
+            "document?": "which document a row belongs to",
+        },
+        label_kind="entities",
+        options="hfkit.tasks.options:NerOptions",
+        aliases={"token-classification": {}, "named-entity-recognition": {}},
+    ),
+    "qa": TaskEntry(
+        target="hfkit.tasks.qa:QuestionAnswering",
+        summary="the part of a context that answers a question, or nothing",
+        columns={
+            "question": "the question",
+            "context": "the text that holds the answer",
+            "label?": "answers: a text and where it starts; none where there is no answer",
+        },
+        label_kind="answers",
+        options="hfkit.tasks.options:QaOptions",
+        aliases={"question-answering": {}, "extractive-qa": {}},
+    ),
+    "similarity": TaskEntry(
+        target="hfkit.tasks.similarity:Similarity",
+        summary="how alike two texts are; vectors for search",
+        columns={
+            "text": "the first text",
+            "text_pair": "the second text, or one that belongs to the first",
+            "negative?": "a text that does not belong to the first",
+            "label?": "a number: how alike they are; 0 and 1: whether they belong together",
+        },
+        label_kind="scores",
+        options="hfkit.tasks.options:SimilarityOptions",
+        aliases={"sentence-similarity": {}, "sts": {}, "embedding": {}},
+    ),
+    "zero-shot": TaskEntry(
+        target="hfkit.tasks.zero_shot:ZeroShot",
+        summary="labels that the model was not trained for, named by you",
+        columns={
+            "text": "the text",
+            "label?": "the right label",
+            "candidates?": "the labels to choose from for this row, as a list",
+        },
+        options="hfkit.tasks.options:ZeroShotOptions",
+        aliases={"zero-shot-classification": {}},
     ),
 }
 

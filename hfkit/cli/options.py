@@ -91,7 +91,7 @@ def titled_settings(config: type[Section]) -> list[tuple[str, type[BaseModel], s
         found += [(shown, config, name) for name in names if name not in HANDLED]
         if "options" in names:
             found += [
-                (f"Options of {_task_of(model)}", model, name)
+                (_title_of(model, name), model, name)
                 for name, model in builtin_options().items()
                 if config is FinetuneConfig or not extra(model, name).get("training_only")
             ]
@@ -163,8 +163,9 @@ def _parameter(name: str, annotation: Any) -> inspect.Parameter:
     return inspect.Parameter(name, kind, default=None, annotation=annotation)
 
 
-def _task_of(model: type[BaseModel]) -> str:
-    from hfkit.registry import TASKS
-
-    target = f"{model.__module__}:{model.__qualname__}"
-    return next(name for name, entry in TASKS.items() if entry.options == target)
+def _title_of(model: type[BaseModel], name: str) -> str:
+    """The heading of an option: the first line of the class that declares it."""
+    declaring = next(
+        klass for klass in model.__mro__[::-1] if name in vars(klass).get("__annotations__", {})
+    )
+    return (declaring.__doc__ or "").splitlines()[0].rstrip(".").replace("`", "")

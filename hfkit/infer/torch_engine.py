@@ -8,15 +8,13 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from hfkit.errors import InputError, ResourceError
+from hfkit.targets import TARGETS
 
 if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
-
-# Keys for the loss. A head given labels would compute a loss of its own, which hfkit never uses.
-TARGETS = frozenset({"labels", "loss_weight", "start_positions", "end_positions"})
 
 # oneDNN and the layer above it keep what they prepared for every shape they have met. Batches of
 # texts have thousands of shapes: without a bound, memory grows for as long as the input does.

@@ -145,7 +145,7 @@ def prepare(config: FinetuneConfig) -> Prepared:
         log.info("the learning rate is %g (%s); override with --lr", lr, reason)
     decided = {
         "task": name,
-        "options": _resolved(task, options),
+        "options": task.resolved(),
         "model": model,
         "lr": lr,
         "max_length": max_length,
@@ -163,12 +163,6 @@ def _named(data: Dataset) -> dict[str, str]:
         for role, column in data.columns.columns.items()
     }
     return {name: column for name, column in named.items() if name in Columns.model_fields}
-
-
-def _resolved(task: Task[Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options with their defaults, and the kind of problem that was found in the labels."""
-    values: dict[str, Any] = task.options.model_dump(mode="json")
-    return {**values, **({"problem": task.problem} if hasattr(task, "problem") else {})}
 
 
 def _training_data(config: FinetuneConfig, task: Task[Any]) -> Dataset:

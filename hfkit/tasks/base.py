@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from hfkit.tasks.options import NoOptions
 
@@ -31,6 +31,7 @@ Row = dict[str, Any]
 EncodedRow = dict[str, Any]
 Answer = dict[str, Any]
 Outputs = dict[str, "NDArray[Any]"]
+LabelKind = Literal["labels", "entities", "answers", "scores"]
 
 O = TypeVar("O", bound="BaseModel")
 
@@ -39,13 +40,25 @@ class Task(ABC, Generic[O]):
     """One task. The first line of a subclass's docstring is what `hfkit tasks` shows."""
 
     columns: ClassVar[Mapping[str, str]]  # role -> what it holds; "label?" may be absent
-    auto_class: ClassVar[str]  # "AutoModelForSequenceClassification", or "module:Class"
+    label_kind: ClassVar[LabelKind] = "labels"  # what the label column holds
     Options: ClassVar[type[BaseModel]] = NoOptions
     token_outputs: ClassVar[tuple[str, ...]] = ()  # outputs with one entry per token of the row
 
     def __init__(self, options: O) -> None:
         self.options = options
         self.labels: list[str] = []  # what the head tells apart, in the order of its outputs
+        self.decisions: dict[str, Any] = {}  # what `decide` fitted; saved as decisions.json
+
+    @property
+    @abstractmethod
+    def auto_class(self) -> str:
+        """``"AutoModelForSequenceClassification"``, or ``"module:Class"``."""
+
+    @property
+    def grouped(self) -> bool:
+        """Whether the encoded rows of one row stay in one step, and the loss sees the whole step:
+        rows then count as one example each, with ``example`` in the batch."""
+        return False
 
     @property
     @abstractmethod
@@ -79,6 +92,11 @@ class Task(ABC, Generic[O]):
     def restore(self, model_config: Mapping[str, Any]) -> None:
         """The inverse of `head`: take labels and problem from a model's config.json."""
 
+    def resolved(self) -> dict[str, Any]:
+        """The options, with what `learn` found in place of ``auto``; saved with the run."""
+        found: dict[str, Any] = self.options.model_dump(mode="json")
+        return found
+
     @abstractmethod
     def features(self, rows: Sequence[Row], tokenizer: Tokenizer) -> list[EncodedRow]:
         """Encode rows. Each encoded row holds ``input_ids`` (list of int), what else the model
@@ -93,6 +111,10 @@ class Task(ABC, Generic[O]):
         self, outputs: Sequence[Outputs], encoded: Sequence[EncodedRow], rows: Sequence[Row]
     ) -> list[Answer]:
         """One answer per row. `outputs` has one mapping per encoded row, padding removed."""
+
+    def decide(self, answers: Sequence[Answer], gold: Sequence[Answer]) -> None:
+        """Fit what is decided after training (thresholds) on validation data, into `decisions`;
+        `decode` uses it from then on."""
 
     def brief(self, answer: Answer) -> Answer:
         """The answer as it is shown unless all scores are asked for."""

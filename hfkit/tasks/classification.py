@@ -52,7 +52,6 @@ class Classification(Task[ClassificationOptions]):
     """One label, several labels or a number for a text or a pair of texts."""
 
     columns: ClassVar[Mapping[str, str]] = TASKS["classification"].columns
-    auto_class = "AutoModelForSequenceClassification"
     Options = ClassificationOptions
 
     def __init__(self, options: ClassificationOptions) -> None:
@@ -60,6 +59,11 @@ class Classification(Task[ClassificationOptions]):
         self.problem: str = options.problem
         self.imbalanced = False
         self.class_weights: list[float] = []
+
+    @property
+    def auto_class(self) -> str:
+        """The head of every family of transformers for one answer per text."""
+        return "AutoModelForSequenceClassification"
 
     @property
     def metric(self) -> str:
@@ -128,6 +132,10 @@ class Classification(Task[ClassificationOptions]):
         if self.problem == "single-label":
             return [count / (len(names) * names[label]) for label in self.labels]
         return [min((count - names[label]) / names[label], HEAVIEST) for label in self.labels]
+
+    def resolved(self) -> dict[str, Any]:
+        """The options, with the kind of problem that was found."""
+        return {**super().resolved(), "problem": self.problem}
 
     def head(self) -> dict[str, Any]:
         """What config.json says of the head."""

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hfkit.targets import IGNORED
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hfkit.tasks.base import EncodedRow
-
-IGNORED = -100
-"""What stands for "no label here": the losses count neither it nor padding."""
 
 
 def length_of(encoded: EncodedRow) -> int:

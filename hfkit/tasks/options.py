@@ -11,7 +11,21 @@ class NoOptions(Section):
     """A task without options."""
 
 
-class ClassificationOptions(Section):
+class LongTexts(Section):
+    """Options of tasks that read long texts."""
+
+    on_long: Literal["window", "truncate", "error"] = setting(
+        "window", "Texts longer than max_length: read in windows, cut, or stop", changes_result=True
+    )
+    stride: int | None = setting(
+        None,
+        "Tokens that neighbouring windows share; default: a quarter window",
+        changes_result=True,
+        ge=0,
+    )
+
+
+class ClassificationOptions(LongTexts):
     """Options of `classification`."""
 
     problem: Literal["auto", "single-label", "multi-label", "regression"] = setting(
@@ -31,15 +45,80 @@ class ClassificationOptions(Section):
         ge=0,
         lt=1,
     )
-    on_long: Literal["window", "truncate", "error"] = setting(
-        "window", "Texts longer than max_length: read in windows, cut, or stop", changes_result=True
-    )
-    stride: int | None = setting(
-        None,
-        "Tokens that neighbouring windows share; default: a quarter window",
-        changes_result=True,
-        ge=0,
-    )
     threshold: float = setting(
         0.5, "Multi-label: score from which a label is given", changes_result=True, gt=0, lt=1
+    )
+
+
+class NerOptions(LongTexts):
+    """Options of `ner`."""
+
+    scheme: Literal["auto", "iob1", "iob2", "bioes", "bmes", "bilou"] = setting(
+        "auto", "How tags mark entities; auto goes by the training data", changes_result=True
+    )
+    constrained: bool = setting(
+        True, "Give only sequences of tags that are possible", changes_result=True
+    )
+
+
+class QaOptions(LongTexts):
+    """Options of `qa`."""
+
+    max_answer_length: int = setting(
+        30, "Longest answer, in tokens", changes_result=True, ge=1, le=512
+    )
+    n_best: int = setting(
+        20, "Starts and ends looked at in each window", changes_result=True, ge=1, le=100
+    )
+    top_k: int = setting(1, "Answers given to a question", ge=1, le=100)
+    null_threshold: float | None = setting(
+        None, "Margin from which there is no answer; default: as fitted on the validation data"
+    )
+
+
+class SimilarityOptions(LongTexts):
+    """Options of `similarity`."""
+
+    architecture: Literal["bi-encoder", "cross-encoder"] = setting(
+        "bi-encoder",
+        "bi-encoder: one vector per text; cross-encoder: both texts read together",
+        changes_result=True,
+    )
+    similarity_loss: Literal["auto", "cosent", "contrastive", "multiple-negatives"] = setting(
+        "auto",
+        "Loss of a bi-encoder; auto goes by the data",
+        changes_result=True,
+        training_only=True,
+    )
+    pooling: Literal["auto", "mean", "cls", "max"] = setting(
+        "auto", "From token vectors to one; auto: as the model was trained", changes_result=True
+    )
+    normalize: bool = setting(True, "Vectors of length 1", changes_result=True)
+    dimensions: list[int] = setting(
+        [], "Also train the first N numbers of the vectors (Matryoshka), as 256,64",
+        changes_result=True,
+        training_only=True,
+    )  # fmt: skip
+
+
+class ZeroShotOptions(LongTexts):
+    """Options of `zero-shot`."""
+
+    labels: str | None = setting(
+        None, "Labels to choose from, comma-separated", changes_result=True
+    )
+    labels_file: str | None = setting(
+        None, "File with one label a line; a comma may be inside", changes_result=True
+    )
+    template: str = setting(
+        "This example is {}.", "Sentence that each label is put into", changes_result=True
+    )
+    multi_label: bool = setting(
+        False, "Judge each label on its own: any number of them may fit", changes_result=True
+    )
+    entailment_label: str | None = setting(
+        None, "Name of the NLI model's label for entailment", changes_result=True
+    )
+    endpoint: str | None = setting(
+        None, "URL of an OpenAI-compatible server that answers instead of a model here"
     )

@@ -33,9 +33,10 @@ from torch import Tensor
 
 from hfkit.config import Training
 from hfkit.errors import DivergedError, ResourceError
+from hfkit.targets import TARGETS
 from hfkit.train.batches import Rows, share
 from hfkit.train.checkpoint import Checkpoints, Progress, Saved
-from hfkit.train.losses import TARGETS, Loss
+from hfkit.train.losses import Loss
 from hfkit.train.optim import make_optimizer, set_lr
 from hfkit.train.plan import Plan
 from hfkit.train.stopping import Ending, Reason, Stop, decided

@@ -23,13 +23,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from hfkit.errors import InputError, did_you_mean
+from hfkit.targets import IGNORED
 
 Batch = Mapping[str, Tensor]
 Loss = Callable[[Any, Batch], tuple[Tensor, Tensor]]
-
-IGNORED = -100  # the label of what has none: padding, word pieces after the first, unknown
-TARGETS = frozenset({"labels", "loss_weight", "start_positions", "end_positions"})
-"""Keys of a batch that are for the loss; a model given `labels` would compute a loss of its own."""
 
 
 def cross_entropy(outputs: Any, batch: Batch, *, smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
