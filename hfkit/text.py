@@ -4,8 +4,11 @@ A `tokenizer.json` may carry truncation and padding of its own (all-MiniLM-L6-v2
 tokens): used as it is, it would cut texts silently. `Tokenizer` clears both; a text is only ever
 cut here, and where it is, the encoded row says so (``_truncated``).
 
+Tasks that answer with a place in the text ask for it: `encode` with `located` notes the characters
+of each token, `encode_words` the word.
+
 Models whose tokenizer exists in Python only (CANINE, ByT5, PhoBERT, …) go through transformers
-behind the same face, as `PythonTokenizer`; such a model cannot be exported.
+behind the same face, as `python_tokenizer.PythonTokenizer`; such a model cannot be exported.
 """
 
 from __future__ import annotations
@@ -16,13 +19,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hfkit.errors import InputError
-from hfkit.windows import cut
 
 OnLong = Literal["window", "truncate", "error"]
+Side = Literal["longer", "second"]
 EncodedRow = dict[str, Any]
 
 # Below this many tokens a window holds too little of the longer text to be worth reading.
 SMALLEST_WINDOW = 8
+NOWHERE = -1  # the place of a token that belongs to no character or word asked for
 
 
 class Tokenizer:
@@ -38,6 +42,7 @@ class Tokenizer:
         self.backend = backend
         self.max_length = max_length
         self.padding = padding
+        self._for_words: Any = None
         self.clear()
 
     def clear(self) -> None:
@@ -52,29 +57,64 @@ class Tokenizer:
         *,
         on_long: OnLong = "truncate",
         stride: int | None = None,
+        located: bool = False,
+        side: Side = "longer",
     ) -> list[list[EncodedRow]]:
         """Encode each text (or pair) into one encoded row, or several windows if it is too long.
 
         Of a pair the longer side is cut into windows and the other is repeated in each; where that
-        leaves no room, the pair is truncated. Neighbouring windows share `stride` tokens (default:
-        a quarter window). Raises `InputError` for a text that is too long under ``error``.
+        leaves no room, the pair is truncated. With `side` "second" it is always the second one, and
+        a first one that leaves no room is truncated. Neighbouring windows share `stride` tokens
+        (default: a quarter window). `located` adds ``_starts`` and ``_ends``: the characters of
+        each token in the last text, `NOWHERE` for all other tokens.
+
+        Raises `InputError` for a text that is too long under ``error``.
         """
         inputs: list[Any] = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
-        encoded = [[row] for row in self._whole(inputs)]
+        encoded = [[row] for row in self._whole(inputs, located)]
         for number, (row,) in enumerate(encoded):
             length = len(row["input_ids"])
             if length <= self.max_length:
                 continue
-            if on_long == "error":
-                raise InputError(
-                    f"the text has {length} tokens, a window holds {self.max_length}",
-                    hint="raise --max-length, or use --on-long window",
-                )
-            encoded[number] = self._shortened(inputs[number], on_long == "window", stride)
+            self._refuse(length, on_long)
+            given, cut = inputs[number], False
+            if side == "second" and on_long == "window":
+                given, cut = self._with_room(given)
+            rows = self._shortened(given, on_long == "window", stride, located, side)
+            encoded[number] = [{**part, "_truncated": True} for part in rows] if cut else rows
         return encoded
 
-    def _whole(self, inputs: list[Any]) -> list[EncodedRow]:
-        return [self._row(found) for found in self.backend.encode_batch_fast(inputs)]
+    def encode_words(
+        self,
+        texts: Sequence[Sequence[str]],
+        *,
+        on_long: OnLong = "window",
+        stride: int | None = None,
+    ) -> list[list[EncodedRow]]:
+        """Encode texts that come as words; ``_words`` holds the number of each token's word.
+
+        It is `NOWHERE` for special tokens. A word may have several tokens, or none. A byte-level
+        tokenizer gets the space in front of each word that it had in running text.
+        Raises `InputError` for a text that is too long under ``error``.
+        """
+        encoded = [[row] for row in self._whole_words(texts)]
+        for number, (row,) in enumerate(encoded):
+            if len(row["input_ids"]) > self.max_length:
+                self._refuse(len(row["input_ids"]), on_long)
+                encoded[number] = self._shortened_words(texts[number], on_long, stride)
+        return encoded
+
+    def _refuse(self, length: int, on_long: OnLong) -> None:
+        if on_long == "error":
+            raise InputError(
+                f"the text has {length} tokens, a window holds {self.max_length}",
+                hint="raise --max-length, or use --on-long window",
+            )
+
+    def _whole(self, inputs: list[Any], located: bool) -> list[EncodedRow]:
+        if not located:  # the fast one does not count characters
+            return [self._row(found) for found in self.backend.encode_batch_fast(inputs)]
+        return [self._located(found) for found in self.backend.encode_batch(inputs)]
 
     def _row(self, found: Any) -> EncodedRow:
         row: EncodedRow = {"input_ids": found.ids}
@@ -82,72 +122,111 @@ class Tokenizer:
             row["token_type_ids"] = found.type_ids
         return row
 
-    def _shortened(self, given: Any, window: bool, stride: int | None) -> list[EncodedRow]:
-        """Encode one text or pair that is too long, as windows or cut down to one."""
-        single = isinstance(given, str)
-        sides = [given] if single else list(given)
-        lengths = [len(self.backend.encode(side, add_special_tokens=False).ids) for side in sides]
-        strategy, overlap = self._plan(lengths, stride) if window else ("longest_first", 0)
-        self.backend.enable_truncation(self.max_length, stride=overlap, strategy=strategy)
-        try:
-            found = self.backend.encode_batch_fast([given])[0]
-        finally:
-            self.backend.no_truncation()
-        if strategy == "longest_first":
-            return [{**self._row(found), "_truncated": True}]
-        return [self._row(part) for part in (found, *found.overflowing)]
+    def _located(self, found: Any) -> EncodedRow:
+        last = found.n_sequences - 1
+        inside = [sequence == last for sequence in found.sequence_ids]
+        starts, ends = [], []
+        for (start, end), counts in zip(found.offsets, inside, strict=True):
+            starts.append(start if counts else NOWHERE)
+            ends.append(end if counts else NOWHERE)
+        return {**self._row(found), "_starts": starts, "_ends": ends}
 
-    def _plan(self, lengths: list[int], stride: int | None) -> tuple[str, int]:
+    def _in_words(self, found: Any) -> EncodedRow:
+        words = [NOWHERE if word is None else word for word in found.word_ids]
+        return {**self._row(found), "_words": words}
+
+    def _with_room(self, given: Any) -> tuple[Any, bool]:
+        """A pair whose first text leaves room for windows of the second, and whether it was cut."""
+        first, second = given
+        found = self.backend.encode(first, add_special_tokens=False)
+        special = self.backend.num_special_tokens_to_add(True)
+        most = most_of_first(self.max_length - special)
+        if len(found.ids) <= most:
+            return given, False
+        return (first[: found.offsets[most - 1][1]], second), True
+
+    def _shortened(
+        self, given: Any, window: bool, stride: int | None, located: bool, side: Side
+    ) -> list[EncodedRow]:
+        """Encode one text or pair that is too long, as windows or cut down to one."""
+        sides = [given] if isinstance(given, str) else list(given)
+        lengths = [len(self.backend.encode(one, add_special_tokens=False).ids) for one in sides]
+        strategy, overlap = self._plan(lengths, stride, side) if window else ("longest_first", 0)
+        if side == "second" and not window:
+            strategy = "only_second" if lengths[0] < self.max_length // 2 else "longest_first"
+        row = self._located if located else self._row
+        return self._cut(self.backend, given, strategy, overlap, row, window=window)
+
+    def _cut(
+        self, backend: Any, given: Any, strategy: str, overlap: int, row: Any, *, window: bool
+    ) -> list[EncodedRow]:
+        backend.enable_truncation(self.max_length, stride=overlap, strategy=strategy)
+        try:
+            words = isinstance(given, list)
+            found = backend.encode_batch([given], is_pretokenized=words)[0]
+        finally:
+            backend.no_truncation()
+        if not window or strategy == "longest_first":
+            return [{**row(found), "_truncated": True}]
+        return [row(part) for part in (found, *found.overflowing)]
+
+    def _plan(
+        self, lengths: list[int], stride: int | None, side: Side = "longer"
+    ) -> tuple[str, int]:
         """Choose which side is cut into windows (a strategy of tokenizers) and their overlap."""
         special = self.backend.num_special_tokens_to_add(len(lengths) == 2)
-        room = self.max_length - special - (min(lengths) if len(lengths) == 2 else 0)
+        kept = lengths[0] if side == "second" else min(lengths)
+        room = self.max_length - special - (kept if len(lengths) == 2 else 0)
         if room < SMALLEST_WINDOW and len(lengths) == 2:
             return "longest_first", 0
         overlap = room // 4 if stride is None else min(stride, room - 1)
-        return ("only_second" if lengths[-1] > lengths[0] else "only_first"), overlap
+        second = side == "second" or lengths[-1] > lengths[0]
+        return ("only_second" if second and len(lengths) == 2 else "only_first"), overlap
+
+    def _whole_words(self, texts: Sequence[Sequence[str]]) -> list[EncodedRow]:
+        inputs = [list(words) for words in texts]
+        found = self._word_backend().encode_batch(inputs, is_pretokenized=True)
+        return [self._in_words(one) for one in found]
+
+    def _shortened_words(
+        self, words: Sequence[str], on_long: OnLong, stride: int | None
+    ) -> list[EncodedRow]:
+        _, overlap = self._plan([self.max_length], stride)
+        backend, window = self._word_backend(), on_long == "window"
+        return self._cut(backend, list(words), "only_first", overlap, self._in_words, window=window)
+
+    def _word_backend(self) -> Any:
+        """The tokenizer that reads single words as it reads them in running text."""
+        if self._for_words is None:
+            self._for_words = spaced(self.backend)
+        return self._for_words
 
 
-class PythonTokenizer(Tokenizer):
-    """A tokenizer that exists in Python only; windows are cut on its token numbers."""
+def most_of_first(room: int) -> int:
+    """Tokens that the first text of a pair may take where the second is cut into windows: a half,
+    so that a window moves on by more than a few tokens.
 
-    exportable = False
+    >>> most_of_first(381)
+    190
+    """
+    return max(1, room // 2)
 
-    def clear(self) -> None:
-        """Python tokenizers cut only when they are told to."""
 
-    def _whole(self, inputs: list[Any]) -> list[EncodedRow]:
-        return [self._built(*self._sides(given)) for given in inputs]
+def spaced(backend: Any) -> Any:
+    """A byte-level tokenizer that puts a space before each word; any other one as it is.
 
-    def _sides(self, given: Any) -> tuple[list[int], list[int] | None]:
-        texts = (given,) if isinstance(given, str) else given
-        ids = [self.backend.encode(text, add_special_tokens=False) for text in texts]
-        return ids[0], ids[1] if len(ids) == 2 else None
+    Without it a word at a time reads as if it were glued to the one before.
+    """
+    from tokenizers import Tokenizer as Backend
 
-    def _built(self, first: list[int], second: list[int] | None) -> EncodedRow:
-        row: EncodedRow = {
-            "input_ids": self.backend.build_inputs_with_special_tokens(first, second)
-        }
-        if "token_type_ids" in self.padding:
-            types = self.backend.create_token_type_ids_from_sequences(first, second)
-            row["token_type_ids"] = types
-        return row
-
-    def _shortened(self, given: Any, window: bool, stride: int | None) -> list[EncodedRow]:
-        first, second = self._sides(given)
-        lengths = [len(first)] if second is None else [len(first), len(second)]
-        strategy, overlap = self._plan(lengths, stride) if window else ("longest_first", 0)
-        special = self.backend.num_special_tokens_to_add(second is not None)
-        room = self.max_length - special
-        if strategy == "only_second" and second is not None:
-            parts = cut(len(second), room - len(first), overlap)
-            return [self._built(first, second[part.start : part.stop]) for part in parts]
-        if strategy == "only_first":
-            parts = cut(len(first), room - len(second or ()), overlap)
-            return [self._built(first[part.start : part.stop], second) for part in parts]
-        while len(first) + len(second or ()) > room:  # the longer side loses its last token
-            longer = second if second is not None and len(second) > len(first) else first
-            del longer[len(longer) - 1 :]
-        return [{**self._built(first, second), "_truncated": True}]
+    found = json.loads(backend.to_str())
+    pre_tokenizer = found.get("pre_tokenizer") or {}
+    parts = [pre_tokenizer, *(pre_tokenizer.get("pretokenizers") or [])]
+    byte_level = [part for part in parts if part.get("type") == "ByteLevel"]
+    if not byte_level or byte_level[0].get("add_prefix_space"):
+        return backend
+    byte_level[0]["add_prefix_space"] = True
+    return Backend.from_str(json.dumps(found))
 
 
 def from_file(folder: Path, max_length: int) -> Tokenizer:
@@ -182,6 +261,8 @@ def from_transformers(folder: Path, max_length: int) -> Tokenizer:
     padding = _padding(folder, loaded.pad_token_id)
     if loaded.is_fast:
         return Tokenizer(loaded.backend_tokenizer, max_length, padding)
+    from hfkit.python_tokenizer import PythonTokenizer
+
     return PythonTokenizer(loaded, max_length, padding)
 
 

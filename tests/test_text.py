@@ -11,7 +11,8 @@ from toys import write_base_model
 
 from hfkit import text
 from hfkit.errors import InputError
-from hfkit.text import PythonTokenizer, Tokenizer
+from hfkit.python_tokenizer import PythonTokenizer
+from hfkit.text import Tokenizer
 from hfkit.windows import cut
 
 
@@ -101,6 +102,9 @@ class Letters:
     def num_special_tokens_to_add(self, pair: bool) -> int:
         return 3 if pair else 2
 
+    def convert_ids_to_tokens(self, ids: list[int]) -> list[str]:
+        return [chr(number) for number in ids]
+
 
 def test_python_tokenizers_window_and_cut_alike() -> None:
     tokenizer = PythonTokenizer(Letters(), 20, {"input_ids": 0, "token_type_ids": 0})
@@ -122,3 +126,95 @@ def test_cut_covers_everything(length: int, size: int, overlap: int) -> None:
     windows = cut(length, size, overlap)
     assert {place for window in windows for place in window} == set(range(length))
     assert all(len(window) <= size for window in windows)
+
+
+ODD = st.text(st.sampled_from("ab 丁\u0301é😀\u200bש "), min_size=1, max_size=60)
+KINDS = ["fast", "python"]
+
+
+def of_kind(kind: str, folder: Path, max_length: int) -> Tokenizer:
+    if kind == "fast":
+        return text.from_file(folder, max_length)
+    return PythonTokenizer(Letters(), max_length, {"input_ids": 0, "token_type_ids": 0})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(first=ODD, second=ODD, paired=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_located_tokens_stand_where_they_say(
+    tiny_base_folder: Path, kind: str, first: str, second: str, paired: bool
+) -> None:
+    """Each window tells the characters of the last text; together the windows cover all of it."""
+    tokenizer = of_kind(kind, tiny_base_folder, 24)
+    last = second if paired else first
+    rows = tokenizer.encode(
+        [first], [second] if paired else None, on_long="window", located=True, side="second"
+    )[0]
+    seen: set[int] = set()
+    for row in rows:
+        assert len(row["input_ids"]) == len(row["_starts"]) == len(row["_ends"]) <= 24
+        for start, end in zip(row["_starts"], row["_ends"], strict=True):
+            assert (start, end) == (-1, -1) or 0 <= start <= end <= len(last)
+            seen |= set(range(start, end)) - {-1}
+    letters = {n for n, letter in enumerate(last) if letter in "ab丁é😀ש"}
+    assert letters <= seen
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_second_text_is_the_one_in_windows(tiny_base_folder: Path, kind: str) -> None:
+    tokenizer = of_kind(kind, tiny_base_folder, 24)
+    (rows,) = tokenizer.encode(
+        ["abcdefg"], ["x y z a b c d e f g h i j k l m"], on_long="window", side="second",
+        located=True,
+    )  # fmt: skip
+    assert len(rows) > 1
+    assert not any(row.get("_truncated") for row in rows)
+    first = [row["input_ids"][:7] for row in rows]
+    assert all(part == first[0] for part in first)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_first_text_without_room_beside_it_is_cut_and_says_so(
+    tiny_base_folder: Path, kind: str
+) -> None:
+    tokenizer = of_kind(kind, tiny_base_folder, 24)
+    (rows,) = tokenizer.encode(
+        ["a b c d " * 20], ["x y z " * 20], on_long="window", side="second", located=True
+    )
+    assert len(rows) > 1
+    assert all(row["_truncated"] for row in rows)
+    assert all(max(row["_starts"]) >= 0 for row in rows)
+    assert max(row["_ends"][-2] for row in rows) >= 58
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(words=st.lists(st.text(st.sampled_from("ab丁\u0301é😀\u200b\xad"), max_size=9), max_size=40))
+@settings(max_examples=60, deadline=None)
+def test_every_token_knows_its_word(tiny_base_folder: Path, kind: str, words: list[str]) -> None:
+    tokenizer = of_kind(kind, tiny_base_folder, 12)
+    rows = tokenizer.encode_words([words])[0]
+    seen: set[int] = set()
+    for row in rows:
+        assert len(row["_words"]) == len(row["input_ids"]) <= 12
+        inside = [word for word in row["_words"] if word >= 0]
+        assert inside == sorted(inside)
+        assert row["_words"][0] == row["_words"][-1] == -1
+        seen |= set(inside)
+    assert {n for n, word in enumerate(words) if set(word) & set("ab丁é😀")} <= seen
+
+
+def test_bytes_of_a_single_word_have_the_space_they_had_in_the_text(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer as Backend
+    from tokenizers import models, pre_tokenizers, processors
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    names = ["<s>", "</s>", *alphabet, "ĠM", "er", "ĠMer"]
+    vocabulary = {token: number for number, token in enumerate(names)}
+    backend = Backend(models.BPE(vocabulary, [("e", "r"), ("Ġ", "M"), ("ĠM", "er")]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.post_processor = processors.RobertaProcessing(("</s>", 1), ("<s>", 0))
+    tokenizer = Tokenizer(backend, 32, {"input_ids": 0})
+    (whole,) = tokenizer.encode([" Mer Mer"])[0]
+    (words,) = tokenizer.encode_words([["Mer", "Mer"]])[0]
+    assert words["input_ids"] == whole["input_ids"]
+    assert words["_words"] == [-1, 0, 1, -1]
