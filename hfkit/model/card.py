@@ -21,10 +21,14 @@ PIPELINE_TAGS = {
     "ner": "token-classification",
     "qa": "question-answering",
     "similarity": "sentence-similarity",
-    "zero_shot": "zero-shot-classification",
     "text2text": "text2text-generation",
     "generation": "text-generation",
     "pretraining": "fill-mask",
+}
+# What to type after `hfkit predict FOLDER`, by task.
+EXAMPLES = {
+    "qa": 'question="Who wrote it?" context="A text that says who wrote it."',
+    "similarity": 'text="a text" text_pair="another one"',
 }
 LIMITS = """## Intended use and limits
 
@@ -100,7 +104,7 @@ def front_matter(card: Card) -> dict[str, Any]:
     front: dict[str, Any] = {
         "language": list(card.languages),
         "license": card.license,
-        "library_name": "transformers",
+        "library_name": _library(card),
         "pipeline_tag": tag,
         "base_model": card.base_model if _is_hub_id(card.base_model) else None,
         "datasets": public,
@@ -109,6 +113,10 @@ def front_matter(card: Card) -> dict[str, Any]:
         "model-index": _model_index(card, tag),
     }
     return {key: value for key, value in front.items() if value}
+
+
+def _library(card: Card) -> str:
+    return "sentence-transformers" if card.auto_class.endswith(":Embedder") else "transformers"
 
 
 def _model_index(card: Card, tag: str) -> list[dict[str, Any]]:
@@ -156,19 +164,21 @@ def _scores(card: Card) -> str:
 
 
 def _usage(card: Card) -> str:
-    return f"""## How to use it
+    example = EXAMPLES.get(card.task, '"a text"')
+    return f"## How to use it\n\n```sh\nhfkit predict FOLDER {example}\n```\n\n{_python(card)}"
 
-```sh
-hfkit predict -m FOLDER "a text"
-```
 
-```python
-from transformers import {card.auto_class.rpartition(":")[2]}, AutoTokenizer
-
-model = {card.auto_class.rpartition(":")[2]}.from_pretrained("FOLDER")
-tokenizer = AutoTokenizer.from_pretrained("FOLDER")
-```
-"""
+def _python(card: Card) -> str:
+    """How other libraries load the folder."""
+    name = card.auto_class.rpartition(":")[2]
+    if name == "Embedder":
+        lines = ["from sentence_transformers import SentenceTransformer", ""]
+        lines += ['model = SentenceTransformer("FOLDER")', 'vectors = model.encode(["a text"])']
+    else:
+        lines = [f"from transformers import {name}, AutoTokenizer", ""]
+        lines += [f'model = {name}.from_pretrained("FOLDER")']
+        lines += ['tokenizer = AutoTokenizer.from_pretrained("FOLDER")']
+    return "\n".join(["```python", *lines, "```"]) + "\n"
 
 
 def _data(card: Card) -> str:

@@ -43,6 +43,8 @@ ATTENTION_HEAD_KEYS = ("num_attention_heads", "n_heads", "num_heads", "n_head")
 HEADS = frozenset(
     {"classifier", "score", "qa_outputs", "logits_proj", "classification_head", "head_out"}
 )
+# Classes that load an encoder as it is: there is no head to keep or to miss.
+HEADLESS = frozenset({"AutoModel", "hfkit.model.heads:Embedder"})
 EMBEDDING = re.compile(r"embed|(^|\.)(wte|wpe|shared)\.")
 FLOATS = frozenset({"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"})
 # tokenizer_config.json says 10^30 where it does not know.
@@ -125,19 +127,32 @@ def head_kind(auto_class: str) -> str:
 
     >>> head_kind("AutoModelForSequenceClassification"), head_kind("package.module:Scorer")
     ('ForSequenceClassification', 'Scorer')
+    >>> head_kind("AutoModel"), head_kind("hfkit.model.heads:Embedder")
+    ('', '')
     """
+    if auto_class in HEADLESS:
+        return ""
     return auto_class.rpartition(":")[2].removeprefix("AutoModel")
+
+
+def has_head_of(facts: ModelFacts, auto_class: str) -> bool:
+    """Whether the folder holds a trained head of the kind that `auto_class` loads."""
+    kind = head_kind(auto_class)
+    # XLNet, XLM and FlauBERT call the span head that other families have the simple one.
+    ends = (kind, f"{kind}Simple")
+    return bool(kind) and facts.has_head and facts.architecture.endswith(ends)
 
 
 def require_head(facts: ModelFacts, auto_class: str, name: str) -> None:
     """Raise `InputError` unless the model has a trained head of the kind `auto_class` loads."""
-    kind = head_kind(auto_class)
-    if kind and not facts.has_head:
+    if not head_kind(auto_class):
+        return
+    if not facts.has_head:
         raise InputError(
             f"{name} is a base model without a trained head",
             hint=f"fine-tune it first: hfkit finetune DATA -m {name}",
         )
-    if not facts.architecture.endswith(kind):
+    if not has_head_of(facts, auto_class):
         raise InputError(f"{name} was trained for another task: it is a {facts.architecture}")
 
 

@@ -15,12 +15,16 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hfkit import sealing
 from hfkit.errors import InputError
 from hfkit.model.gate import WEIGHTS
 from hfkit.model.load import quiet
+from hfkit.model.pooling import sentence_files
+
+if TYPE_CHECKING:
+    from hfkit.model.heads import Embedder
 
 # Leftovers of one machine and one call; no reader needs them, and some refuse them.
 TOKENIZER_LEAKS = (
@@ -36,6 +40,7 @@ TOKENIZER_LEAKS = (
     "backend",
 )
 MODEL_INPUTS = ("input_ids", "token_type_ids", "attention_mask")
+LABEL_KEYS = ("id2label", "label2id", "problem_type")
 CONFIG_LEAKS = ("_name_or_path", "_attn_implementation", "attn_implementation", "is_local")
 
 
@@ -48,12 +53,16 @@ def write_folder(
     `model_max_length`. The labels are those of `model.config`, where `load_for_training` put them.
     Raises `ResourceError` when the disk is full or broken.
     """
+    from hfkit.model.heads import Embedder
+
     with sealing.storing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with _stage(folder) as stage, quiet():
             segments = getattr(model.config, "type_vocab_size", 0) > 1
             write_tokenizer(stage, tokenizer_source, max_length, segments=segments)
             write_model(stage, model)
+            if isinstance(model, Embedder):
+                write_sentence_files(stage, model, max_length)
             return _move(stage, folder)
 
 
@@ -71,12 +80,15 @@ def _stage(folder: Path) -> Iterator[Path]:
 
 def _move(stage: Path, folder: Path) -> list[Path]:
     """Sync each staged file to disk and rename it into place, the weights last."""
-    moved = []
-    for path in sorted(stage.iterdir(), key=lambda path: (path.name == WEIGHTS, path.name)):
-        sealing.sync(path)
-        moved.append(path.replace(folder / path.name))
-    sealing.sync(folder)
-    return moved
+    staged = [path.relative_to(stage) for path in stage.rglob("*") if path.is_file()]
+    staged.sort(key=lambda name: (name.name == WEIGHTS, name))
+    for name in staged:
+        (folder / name).parent.mkdir(exist_ok=True)
+        sealing.sync(stage / name)
+        (stage / name).replace(folder / name)
+    for inner in {(folder / name).parent for name in staged}:
+        sealing.sync(inner)
+    return [folder / name for name in staged]
 
 
 def write_model(stage: Path, model: Any) -> None:
@@ -87,13 +99,24 @@ def write_model(stage: Path, model: Any) -> None:
     config = json.loads(path.read_text("utf-8"))
     for key in CONFIG_LEAKS:
         config.pop(key, None)
-    config["architectures"] = [type(model).__name__]
-    if "Classification" in type(model).__name__:
+    if "Classification" in config["architectures"][0]:
         # transformers leaves out what equals its own defaults, and those differ between versions.
         config["id2label"] = {str(number): name for number, name in model.config.id2label.items()}
         config["label2id"] = dict(model.config.label2id)
+    else:
+        for key in LABEL_KEYS:  # of a head that the base model had
+            config.pop(key, None)
     config.update(older_spellings(config))
     _write_object(path, config)
+
+
+def write_sentence_files(stage: Path, model: Embedder, max_length: int) -> None:
+    """Add what makes a sentence-transformers model of the encoder's folder."""
+    files = sentence_files(model.pooling, model.width, max_length)
+    for name, content in files.items():
+        path = stage / name
+        path.parent.mkdir(exist_ok=True)
+        _write_object(path, content)
 
 
 def older_spellings(config: dict[str, Any]) -> dict[str, Any]:
@@ -163,6 +186,6 @@ def write_tokenizer(stage: Path, source: Path, max_length: int, *, segments: boo
         _write_object(fast, {**found, "truncation": None, "padding": None}, indent=None)
 
 
-def _write_object(path: Path, value: dict[str, Any], indent: int | None = 2) -> None:
+def _write_object(path: Path, value: Any, indent: int | None = 2) -> None:
     text = json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False)
     path.write_text(text + "\n", "utf-8")

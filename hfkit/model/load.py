@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfkit.errors import InputError
-from hfkit.model.facts import ModelFacts, describe, head_kind, require_head
+from hfkit.model.facts import ModelFacts, describe, has_head_of, head_kind, require_head
 from hfkit.registry import load_object
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SPANS, TOKENS = "ForQuestionAnswering", "ForTokenClassification"
 # What the families call their stack of layers, inside the names of tensors.
 LAYERS = {"layer", "layers", "block", "h"}
 
@@ -40,35 +41,40 @@ def load_for_training(
     """Load a base model and give it the head of the task, drawn from `seed`.
 
     `head` is put into the configuration. A head the folder already has is kept if its label names
-    are those of `head`, in whatever order; otherwise it starts anew. Raises what `gate.check` does,
-    and `InputError` where the weights do not fit the configuration.
+    are those of `head`, in whatever order; otherwise it starts anew. A head that finds spans has no
+    labels and is kept. Raises what `gate.check` does, and `InputError` where the weights do not fit
+    the configuration.
     """
     name = name or str(folder)
     facts = describe(folder)
     kept = _keeps_head(facts, auto_class, head)
     with quiet(), seeded(seed):
-        config = _config(folder, head, dropout)
+        config = _config(folder, {**_foreign_labels(auto_class, head), **head}, dropout)
         model, info = _load(folder, auto_class, config)
-        if facts.has_head and not kept:
+        if facts.has_head and head_kind(auto_class) and not kept:
             _restart(_output_layer(model), getattr(config, "initializer_range", 0.02))
-    if kept:
+    if kept and "id2label" in head:
         _reorder(model, facts.labels or [], config)
     _check_encoder(model, info["missing_keys"], name)
     _check_layers(info, name)
     _check_finite(model, name)
-    _report(name, facts, kept, info)
+    _report(name, facts, bool(head_kind(auto_class)), kept, info)
     return model
 
 
-def load_for_prediction(folder: Path, auto_class: str, *, name: str = "") -> Any:
+def load_for_prediction(
+    folder: Path, auto_class: str, head: Mapping[str, Any] | None = None, *, name: str = ""
+) -> Any:
     """Load a fine-tuned model, ready to predict: fp32, dropout off.
 
+    `head` is read by heads of hfkit's own alone (how to pool); of all others the folder knows best.
     Raises `InputError` for a base model without a trained head.
     """
     name = name or str(folder)
     require_head(describe(folder), auto_class, name)
+    given = (head or {}) if ":" in auto_class else {}
     with quiet():
-        model, info = _load(folder, auto_class, _config(folder, {}, None))
+        model, info = _load(folder, auto_class, _config(folder, given, None))
     absent = sorted(info["missing_keys"]) + sorted(_mismatched(info))
     if absent:
         raise InputError(f"{_some(absent)} not in the weights, or of another shape", place=name)
@@ -185,19 +191,31 @@ def seeded(seed: int) -> Iterator[None]:
 
 def _keeps_head(facts: ModelFacts, auto_class: str, head: Mapping[str, Any]) -> bool:
     """Whether the folder's head answers the very question that `head` asks."""
-    if not facts.has_head or not facts.architecture.endswith(head_kind(auto_class)):
+    if not has_head_of(facts, auto_class):
         return False
+    if head_kind(auto_class) == SPANS:  # where an answer starts and ends: one question for all
+        return True
     found, wanted = (
         facts.labels or [],
         [str(name) for name in (head.get("id2label") or {}).values()],
     )
     outputs = int(head.get("num_labels", len(wanted)))
+    if head_kind(auto_class) == TOKENS:  # a label for each token, whatever problem_type says
+        return len(wanted) > 0 and sorted(found) == sorted(wanted)
     problem = _problem(head.get("problem_type"), outputs)
     if _problem(facts.problem_type, len(found)) != problem:
         return False
     if problem == "regression":  # the name of a number means nothing
         return len(found) == outputs
     return len(wanted) > 0 and sorted(found) == sorted(wanted)
+
+
+def _foreign_labels(auto_class: str, head: Mapping[str, Any]) -> dict[str, Any]:
+    """What an earlier head left in the configuration and the new one says nothing of."""
+    kind = head_kind(auto_class)
+    if kind == SPANS:
+        return {"num_labels": 2, "problem_type": None}  # start and end
+    return {} if "problem_type" in head else {"problem_type": None}
 
 
 def _problem(stated: str | None, labels: int) -> str:
@@ -281,11 +299,16 @@ def _mismatched(info: Mapping[str, Any]) -> list[str]:
     return [key if isinstance(key, str) else key[0] for key in info.get("mismatched_keys") or ()]
 
 
-def _report(name: str, facts: ModelFacts, kept: bool, info: Mapping[str, Any]) -> None:
+def _report(
+    name: str, facts: ModelFacts, headed: bool, kept: bool, info: Mapping[str, Any]
+) -> None:
     """Say in one note what starts at random, or that the head was kept."""
     new = sorted({*info["missing_keys"], *_mismatched(info)})
     if kept and not new:
-        log.info("%s: the trained head is kept, its labels are the same", name)
+        named = ", its labels are the same" if facts.labels else ""
+        log.info("%s: the trained head is kept%s", name, named)
+    elif facts.has_head and not headed:
+        log.info("%s: its trained head plays no part", name)
     elif facts.has_head and not kept:
         named = f" ({', '.join(facts.labels[:6])})" if facts.labels else ""
         log.info("%s: its trained head%s answers another question and is replaced", name, named)

@@ -48,6 +48,10 @@ WANTED_FILES = [
     "source.spm",
     "target.spm",
     "README.md",
+    "modules.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+    "*_Pooling/config.json",
 ]
 HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*(@[\w./-]+)?")
 TIMEOUT = 5.0  # seconds

@@ -18,6 +18,7 @@ def make_predictor(opened: Opened, config: EvaluateConfig | PredictConfig) -> Pr
 
     bound_caches()
     device = choose_device(config.device)
-    model = load_for_prediction(opened.folder, opened.task.auto_class, name=opened.name)
+    task = opened.task
+    model = load_for_prediction(opened.folder, task.auto_class, task.head(), name=opened.name)
     engine = TorchEngine(model, device)
     return Predictor(opened.task, opened.tokenizer, engine, config.batch_size)
