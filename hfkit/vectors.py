@@ -81,8 +81,9 @@ class Nearest:
     `rows` and `scores`, ``[queries, at most k]``, hold the best of what has passed, best first; of
     equal scores the row that came first. Memory holds the queries and one block, never the corpus.
 
-    Scores are computed in float64 and kept in float32: what the matrix product of another block
-    size rounds differently is far below that, so equal vectors have equal scores and ties are ties.
+    Scores are computed in float64, cosines rounded to nine digits, and kept in float32: what the
+    matrix product of another block size rounds differently is far below that, so equal vectors have
+    equal scores and ties are ties.
     """
 
     def __init__(self, queries: NDArray[Any], k: int, *, likeness: Likeness = "cosine") -> None:
@@ -111,8 +112,10 @@ class Nearest:
         step = max(1, MOST_AT_ONCE // max(len(block), 1))
         for start in range(0, len(self._queries), step):
             part = slice(start, start + step)
-            found = (self._queries[part] @ against).astype(np.float32)
-            places, best = _largest(found, self.k)
+            found = self._queries[part] @ against
+            if self._cosine:  # float32 alone would tell 1e-17 from 0
+                np.round(found, 9, out=found)
+            places, best = _largest(found.astype(np.float32), self.k)
             rows[part], scores[part] = _largest_of_both(
                 (self.rows[part], self.scores[part]), (places + self.seen, best), kept
             )

@@ -12,7 +12,8 @@ def plainly(queries, corpus, k, likeness):
     """Sort all scores by (best score, first row)."""
     if likeness == "cosine":
         queries, corpus = normalized(queries.astype(float)), normalized(corpus.astype(float))
-    scores = (queries.astype(float) @ corpus.astype(float).T).astype(np.float32)
+    scores = queries.astype(float) @ corpus.astype(float).T
+    scores = scores.round(9).astype(np.float32)
     rows = [sorted(range(len(corpus)), key=lambda row: (-line[row], row))[:k] for line in scores]
     return np.array(rows), np.take_along_axis(scores, np.array(rows), axis=1)
 
@@ -37,12 +38,12 @@ def test_the_block_size_does_not_show_among_equal_vectors() -> None:
     random = np.random.default_rng(1)
     corpus = np.repeat(random.standard_normal((40, 96)).astype(np.float32), 25, axis=0)
     queries = random.standard_normal((7, 96)).astype(np.float32)
-    rows, scores = top_k(queries, corpus, 60)
+    rows, scores = top_k(queries, corpus, 50)
     for block in (1, 7, 64, 999):
-        other_rows, other_scores = top_k(queries, corpus, 60, block=block)
+        other_rows, other_scores = top_k(queries, corpus, 50, block=block)
         np.testing.assert_array_equal(rows, other_rows)
         np.testing.assert_array_equal(scores, other_scores)
-    for line in rows.reshape(7, -1, 25)[:, :2]:  # all copies of the best, in order
+    for line in rows.reshape(7, -1, 25):  # all copies of the best, in order
         assert (np.diff(line, axis=1) == 1).all()
 
 
