@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class TaskEntry:
     """One row of the table of tasks. `label_kind` says what the label column holds; `options` leads
     to the typed options, so that they become flags without importing the task; `aliases` are other
-    names, each with what it implies."""
+    names, each with what it implies. A task that is not `trainable` takes a model as it is."""
 
     target: str
     summary: str
@@ -33,6 +33,7 @@ class TaskEntry:
     label_kind: LabelKind = "labels"
     options: str | None = None
     aliases: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    trainable: bool = True
 
 
 TASKS: dict[str, TaskEntry] = {
@@ -100,6 +101,7 @@ TASKS: dict[str, TaskEntry] = {
         },
         options="hfkit.tasks.options:ZeroShotOptions",
         aliases={"zero-shot-classification": {}},
+        trainable=False,
     ),
 }
 
@@ -107,6 +109,9 @@ METRICS: dict[str, str] = {
     "single-label": "hfkit.metrics.classification:SingleLabel",
     "multi-label": "hfkit.metrics.classification:MultiLabel",
     "regression": "hfkit.metrics.correlation:Regression",
+    "entities": "hfkit.metrics.entities:Entities",
+    "answers": "hfkit.metrics.squad:Answers",
+    "retrieval": "hfkit.metrics.retrieval:Retrieval",
 }
 
 
@@ -165,11 +170,12 @@ def make_task(name: str, options: Mapping[str, Any]) -> Task[Any]:
     return task_class(checked(task_class.Options, {**implied, **options}))
 
 
-def builtin_options() -> dict[str, type[BaseModel]]:
-    """Return option name -> the options class that declares it, over all built-in tasks."""
+def builtin_options(*, trainable: bool = False) -> dict[str, type[BaseModel]]:
+    """Return option name -> an options class that has it, over all built-in tasks, or over those
+    that are `trainable`."""
     found: dict[str, type[BaseModel]] = {}
     for entry in TASKS.values():
-        if entry.options:
+        if entry.options and (entry.trainable or not trainable):
             options = load_object(entry.options)
             for name in options.model_fields:
                 found.setdefault(name, options)

@@ -20,6 +20,7 @@ import datasets
 import evaluate
 
 from hfkit.errors import InputError, did_you_mean
+from hfkit.registry import load_object
 
 SKLEARN = "https://scikit-learn.org/stable/modules/generated/sklearn.metrics.{}.html"
 SCIPY = "https://docs.scipy.org/doc/scipy/reference/generated/scipy.stats.{}.html"
@@ -344,14 +345,24 @@ SHELLS: dict[str, type[Shell]] = {
     "spearmanr": Spearmanr,
 }
 
+ELSEWHERE = {
+    "seqeval": "hfkit.metrics.span_shells:Seqeval",
+    "squad": "hfkit.metrics.squad_shells:Squad",
+    "squad_v2": "hfkit.metrics.squad_shells:SquadV2",
+}  # in files of their own, imported when named
+
 
 def load(name: str, config_name: str | None = None, **settings: Any) -> Shell:
     """Return the shell of that name, as `evaluate.load` would, without looking anywhere else.
 
     Raises `InputError` for a name that has no shell.
     """
+    if name in ELSEWHERE:
+        found: Shell = load_object(ELSEWHERE[name])(config_name, **settings)
+        return found
     if name not in SHELLS:
-        raise InputError(f"no built-in metric '{name}'", hint=did_you_mean(name, SHELLS))
+        names = [*SHELLS, *ELSEWHERE]
+        raise InputError(f"no built-in metric '{name}'", hint=did_you_mean(name, names))
     return SHELLS[name](config_name, **settings)
 
 
