@@ -14,13 +14,16 @@ rows, 4 × 4 rows and 2 processes × 8 rows give the same weights, to rounding:
         backward(loss sum)                                 gradients meet at the last one only
     add up loss sums, counts and wishes to stop            over the processes
     gradients × 1 / count, clipped; AdamW
+
+A loss that looks across the rows (`StepLoss`) is computed once, from the embeddings of all of them:
+across.py has the picture.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -34,10 +37,12 @@ from torch import Tensor
 from hfkit.config import Training
 from hfkit.errors import DivergedError, ResourceError
 from hfkit.targets import TARGETS
+from hfkit.train.across import loss_and_gradient, together
 from hfkit.train.batches import Rows, share
 from hfkit.train.checkpoint import Checkpoints, Progress, Saved
 from hfkit.train.losses import Loss
 from hfkit.train.optim import make_optimizer, set_lr
+from hfkit.train.pair_losses import StepLoss
 from hfkit.train.plan import Plan
 from hfkit.train.stopping import Ending, Reason, Stop, decided
 
@@ -45,7 +50,8 @@ from hfkit.train.stopping import Ending, Reason, Stop, decided
 @dataclass(frozen=True)
 class Step:
     """One optimizer step is done. `epoch` counts passes, 1.5 is half-way through the second;
-    `grad_norm` is the norm before clipping, `tokens` the real tokens, without padding."""
+    `grad_norm` is the norm before clipping, `rows` counts examples, `tokens` the real tokens
+    without padding."""
 
     step: int
     epoch: float
@@ -93,6 +99,8 @@ class Parts:
     """What the loop is made of; each is simple to replace in a test.
 
     `make_batch` turns row numbers into arrays ``[B, ...]``, and `lengths` holds each row's tokens.
+    `groups` numbers the example that each row belongs to (None: rows are examples), `keys` the text
+    it is of: examples with a text in common are kept out of one step, as far as possible.
     `evaluate` is called on every process and must return the same scores on each; `best` names
     the score that counts, with a minus in front where lower is better.
     """
@@ -108,6 +116,13 @@ class Parts:
     best: str = "-loss"
     stop: Stop = field(default_factory=Stop)
     fingerprint: str = ""
+    groups: NDArray[np.integer[Any]] | None = None
+    keys: NDArray[np.integer[Any]] | None = None
+
+    def plan(self) -> Plan:
+        """The steps that these parts make."""
+        best = self.best if self.evaluate else None
+        return Plan(self.settings, self.lengths, best, self.groups, self.keys)
 
 
 def train(parts: Parts, resume: Saved | None = None) -> Iterator[Event]:
@@ -116,7 +131,7 @@ def train(parts: Parts, resume: Saved | None = None) -> Iterator[Event]:
     Raises `DivergedError` as soon as a loss or gradient is not finite, and `ResourceError` when
     disk or memory run out; the checkpoints written before stand.
     """
-    plan = Plan(parts.settings, parts.lengths, parts.best if parts.evaluate else None)
+    plan = parts.plan()
     progress = resume.progress if resume else Progress()
     sealed = progress.step
     ending: Ending | None = None
@@ -180,7 +195,7 @@ class Learner:
         seed_dropout(self.parts.settings.seed, step, self.accelerator.process_index)
         set_lr(self.optimizer, lr)
         try:
-            own = self._backward(rows)
+            own = self._backward(rows, step)
         except torch.OutOfMemoryError as error:
             hint = "lower --micro-batch; the result stays the same"
             raise ResourceError(f"out of memory at step {step + 1}", hint=hint) from error
@@ -191,32 +206,71 @@ class Learner:
         self.optimizer.zero_grad()
         tokens = int(self.parts.lengths[rows].sum())
         epoch = self.plan.epoch(step + 1)
-        done = Step(step + 1, epoch, loss, lr, norm, len(rows), tokens)
+        done = Step(step + 1, epoch, loss, lr, norm, self.plan.count(step), tokens)
         return done, decided(votes)
 
-    def _backward(self, rows: Rows) -> tuple[float, float]:
+    def _backward(self, rows: Rows, step: int) -> tuple[float, float]:
         """Add this process's share to the gradients; return its loss sum and count."""
         accelerator = self.accelerator
         mine = share(
             rows,
             rank=accelerator.process_index,
             world=accelerator.num_processes,
-            micro_batch=self.parts.settings.micro_batch,
+            micro_batch=self.plan.micro_batch(),
         )
         # A process without a row computes one with weight 0: gradients meet in lock step.
         weight = 1.0 if mine else 0.0
         mine = mine or [rows[:1]]
+        if isinstance(self.parts.loss, StepLoss):
+            return self._backward_across(self.parts.loss, rows, mine, weight, step)
         loss_sum, count = torch.zeros((), device=accelerator.device), 0.0
         for number, micro_batch in enumerate(mine, start=1):
-            last = number == len(mine)
-            with nullcontext() if last else accelerator.no_sync(self.wrapped):
-                batch = self._tensors(self.parts.make_batch(micro_batch.tolist()))
-                inputs = {name: value for name, value in batch.items() if name not in TARGETS}
-                part, labelled = self.parts.loss(self.wrapped(**inputs), batch)
+            with self._meeting(last=number == len(mine)):
+                batch = self._tensors(micro_batch)
+                part, labelled = self.parts.loss(self.wrapped(**_inputs(batch)), batch)
                 self.scaler.scale(part * weight).backward()
             loss_sum += part.detach() * weight
             count += float(labelled) * weight
         return float(loss_sum), count
+
+    def _backward_across(
+        self, loss: StepLoss, rows: Rows, mine: list[Rows], weight: float, step: int
+    ) -> tuple[float, float]:
+        """The same for a loss of the whole step: first all embeddings, then their gradients.
+
+        A single micro-batch keeps its graph; several are computed again, under the same dropout.
+        """
+        accelerator = self.accelerator
+        batches = [self._tensors(micro_batch) for micro_batch in mine]
+        with torch.set_grad_enabled(len(batches) == 1):
+            model = self.wrapped if len(batches) == 1 else self.model
+            found = [self._embed(model, batch, step, n) for n, batch in enumerate(batches)]
+        own = torch.cat([part.detach() for part in found])
+        whole = together(accelerator, own[: len(own) if weight else 0], len(rows))
+        loss_sum, count, gradient = loss_and_gradient(loss, whole, self._tensors(rows))
+        own_gradient = gradient[accelerator.process_index :: accelerator.num_processes]
+        sizes = [len(part) for part in found]
+        parts = torch.split(own_gradient, sizes) if weight else (own * 0.0,)
+        for number, (batch, part) in enumerate(zip(batches, parts, strict=True)):
+            with self._meeting(last=number == len(batches) - 1):
+                embeddings = found[0]
+                if len(batches) > 1:
+                    embeddings = self._embed(self.wrapped, batch, step, number)
+                self.scaler.scale((embeddings * part).sum()).backward()
+        # Every process has computed the loss of all; it counts once.
+        return (loss_sum, count) if accelerator.is_main_process else (0.0, 0.0)
+
+    def _embed(self, model: Any, batch: Mapping[str, Tensor], step: int, number: int) -> Tensor:
+        seed_dropout(self.parts.settings.seed, step, self.accelerator.process_index, number)
+        embeddings: Tensor = model(**_inputs(batch)).embeddings
+        return embeddings.float()
+
+    def _meeting(self, *, last: bool) -> AbstractContextManager[Any]:
+        """The gradients of the processes meet at the last micro-batch only."""
+        if last:
+            return nullcontext()
+        meeting: AbstractContextManager[Any] = self.accelerator.no_sync(self.wrapped)
+        return meeting
 
     def _update(self, count: float, step: int) -> float:
         """Turn the summed gradients into those of the mean, clip, step; return their norm."""
@@ -256,8 +310,10 @@ class Learner:
         accelerator.wait_for_everyone()
         return checkpoints.path(progress.step)
 
-    def _tensors(self, batch: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
+    def _tensors(self, rows: Rows) -> dict[str, Tensor]:
+        """The batch of these encoded rows, on the device."""
         device = self.accelerator.device
+        batch = self.parts.make_batch(rows.tolist())
         return {name: torch.from_numpy(array).to(device) for name, array in batch.items()}
 
     def _over_processes(self, values: list[float]) -> list[float]:
@@ -275,7 +331,13 @@ class Learner:
             raise DivergedError(f"the {what} is {value} at step {step + 1}", hint=hint)
 
 
-def seed_dropout(seed: int, step: int, rank: int) -> None:
-    """Make dropout a function of the position, so that a resumed step drops the same units."""
-    entropy = np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)
+def _inputs(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What of a batch the model reads."""
+    return {name: value for name, value in batch.items() if name not in TARGETS}
+
+
+def seed_dropout(*position: int) -> None:
+    """Make dropout a function of the position (seed, step, process, …), so that a resumed step
+    drops the same units."""
+    entropy = np.random.SeedSequence(position).generate_state(1, np.uint64)
     torch.manual_seed(int(entropy[0]))

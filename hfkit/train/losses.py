@@ -10,11 +10,14 @@ A loss is a function ``(outputs, batch) -> (sum, count)``:
   each label ``[B, C]``: class weights, weights of windows;
 * *sum* is the weighted loss, attached to the graph, and *count* the sum of the weights that took
   part. Without a single label both are 0.
+
+A loss that looks across the rows of a step is a `StepLoss`: see pair_losses.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,6 +27,7 @@ from torch.nn import functional
 
 from hfkit.errors import InputError, did_you_mean
 from hfkit.targets import IGNORED
+from hfkit.train.pair_losses import StepLoss, contrastive, cosent, multiple_negatives
 
 Batch = Mapping[str, Tensor]
 Loss = Callable[[Any, Batch], tuple[Tensor, Tensor]]
@@ -83,21 +87,26 @@ LOSSES: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
     "cross_entropy": cross_entropy,
     "binary_cross_entropy": binary_cross_entropy,
     "mean_squared_error": mean_squared_error,
+    "cosent": cosent,
+    "contrastive": contrastive,
+    "multiple_negatives": multiple_negatives,
 }
 
 
-def find_loss(name: str, options: Mapping[str, float] | None = None) -> Loss:
-    """Return the loss of that name, or the ``module:function`` of a plug-in, with `options` fixed.
+def find_loss(name: str, options: Mapping[str, Any] | None = None) -> Loss:
+    """Return the loss of that name, or the ``module:function`` of a plug-in, with `options` fixed;
+    a `StepLoss` stays one.
 
     Raises `InputError` for a name that leads nowhere.
     """
-    if name in LOSSES:
-        return partial(LOSSES[name], **(options or {}))
-    if ":" in name:
-        from hfkit.registry import load_object
+    from hfkit.registry import load_object
 
-        return partial(load_object(name), **(options or {}))
-    raise InputError(f"unknown loss '{name}'", hint=did_you_mean(name, LOSSES))
+    if name not in LOSSES and ":" not in name:
+        raise InputError(f"unknown loss '{name}'", hint=did_you_mean(name, LOSSES))
+    found = LOSSES[name] if name in LOSSES else load_object(name)
+    if isinstance(found, StepLoss):
+        return replace(found, function=partial(found.function, **(options or {})))
+    return partial(found, **(options or {}))
 
 
 def _weighted_sum(losses: Tensor, known: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:

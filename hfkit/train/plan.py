@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from hfkit.config import Training
 from hfkit.errors import InputError, did_you_mean
-from hfkit.train.batches import Rows, epoch_batches, steps_per_epoch
+from hfkit.train.batches import Examples, Rows, epoch_batches, steps_per_epoch
 from hfkit.train.checkpoint import Progress
 from hfkit.train.optim import lr_factor
 from hfkit.train.stopping import Ending
+
+TEXTS = 3  # texts of an example, at most: anchor, positive, negative
 
 
 class Plan:
@@ -22,15 +24,22 @@ class Plan:
     where lower is better; None: nothing is evaluated."""
 
     def __init__(
-        self, settings: Training, lengths: NDArray[np.integer[Any]], best: str | None
+        self,
+        settings: Training,
+        lengths: NDArray[np.integer[Any]],
+        best: str | None,
+        groups: NDArray[np.integer[Any]] | None = None,
+        keys: NDArray[np.integer[Any]] | None = None,
     ) -> None:
         if not len(lengths):
             raise InputError("no rows to train on")
         if settings.lr is None:
             raise InputError("no learning rate", place="lr")
         self.settings, self.lengths, self.best = settings, lengths, best
+        self.grouped = groups is not None
+        self.examples = Examples(lengths, groups, keys)
         self.peak_lr = settings.lr
-        self.per_epoch = steps_per_epoch(len(lengths), settings.batch_size)
+        self.per_epoch = steps_per_epoch(len(self.examples), settings.batch_size)
         self.all_epochs = math.ceil(settings.epochs * self.per_epoch)
         self.total = min(self.all_epochs, settings.max_steps or self.all_epochs)
         self.eval_every = settings.eval_every or self.per_epoch
@@ -40,19 +49,36 @@ class Plan:
         """Passes over the data that are done after so many steps."""
         return step / self.per_epoch
 
+    def count(self, step: int) -> int:
+        """The examples of a step."""
+        return len(self._batch(step))
+
     def rows(self, step: int) -> Rows:
-        """The rows of a step, over all processes."""
+        """The encoded rows of a step, over all processes; those of examples with several by
+        length, so that cuts of them need little padding."""
+        rows = self.examples.rows(self._batch(step))
+        if self.grouped and self.settings.group_by_length:
+            rows = rows[np.argsort(-self.lengths[rows], kind="stable")]
+        return rows
+
+    def micro_batch(self) -> int | None:
+        """Most encoded rows computed at once. An example of many windows must not decide it."""
+        if self.grouped:
+            return self.settings.micro_batch or TEXTS * self.settings.batch_size
+        return self.settings.micro_batch
+
+    def _batch(self, step: int) -> Rows:
         epoch, place = divmod(step, self.per_epoch)
         if epoch != self._epoch:
             settings = self.settings
             self._epoch, self._batches = (
                 epoch,
                 epoch_batches(
-                    self.lengths,
+                    self.examples,
                     settings.batch_size,
                     seed=settings.seed,
                     epoch=epoch,
-                    group=settings.group_by_length,
+                    by_length=settings.group_by_length,
                 ),
             )
         return self._batches[place]

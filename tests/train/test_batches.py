@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hfkit.train.batches import epoch_batches, share, steps_per_epoch
+from hfkit.train.batches import Examples, epoch_batches, share, steps_per_epoch
 
 sizes = st.integers(1, 400)
 small = st.integers(1, 40)
@@ -17,7 +17,9 @@ def lengths_of(rows: int) -> np.ndarray:
 @settings(deadline=None, max_examples=60)
 @given(rows=sizes, batch_size=small, epoch=st.integers(0, 5), group=st.booleans())
 def test_each_row_comes_once_an_epoch(rows, batch_size, epoch, group):
-    batches = epoch_batches(lengths_of(rows), batch_size, seed=1, epoch=epoch, group=group)
+    batches = epoch_batches(
+        Examples(lengths_of(rows)), batch_size, seed=1, epoch=epoch, by_length=group
+    )
     assert sorted(np.concatenate(batches)) == list(range(rows))
     assert len(batches) == steps_per_epoch(rows, batch_size)
     assert sorted(map(len, batches))[1:] == [batch_size] * (len(batches) - 1)
@@ -36,7 +38,7 @@ def test_processes_share_a_batch_without_rest(rows, world, micro):
 
 def test_order_follows_seed_and_epoch():
     def order(seed, epoch):
-        found = epoch_batches(lengths_of(50), 8, seed=seed, epoch=epoch, group=True)
+        found = epoch_batches(Examples(lengths_of(50)), 8, seed=seed, epoch=epoch, by_length=True)
         return np.concatenate(found).tolist()
 
     assert order(1, 0) == order(1, 0)
@@ -47,7 +49,7 @@ def test_grouping_saves_padding_and_keeps_mixing():
     lengths = lengths_of(5000)
 
     def padded(group):
-        batches = epoch_batches(lengths, 16, seed=1, epoch=0, group=group)
+        batches = epoch_batches(Examples(lengths), 16, seed=1, epoch=0, by_length=group)
         return sum(len(b) * lengths[b].max() for b in batches), batches
 
     (grouped, batches), (random, _) = padded(True), padded(False)

@@ -67,9 +67,9 @@ def test_a_step_is_what_torch_would_do(tmp_path):
 
 
 def _batches(parts):
-    from hfkit.train.batches import epoch_batches
+    from hfkit.train.batches import Examples, epoch_batches
 
-    return epoch_batches(parts.lengths, 16, seed=5, epoch=0, group=True)
+    return epoch_batches(Examples(parts.lengths), 16, seed=5, epoch=0, by_length=True)
 
 
 def test_events_of_a_run(tmp_path):
