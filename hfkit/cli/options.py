@@ -92,7 +92,7 @@ def titled_settings(config: type[Section]) -> list[tuple[str, type[BaseModel], s
         if "options" in names:
             found += [
                 (_title_of(model, name), model, name)
-                for name, model in builtin_options().items()
+                for name, model in builtin_options(trainable=config is FinetuneConfig).items()
                 if config is FinetuneConfig or not extra(model, name).get("training_only")
             ]
     return found

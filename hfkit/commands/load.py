@@ -22,23 +22,34 @@ class Model:
 
     def predict(
         self,
-        texts: Sequence[str | Mapping[str, Any]] | str,
+        texts: Sequence[str | Mapping[str, Any]] | Mapping[str, Any] | str,
         pairs: Sequence[str] | None = None,
     ) -> list[Answer]:
         """Answer texts, or texts with their pairs, in their order, with the scores of all labels.
 
         A mapping gives the roles of the task by name: ``{"text": …, "text_pair": …}``.
         """
-        given = [texts] if isinstance(texts, str) else list(texts)
+        given = [texts] if isinstance(texts, str | Mapping) else list(texts)
         rows = [dict(one) if isinstance(one, Mapping) else {"text": one} for one in given]
         if pairs is not None:
             if len(pairs) != len(rows):
                 raise InputError(f"{len(pairs)} pairs for {len(rows)} texts")
             rows = [{**row, "text_pair": pair} for row, pair in zip(rows, pairs, strict=True)]
         for number, row in enumerate(rows, start=1):
-            if not all(str(value).strip() for value in row.values()):
-                raise InputError("the text is empty", place=f"text {number}")
+            self._check(row, f"text {number}")
         return self._predictor.predict(rows)
+
+    def _check(self, row: Mapping[str, Any], place: str) -> None:
+        roles = self._predictor.task.columns
+        needed = [role for role in roles if not role.endswith("?")]
+        absent = [role for role in needed if role not in row]
+        unknown = [role for role in row if role not in roles and f"{role}?" not in roles]
+        if absent or unknown:
+            names = ", ".join(role.removesuffix("?") for role in roles if role != "label?")
+            problem = f"no {absent[0]}" if absent else f"unknown role '{unknown[0]}'"
+            raise InputError(problem, place=place, hint=f"this task reads {names}")
+        if not all(str(value).strip() for value in row.values()):
+            raise InputError("the text is empty", place=place)
 
 
 def load(model: str, **settings: Any) -> Model:

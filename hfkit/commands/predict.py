@@ -177,13 +177,13 @@ def _to_row(config: PredictConfig, opened: Opened, given: Input, record: Record)
     chosen: Columns = config
     known = opened.columns or {}
     if given.single and len(names) == 1:  # a text typed here is in no column
-        chosen, known = Columns(), {next(r for r in roles if not r.endswith("?")): names[0]}
+        chosen, known = Columns(), {"text": names[0]}
     columns = find_columns(names, [record.fields], roles, chosen, known, need_label=False)
-    for role in (opened.columns or {}).keys() - columns.columns.keys() - {"label"}:
+    if "text_pair" in (opened.columns or {}) and "text_pair" not in columns.columns:
         raise InputError(
-            f"no column for {role}, which the model was trained with",
+            "no column for text_pair, which the model was trained with",
             place=record.path,
-            hint=f"name it with --{role.replace('_', '-')}-column",
+            hint="name it with --text-pair-column",
         )
     return columns.row
 

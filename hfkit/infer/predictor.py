@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Batch = list[int]  # positions in a list of encoded rows
 
+AT_ONCE = 8192  # encoded rows in memory: a text with 150 candidate labels has 150 of them
+FIRST = 64  # rows
+
 
 def cut_batches(encoded: Sequence[EncodedRow], size: int) -> list[Batch]:
     """Put rows of similar length together, the longest first, at most `size` in a batch.
@@ -83,8 +86,12 @@ class Predictor:
         }
 
     def predict(self, rows: Sequence[Row]) -> list[Answer]:
-        """Answer rows, in their order."""
-        if not rows:
-            return []
-        encoded = self.encode(rows)
-        return self.task.decode(self.run(encoded), encoded, rows)
+        """Answer rows, in their order, about `AT_ONCE` encoded rows at a time."""
+        answers: list[Answer] = []
+        size = FIRST  # rows; how many encoded rows one makes shows after the first ones
+        while len(answers) < len(rows):
+            part = rows[len(answers) : len(answers) + size]
+            encoded = self.encode(part)
+            answers += self.task.decode(self.run(encoded), encoded, part)
+            size = max(1, AT_ONCE * len(part) // max(len(encoded), 1))
+        return answers

@@ -18,7 +18,7 @@ from hfkit.model.card import Card, CardScore, write_card
 from hfkit.model.folder import write_folder
 from hfkit.registry import find_metric
 from hfkit.run.fitting import Fitted
-from hfkit.run.opening import SETTINGS
+from hfkit.run.opening import DECISIONS, SETTINGS
 from hfkit.run.preparation import Prepared, versions
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def finish(fitted: Fitted, folder: Path) -> Finetuned:
 
 def _scores(fitted: Fitted, name: str, data: Dataset) -> Scores:
     task = fitted.prepared.task
-    answers = fitted.answers(fitted.encoded[name])
+    answers = fitted.answers(name)
     return score(find_metric(task.metric)(answers, task.gold(data.rows), task.labels))
 
 
@@ -101,6 +101,8 @@ def _write(fitted: Fitted, done: Finetuned) -> None:
     saved = done.to_json()
     del saved["folder"]
     sealing.write_json(folder / SCORES, saved)
+    if prepared.task.decisions:
+        sealing.write_json(folder / DECISIONS, _decisions(prepared))
     write_card(folder, _card(prepared, done))
     facts = {
         "task": prepared.task_name,
@@ -116,6 +118,13 @@ def _write(fitted: Fitted, done: Finetuned) -> None:
     sealing.seal(folder, facts, leave_out=(CHECKPOINTS,))
     if not config.keep_checkpoints:
         sealing.remove(folder / CHECKPOINTS)
+
+
+def _decisions(prepared: Prepared) -> dict[str, Any]:
+    """decisions.json: what was fitted after training, and on what."""
+    data = prepared.validation
+    fitted_on = {"data": Path(data.source).name, "rows": len(data.rows), "sha256": data.digest}
+    return {"decisions": prepared.task.decisions, "fitted_on": fitted_on}
 
 
 def _data(prepared: Prepared) -> dict[str, Dataset]:

@@ -10,13 +10,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
 from hfkit import text
+from hfkit.data.dataset import Dataset
 from hfkit.errors import InputError, StoppedError
 from hfkit.registry import find_metric
 from hfkit.run.duration import seconds
 from hfkit.run.encoding import Packed, encode
 from hfkit.run.preparation import Prepared
-from hfkit.tasks.base import Answer, Outputs
+from hfkit.tasks.base import Answer, EncodedRow, Outputs, Task
 from hfkit.tasks.collate import collate
 from hfkit.train.launch import world
 
@@ -41,9 +44,16 @@ class Fitted:
     prepared: Prepared
     model: Any
     accelerator: Accelerator
-    answers: Callable[[Packed], list[Answer]]
+    outputs: Callable[[Packed], list[Outputs]]
     encoded: Mapping[str, Packed]
     steps: int
+
+    def answers(self, part: str) -> list[Answer]:
+        """The answers to the rows of "validation" or "test"; the former settle the decisions."""
+        data = self.prepared.part(part)
+        outputs = self.outputs(self.encoded[part])
+        answered = _decided if part == "validation" else _decoded
+        return answered(self.prepared.task, outputs, self.encoded[part], data)
 
 
 def fit(prepared: Prepared, accelerator: Accelerator, folder: Path, watching: Watching) -> Fitted:
@@ -80,7 +90,7 @@ def fit(prepared: Prepared, accelerator: Accelerator, folder: Path, watching: Wa
         settings=config,
         accelerator=accelerator,
         lengths=training.lengths,
-        make_batch=lambda rows: collate([training[row] for row in rows], tokenizer.padding),
+        make_batch=lambda rows: _batch(task, [training[row] for row in rows], tokenizer),
         loss=find_loss(task.loss, task.loss_options),
         checkpoints=Checkpoints(folder / "checkpoints"),
         evaluate=lambda: _values(prepared, predictor, encoded["validation"]),
@@ -88,9 +98,15 @@ def fit(prepared: Prepared, accelerator: Accelerator, folder: Path, watching: Wa
         stop=Stop(seconds(config.max_time) if config.max_time else None),
     )
     last = _trained(parts, watching)
-    return Fitted(
-        prepared, model, accelerator, partial(_answers, prepared, predictor), encoded, last.step
-    )
+    return Fitted(prepared, model, accelerator, partial(_outputs, predictor), encoded, last.step)
+
+
+def _batch(task: Task[Any], rows: list[EncodedRow], tokenizer: text.Tokenizer) -> dict[str, Any]:
+    """One batch; a loss over the whole step is told which encoded rows belong together."""
+    batch = collate(rows, tokenizer.padding)
+    if task.grouped:
+        batch["example"] = np.array([row["_row"] for row in rows])
+    return batch
 
 
 def _check_vocabulary(prepared: Prepared, encoded: Mapping[str, Packed], model: Any) -> None:
@@ -138,17 +154,30 @@ def _encoded(prepared: Prepared, tokenizer: text.Tokenizer) -> dict[str, Packed]
     return found
 
 
-def _answers(prepared: Prepared, predictor: Predictor, encoded: Packed) -> list[Answer]:
-    """Answer all rows, each process its share of the batches; the same on every process."""
+def _outputs(predictor: Predictor, encoded: Packed) -> list[Outputs]:
+    """Compute all rows, each process its share of the batches; the same on every process."""
     from hfkit.infer.predictor import cut_batches
 
     rank, _, processes = world()
     batches = cut_batches(encoded, predictor.batch_size)[rank::processes]
     computed = _gathered(predictor.compute(encoded, batches), processes)
-    outputs = [computed[number] for number in range(len(encoded))]
-    return prepared.task.decode(
-        outputs, encoded, [{}] * (int(encoded[len(encoded) - 1]["_row"]) + 1)
-    )
+    return [computed[number] for number in range(len(encoded))]
+
+
+def _decoded(
+    task: Task[Any], outputs: list[Outputs], encoded: Packed, data: Dataset
+) -> list[Answer]:
+    return task.decode(outputs, encoded, data.rows)
+
+
+def _decided(
+    task: Task[Any], outputs: list[Outputs], encoded: Packed, data: Dataset
+) -> list[Answer]:
+    """Fit what the task decides on these rows, and answer them with it."""
+    task.decisions = {}
+    answers = task.decode(outputs, encoded, data.rows)
+    task.decide(answers, task.gold(data.rows))
+    return task.decode(outputs, encoded, data.rows) if task.decisions else answers
 
 
 def _gathered(own: dict[int, Outputs], processes: int) -> dict[int, Outputs]:
@@ -164,9 +193,9 @@ def _gathered(own: dict[int, Outputs], processes: int) -> dict[int, Outputs]:
 
 def _values(prepared: Prepared, predictor: Predictor, encoded: Packed) -> dict[str, float]:
     """The scores on the validation data, without intervals."""
-    task = prepared.task
-    gold = task.gold(prepared.validation.rows)
-    metric = find_metric(task.metric)(_answers(prepared, predictor, encoded), gold, task.labels)
+    task, data = prepared.task, prepared.validation
+    answers = _decided(task, _outputs(predictor, encoded), encoded, data)
+    metric = find_metric(task.metric)(answers, task.gold(data.rows), task.labels)
     values: dict[str, float] = metric.values()
     return values
 

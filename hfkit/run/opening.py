@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SETTINGS = "hfkit.yaml"
+DECISIONS = "decisions.json"
 USUAL_LENGTH = 512
+# What a model from elsewhere is asked for, by the end of its architecture's name.
+TASK_OF_HEAD = {"ForTokenClassification": "ner", "ForQuestionAnswering": "qa"}
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,10 @@ def open_run(model: str, config: EvaluateConfig | PredictConfig) -> Opened:
     if saved:
         _check_weights(located.folder)
     facts = describe(located.folder)
-    require_head(facts, task.auto_class, model)
+    if (located.folder / DECISIONS).is_file():
+        task.decisions = sealing.read_json(located.folder / DECISIONS).get("decisions") or {}
     task.restore(json.loads((located.folder / "config.json").read_text("utf-8")))
+    require_head(facts, task.auto_class, model)
     wanted = config.max_length or (saved.max_length if saved else None)
     max_length = checked_length(wanted, facts.max_length)
     load = text.from_file if saved else text.from_transformers
@@ -129,9 +134,13 @@ def _guessed(folder: Path) -> str:
     """The task of a model from elsewhere, by its architecture."""
     from hfkit.model.gate import check
 
-    architectures = check(folder).get("architectures") or [""]
-    log.info(
-        "no task named; taking classification for a %s; override with -t",
-        architectures[0] or "model without an architecture",
+    architecture = (check(folder).get("architectures") or [""])[0]
+    task = next(
+        (name for end, name in TASK_OF_HEAD.items() if architecture.endswith(end)), "classification"
     )
-    return "classification"
+    log.info(
+        "no task named; taking %s for a %s; override with -t",
+        task,
+        architecture or "model without an architecture",
+    )
+    return task

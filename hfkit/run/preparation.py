@@ -49,6 +49,11 @@ class Prepared:
     validation: Dataset
     test: Dataset | None
 
+    def part(self, name: str) -> Dataset:
+        """The rows of "train", "validation" or "test". Raises `KeyError` for one there is not."""
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: data for name, data in parts.items() if data}[name]
+
     def windows(self) -> int:
         """Rows to compute in one pass: long texts have several windows. Encodes all rows."""
         from hfkit.text import from_file
@@ -70,7 +75,12 @@ class Prepared:
             for name, value in values.items()
             if extra(FinetuneConfig, name).get("changes_result") and name != "options"
         }
-        options = {f"options.{name}": value for name, value in sorted(config.options.items())}
+        declared = type(self.task.options)
+        options = {
+            f"options.{name}": value
+            for name, value in sorted(config.options.items())
+            if extra(declared, name).get("changes_result")
+        }
         hashes = {
             "training data": self.train.digest,
             "validation data": self.validation.digest,
