@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -31,6 +31,7 @@ class Metric(ABC):
 
     headline: ClassVar[str]  # the score shown first
     lower_is_better: ClassVar[frozenset[str]] = frozenset()  # the scores that are errors
+    clusters: Sequence[Hashable] | None = None  # per example: what it is drawn with, its document
 
     def __init__(
         self, answers: Sequence[Answer], gold: Sequence[Answer], labels: Sequence[str]

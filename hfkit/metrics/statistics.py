@@ -53,8 +53,9 @@ def score(
     """Score all examples and put a percentile bootstrap interval around each score.
 
     Examples are drawn with replacement, as many as there are; with `clusters` (one name per
-    example, say its document) whole clusters are drawn, because examples of one cluster are not
-    independent. The interval is what remains between the tails of the resampled scores.
+    example, say its document; by default those of the metric) whole clusters are drawn, because
+    examples of one cluster are not independent. The interval is what remains between the tails of
+    the resampled scores.
 
     The percentile interval is used because it asks for no formula per score, never leaves the
     range of the score, follows it through any monotone change of scale, and needs one pass: Efron
@@ -71,7 +72,7 @@ def score(
     values = metric.values()
     if not values:
         raise InputError("no score is defined on these answers")
-    groups = _group_numbers(metric.count, clusters)
+    groups = _group_numbers(metric.count, metric.clusters if clusters is None else clusters)
     intervals = {}
     if resamples and groups.max() > 0:
         drawn = _resampled(metric, groups, list(values), resamples, seed)
