@@ -15,6 +15,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -206,3 +207,41 @@ class Sweep:
         lower = values[place]
         threshold = (lower + after) / 2 if np.isfinite(after) else lower + 1
         return (start + float(reached[place])) / counts.sum(), float(threshold)
+
+
+def best_threshold(
+    answers: Sequence[Mapping[str, Any]], gold: Sequence[Mapping[str, Any]]
+) -> tuple[float, float]:
+    """The best F1 over all thresholds of ``no_answer_score``, and the threshold that gives it."""
+    golds = texts_of(gold)
+    sweep = sweep_of(answers, golds, rules_of(gold, golds))
+    return sweep.best("f1", np.ones(len(answers), dtype=np.int64))
+
+
+def texts_of(gold: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """The right answers to each question, without their places."""
+    return [
+        [one if isinstance(one, str) else one["text"] for one in right["answers"]] for right in gold
+    ]
+
+
+def rules_of(gold: Sequence[Mapping[str, Any]], texts: Sequence[Sequence[str]]) -> Rules:
+    """The rules for gold answers, by the ``language`` they name or by their texts."""
+    language = next((one["language"] for one in gold if one.get("language")), None)
+    return rules_for(language, (text for right in texts for text in right))
+
+
+def sweep_of(
+    answers: Sequence[Mapping[str, Any]], golds: Sequence[Sequence[str]], rules: Rules
+) -> Sweep:
+    """The sweep over ``no_answer_score``, with the ``best_answer`` given below a threshold."""
+    # None: there is no answer to compare with, at any threshold.
+    scores = [one["no_answer_score"] for one in answers]
+    texts = [one.get("best_answer") or one["answer"] for one in answers]
+    given = Compared(texts, golds, rules)
+    return Sweep(
+        np.array([np.inf if one is None else float(one) for one in scores]),
+        {"exact_match": given.exact, "f1": given.f1},
+        np.array([bool(right) for right in golds]),
+        np.array([bool(text) for text in texts]),
+    )

@@ -33,15 +33,23 @@ class Tokenizer:
     """Turns texts and pairs of texts into encoded rows of at most `max_length` tokens.
 
     `padding` maps each input of the model to the value that fills it up; its keys are the inputs
-    the model reads.
+    the model reads. `null_id` is the token that stands for the text as a whole (CLS; else the one
+    that begins a text), None where there is none.
     """
 
     exportable = True
 
-    def __init__(self, backend: Any, max_length: int, padding: dict[str, int]) -> None:
+    def __init__(
+        self,
+        backend: Any,
+        max_length: int,
+        padding: dict[str, int],
+        null_id: int | None = None,
+    ) -> None:
         self.backend = backend
         self.max_length = max_length
         self.padding = padding
+        self.null_id = null_id
         self._for_words: Any = None
         self.clear()
 
@@ -239,11 +247,20 @@ def from_file(folder: Path, max_length: int) -> Tokenizer:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"the tokenizer does not load ({reason})", place=str(folder)) from error
     settings = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
-    pad_token = settings.get("pad_token")
-    if isinstance(pad_token, dict):  # an AddedToken written out
-        pad_token = pad_token.get("content")
-    pad_id = backend.token_to_id(pad_token) if pad_token else None
-    return Tokenizer(backend, max_length, _padding(folder, pad_id))
+    pad_id = _named(backend, settings, "pad_token")
+    null_id = _named(backend, settings, "cls_token")
+    if null_id is None:
+        null_id = _named(backend, settings, "bos_token")
+    return Tokenizer(backend, max_length, _padding(folder, pad_id), null_id)
+
+
+def _named(backend: Any, settings: dict[str, Any], name: str) -> int | None:
+    """The number of the special token that tokenizer_config.json gives that name."""
+    token = settings.get(name)
+    if isinstance(token, dict):  # an AddedToken written out
+        token = token.get("content")
+    found: int | None = backend.token_to_id(token) if token else None
+    return found
 
 
 def from_transformers(folder: Path, max_length: int) -> Tokenizer:
@@ -259,11 +276,12 @@ def from_transformers(folder: Path, max_length: int) -> Tokenizer:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"the tokenizer does not load ({reason})", place=str(folder)) from error
     padding = _padding(folder, loaded.pad_token_id)
+    null_id = loaded.bos_token_id if loaded.cls_token_id is None else loaded.cls_token_id
     if loaded.is_fast:
-        return Tokenizer(loaded.backend_tokenizer, max_length, padding)
+        return Tokenizer(loaded.backend_tokenizer, max_length, padding, null_id)
     from hfkit.python_tokenizer import PythonTokenizer
 
-    return PythonTokenizer(loaded, max_length, padding)
+    return PythonTokenizer(loaded, max_length, padding, null_id)
 
 
 def _padding(folder: Path, pad_id: int | None) -> dict[str, int]:

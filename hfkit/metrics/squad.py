@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from hfkit.answers import Compared, Floats, Sweep, rules_for, run_f1
+from hfkit.answers import Compared, Floats, rules_of, run_f1, sweep_of, texts_of
 from hfkit.errors import InputError
 from hfkit.metrics.base import Answer, Counts, Metric, defined, field
 
@@ -37,16 +37,19 @@ class Answers(Metric):
     ) -> None:
         super().__init__(answers, gold, labels)
         predicted = [_text(one, number) for number, one in enumerate(answers, start=1)]
-        golds = [_texts(one) for one in field(gold, "answers", who="gold answer")]
-        language = next((one["language"] for one in gold if one.get("language")), None)
-        self.rules = rules_for(language, (text for texts in golds for text in texts))
+        field(gold, "answers", who="gold answer")
+        golds = texts_of(gold)
+        self.rules = rules_of(gold, golds)
         self.golds = golds
         self.answerable = np.array([bool(texts) for texts in golds])
         self.left = np.array([not text for text in predicted])
         compared = Compared(predicted, golds, self.rules)
         self.parts = {"exact_match": compared.exact, "f1": compared.f1}
         self.runs = self._runs(predicted) if self.rules.characters else None
-        self.sweep = self._sweep(answers, predicted)
+        scored = all("no_answer_score" in one for one in answers)
+        self.sweep = None
+        if scored and not self.answerable.all():
+            self.sweep = sweep_of(answers, golds, self.rules)
 
     def _runs(self, predicted: Sequence[str]) -> Floats:
         """F1 of CMRC 2018 (Cui et al. 2019); its exact match is the one we have."""
@@ -57,22 +60,6 @@ class Answers(Metric):
             best = max((run_f1(one, given) for one in right), default=float(not given))
             scores.append(best)
         return np.array(scores)
-
-    def _sweep(self, answers: Sequence[Answer], predicted: Sequence[str]) -> Sweep | None:
-        if not all("no_answer_score" in one for one in answers) or self.answerable.all():
-            return None
-        # None: there is no answer to compare with, at any threshold.
-        scores = [one["no_answer_score"] for one in answers]
-        best = [
-            one.get("best_answer") or text for one, text in zip(answers, predicted, strict=True)
-        ]
-        given = Compared(best, self.golds, self.rules)
-        return Sweep(
-            np.array([np.inf if one is None else float(one) for one in scores]),
-            {"exact_match": given.exact, "f1": given.f1},
-            self.answerable,
-            np.array([bool(text) for text in best]),
-        )
 
     def weighted(self, counts: Counts) -> dict[str, float]:
         scores = {name: _mean(values, counts) for name, values in self.parts.items()}
@@ -141,10 +128,6 @@ def _text(answer: Answer, number: int) -> str:
     if not isinstance(text, str):
         raise InputError("no 'answer'", place=f"answer {number}")
     return text
-
-
-def _texts(answers: Sequence[Any]) -> list[str]:
-    return [one if isinstance(one, str) else one["text"] for one in answers]
 
 
 def _mean(values: Floats, counts: Counts) -> float:

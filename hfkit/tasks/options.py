@@ -74,6 +74,9 @@ class QaOptions(LongTexts):
     null_threshold: float | None = setting(
         None, "Margin from which there is no answer; default: as fitted on the validation data"
     )
+    answer_language: str | None = setting(
+        None, "Language that answers are scored in (en, de, zh); default: by their script"
+    )
 
 
 class SimilarityOptions(LongTexts):
@@ -110,11 +113,16 @@ class ZeroShotOptions(LongTexts):
     labels_file: str | None = setting(
         None, "File with one label a line; a comma may be inside", changes_result=True
     )
-    template: str = setting(
-        "This example is {}.", "Sentence that each label is put into", changes_result=True
+    template: str | None = setting(
+        None,
+        "Sentence with {} for the label; default: This example is {}. (an embedding model: {})",
+        changes_result=True,
     )
     multi_label: bool = setting(
         False, "Judge each label on its own: any number of them may fit", changes_result=True
+    )
+    threshold: float = setting(
+        0.5, "Multi-label: score from which a label is given", changes_result=True, gt=0, lt=1
     )
     entailment_label: str | None = setting(
         None, "Name of the NLI model's label for entailment", changes_result=True

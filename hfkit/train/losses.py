@@ -83,10 +83,39 @@ def mean_squared_error(outputs: Any, batch: Batch) -> tuple[Tensor, Tensor]:
     return _weighted_sum(losses, known, batch)
 
 
+def span(outputs: Any, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Where an answer starts and where it ends, out of the T tokens of a row: the mean of both.
+
+    Reads ``outputs.start_logits`` and ``end_logits`` ``[B, T]`` with ``start_positions`` and
+    ``end_positions`` ``[B]``; -100 takes no part. Padding is no place to start: with it in the sum
+    a row would score by the length of its neighbours.
+    """
+    if "start_positions" not in batch:
+        return _nothing(outputs.start_logits.float())
+    padding = batch["attention_mask"] == 0
+    known = batch["start_positions"] != IGNORED
+    losses = torch.stack(
+        [
+            functional.cross_entropy(
+                logits.float().masked_fill(padding, float("-inf")),
+                batch[name],
+                ignore_index=IGNORED,
+                reduction="none",
+            )
+            for logits, name in (
+                (outputs.start_logits, "start_positions"),
+                (outputs.end_logits, "end_positions"),
+            )
+        ]
+    ).mean(dim=0)
+    return _weighted_sum(losses, known, batch)
+
+
 LOSSES: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
     "cross_entropy": cross_entropy,
     "binary_cross_entropy": binary_cross_entropy,
     "mean_squared_error": mean_squared_error,
+    "span": span,
     "cosent": cosent,
     "contrastive": contrastive,
     "multiple_negatives": multiple_negatives,
