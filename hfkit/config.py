@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Schedule = Literal["linear", "cosine", "constant"]
-InputFormat = Literal["auto", "csv", "tsv", "jsonl", "json", "parquet", "text"]
+InputFormat = Literal["auto", "csv", "tsv", "jsonl", "json", "parquet", "conll", "text"]
 OutputFormat = Literal["auto", "jsonl", "csv", "tsv", "table"]
 Engine = Literal["auto", "torch"]
 
@@ -83,6 +83,11 @@ class Reading(Section):
     extra_columns: Literal["error", "ignore"] = setting(
         "error", "What to do with fields beyond the header", changes_result=True
     )
+    tag_column: str | None = setting(
+        None,
+        "CoNLL files: column of the tags, counted from 1 (-1: the last), or its name",
+        changes_result=True,
+    )
     limit: int | None = setting(
         None,
         "Use only N rows: the first ones; for training drawn by the seed",
@@ -108,6 +113,22 @@ class Columns(Section):
     )
     label_column: str | None = setting(
         None, "Column with the label (several 0/1 columns: a,b,c)", changes_result=True
+    )
+    tokens_column: str | None = setting(
+        None, "Column with the words of the text, as a list", changes_result=True
+    )
+    question_column: str | None = setting(None, "Column with the question", changes_result=True)
+    context_column: str | None = setting(
+        None, "Column with the text that holds the answer", changes_result=True
+    )
+    negative_column: str | None = setting(
+        None, "Column with a text that does not belong to the first", changes_result=True
+    )
+    candidates_column: str | None = setting(
+        None, "Column with the labels to choose from", changes_result=True
+    )
+    document_column: str | None = setting(
+        None, "Column that says to which document a row belongs", changes_result=True
     )
     label_names: str | None = setting(
         None, "File with one label name a line, for labels given as numbers", changes_result=True

@@ -11,15 +11,21 @@ import hashlib
 import json
 import logging
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Any
 
 from hfkit.config import Columns, Reading
+from hfkit.data import cells
+from hfkit.data.answers import AnswerReader
+from hfkit.data.column_names import LabelKind
 from hfkit.data.columns import ColumnMap, find_columns
+from hfkit.data.entities import EntityReader
+from hfkit.data.formats import label_studio
 from hfkit.data.labels import LabelReader, warn_near_duplicates
-from hfkit.data.record import Record, strict
+from hfkit.data.record import Fields, Record, strict
 from hfkit.data.source import read
 from hfkit.errors import InputError, RowError
 
@@ -72,11 +78,14 @@ def load_rows(
     like: Dataset | None = None,
     columns: ColumnMap | None = None,
     label_base: int | None = None,
+    label_kind: LabelKind = "labels",
 ) -> Dataset:
     """Read a whole source. Raises `InputError` with its place for the first bad row.
 
     `like` is the training data, whose columns and label numbers hold here too; `columns` and
-    `label_base` are those that a run has saved. Without either they are found.
+    `label_base` are those that a run has saved. Without either they are found. `label_kind` says
+    what the label column holds. Rows that an annotation tool marks as not to be used are left out
+    and counted.
     """
     records = iter(strict(read(source, reading, offline=offline)))
     first = list(islice(records, SAMPLE))
@@ -84,13 +93,15 @@ def load_rows(
         raise InputError("no rows", place=source)
     found = columns or (like.columns if like else None)
     if found is None or not _fits(found, first[0]):
-        found = _found(source, first, roles, chosen)
+        found = _found(source, first, roles, chosen, label_kind)
+    found = replace(found, label_kind=label_kind)
     labels = like.labels if like else LabelReader.from_settings(chosen, label_base or 0)
     data = Dataset(source, [], found, labels, "")
-    blank = 0
+    left_out: Counter[str] = Counter()
     for record in chain(first, records):
-        if all(value is None or value == "" for value in record.fields.values()):
-            blank += 1  # what spreadsheets leave behind
+        reason = _left_out(record.fields, label_kind)
+        if reason:
+            left_out[reason] += 1
             continue
         try:
             data.rows.append(found.row(record.fields))
@@ -98,13 +109,32 @@ def load_rows(
             raise InputError(error.message, place=record.place, hint=error.hint) from error
         data.paths.append(record.path)
         data.lines.append(record.line)
-    if blank:
-        log.info("%s: rows without anything in them skipped: %d", source, blank)
+    for reason, count in left_out.items():
+        log.info("%s: rows %s skipped: %d", source, reason, count)
     if not data.rows:
         raise InputError("no rows", place=source)
-    _name_labels(data, learn=like is None and label_base is None)
+    empty = sum(not row["question"].strip() for row in data.rows if "question" in row)
+    if empty:
+        log.warning("%s: rows with an empty question: %d", source, empty)
+    learn = like is None and label_base is None
+    if label_kind == "labels":
+        _name_labels(data, learn=learn)
+    elif "label" in found.columns:
+        _read_labels(data, label_kind, learn=learn)
     data.digest = _digest(data.rows)
     return data
+
+
+def _left_out(fields: Fields, kind: LabelKind) -> str:
+    """Why a row is not to be used: empty where it is. Not a bad row: a tool's word about it."""
+    if all(value is None or value == "" for value in fields.values()):
+        return "without anything in them"  # what spreadsheets leave behind
+    if kind == "entities" and "text" in fields:
+        if "spans" in fields and fields.get("answer") in ("reject", "ignore"):
+            return f"with the answer '{fields['answer']}'"
+        if label_studio.was_skipped(fields):
+            return "without an annotation"
+    return ""
 
 
 def _fits(columns: ColumnMap, record: Record) -> bool:
@@ -116,11 +146,16 @@ def _fits(columns: ColumnMap, record: Record) -> bool:
 
 
 def _found(
-    source: str, first: list[Record], roles: Mapping[str, str], chosen: Columns
+    source: str,
+    first: list[Record],
+    roles: Mapping[str, str],
+    chosen: Columns,
+    label_kind: LabelKind,
 ) -> ColumnMap:
     names = list(dict.fromkeys(name for record in first for name in record.fields))
     try:
-        return find_columns(names, [record.fields for record in first], roles, chosen)
+        sample = [record.fields for record in first]
+        return find_columns(names, sample, roles, chosen, label_kind=label_kind)
     except InputError as error:
         raise InputError(error.message, place=error.place or source, hint=error.hint) from error
 
@@ -143,6 +178,25 @@ def _name_labels(data: Dataset, *, learn: bool) -> None:
         names = {name for cell in cells for name in (cell if isinstance(cell, list) else [cell])}
         if len(names) < 1000:  # more are numbers, not names
             warn_near_duplicates(sorted(names))
+
+
+def _read_labels(data: Dataset, kind: LabelKind, *, learn: bool) -> None:
+    """Turn the cells of the label column into entities, answers or numbers, in place."""
+    entities, answers = EntityReader(data.labels), AnswerReader()
+    if kind == "entities" and learn:
+        data.labels.learn_numbers(entities.numbers(row["label"] for row in data.rows))
+    for number, row in enumerate(data.rows):
+        try:
+            if kind == "entities":
+                row["label"] = entities.read(row["label"], row.get("text"), row.get("tokens"))
+            elif kind == "answers":
+                row["label"] = answers.read(row["label"], row["context"])
+            else:
+                row["label"] = cells.number(row["label"])
+        except InputError as error:
+            raise InputError(error.message, place=data.place(number), hint=error.hint) from error
+    entities.tell(data.source)
+    answers.tell(data.source)
 
 
 def _digest(rows: Iterable[Row]) -> str:

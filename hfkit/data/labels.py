@@ -60,6 +60,12 @@ class LabelReader:
         if self.label_names is None or self.label_names.ids is not None:
             return self.base
         numbers = (int(p) for cell in cells for p in self._parts(cell) if INTEGER.fullmatch(p))
+        return self.learn_numbers(numbers)
+
+    def learn_numbers(self, numbers: Iterable[int]) -> int:
+        """Decide whether numbers that stand for labels count from 0 or from 1."""
+        if self.label_names is None or self.label_names.ids is not None:
+            return self.base
         self.base = label_base(numbers, len(self.label_names.names))
         first = shown(self.label_names.names[0])
         log.info("label %d is %s, the first of the label names", self.base, first)
@@ -77,6 +83,10 @@ class LabelReader:
         if isinstance(cell, (list, tuple)) or self.delimiter:
             return list(dict.fromkeys(names))
         return names[0]
+
+    def name_of(self, number: int) -> str:
+        """Return the name of a number. Raises `InputError` for one without a name."""
+        return self._named(str(number))
 
     def tell(self) -> None:
         """Log how many labels had white space around them."""

@@ -14,9 +14,18 @@ from itertools import islice
 from pathlib import Path
 
 from hfkit.config import Reading
-from hfkit.data.columns import known_name
+from hfkit.data.column_names import known_name
 from hfkit.data.display import listed, shown
-from hfkit.data.formats import delimited, hub, json_array, jsonl, parquet, text
+from hfkit.data.formats import (
+    conll,
+    delimited,
+    hub,
+    json_array,
+    jsonl,
+    label_studio,
+    parquet,
+    text,
+)
 from hfkit.data.lines import STDIN, peeked, physical_lines
 from hfkit.data.record import Record
 from hfkit.errors import InputError, did_you_mean
@@ -32,7 +41,9 @@ FORMATS = {
     ".tab": "tsv",
     ".parquet": "parquet",
     ".txt": "text",
+    **dict.fromkeys(conll.SUFFIXES, "conll"),
 }
+SNIFFED = 200  # lines that tell CoNLL from text and TSV
 USUAL = {"csv": ",", "tsv": "\t"}
 
 
@@ -80,8 +91,8 @@ def is_file(source: str) -> bool:
 def format_of(path: str) -> str:
     """Return the format that a file name stands for, or nothing.
 
-    >>> format_of("train.csv.gz"), format_of("train.conll")
-    ('csv', '')
+    >>> format_of("train.csv.gz"), format_of("train.conll"), format_of("train.dev")
+    ('csv', 'conll', '')
     """
     name = path.lower().removesuffix(".gz")
     return FORMATS.get(name[name.rfind(".") :], "") if "." in name else ""
@@ -129,17 +140,18 @@ def _missing(source: str) -> InputError:
 def _files(source: str, paths: list[str], reading: Reading) -> Iterator[Record]:
     """Yield the rows of several files; all must have the columns of the first."""
     log.info("%s: reading %d files", source, len(paths))
-    row = 0
+    row = documents = 0
     columns: set[str] | None = None
     for path in paths:
-        first = True
+        first, before = True, documents
         for record in _file(path, reading):
             row += 1
             record.row = row
+            documents = _renumbered(record, before, documents)
             if first and not record.error:
                 first = False
                 columns = set(record.fields) if columns is None else columns
-                if set(record.fields) != columns:
+                if set(record.fields) ^ columns - {conll.DOCUMENT_FIELD}:
                     here, there = listed(record.fields), listed(sorted(columns))
                     problem = f"the columns are {here}; in {paths[0]} they are {there}"
                     raise InputError(problem, place=path)
@@ -148,28 +160,55 @@ def _files(source: str, paths: list[str], reading: Reading) -> Iterator[Record]:
             yield record
 
 
+def _renumbered(record: Record, before: int, documents: int) -> int:
+    """Count the documents of CoNLL files on from file to file; return how many there are."""
+    number = record.fields.get(conll.DOCUMENT_FIELD)
+    if "tokens" not in record.fields or not isinstance(number, int):
+        return documents
+    record.fields[conll.DOCUMENT_FIELD] = before + number + 1
+    return before + number + 1
+
+
 def _file(path: str, reading: Reading) -> Iterator[Record]:
     kind = reading.input_format if reading.input_format != "auto" else format_of(path)
     if kind == "parquet":
         yield from parquet.read(path)
         return
     lines = physical_lines(path, reading.encoding)
+    laid_out = reading.delimiter is not None or reading.columns is not None
+    if kind in ("", "text", "tsv") and reading.input_format == "auto" and not laid_out:
+        kind, lines = _or_conll(kind, lines, path, reading)
     first, lines = peeked(lines, 2 if kind == "json" else 1)
     if not kind:
         kind = _sniffed(first[0] if first else "", path, reading)
-    laid_out = reading.delimiter is not None or reading.columns is not None
     if kind == "json" and json_array.is_json_lines(first):
         log.info("%s: one JSON object a line; read as JSON Lines", path)
         kind = "jsonl"
     if kind == "jsonl":
-        yield from jsonl.read(lines, path)
+        yield from label_studio.flattened(jsonl.read(lines, path))
     elif kind == "json":
-        yield from json_array.read(lines, path)
+        yield from label_studio.flattened(json_array.read(lines, path))
+    elif kind == "conll":
+        yield from conll.read(lines, path, reading)
     elif kind == "text" and not laid_out:
         yield from text.read(lines, path)
     else:
         usual = USUAL.get(kind) or ("\t" if first and "\t" in first[0] else ",")
         yield from delimited.read(lines, path, reading, usual)
+
+
+def _or_conll(
+    kind: str, lines: Iterator[str], path: str, reading: Reading
+) -> tuple[str, Iterator[str]]:
+    """Return "conll" for a file of words with tags, and all its lines again. A pipe is not asked:
+    it may have nothing more to say for a while."""
+    if path == STDIN or reading.no_header or reading.quoting == "none" or reading.max_splits:
+        return kind, lines
+    first, lines = peeked(lines, SNIFFED)
+    if not conll.looks_like_conll(first):
+        return kind, lines
+    log.info("%s: its lines are words with tags; override with --input-format", path)
+    return "conll", lines
 
 
 def _sniffed(line: str, path: str, reading: Reading) -> str:

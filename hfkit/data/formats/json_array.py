@@ -1,6 +1,7 @@
 """A JSON file that holds one array of objects, or an object with one list of objects in it.
 
-The file is read whole, so rows have no line; large data belongs into JSON Lines.
+SQuAD's nested form is recognised and made flat. The file is read whole, so rows have no line; large
+data belongs into JSON Lines.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hfkit.data.display import kind_of, listed
+from hfkit.data.formats import squad
 from hfkit.data.formats.jsonl import loads
 from hfkit.data.lines import unreadable
 from hfkit.data.record import Record
@@ -20,7 +22,11 @@ LARGEST = 1 << 29  # characters; parsed objects take several times as much memor
 
 def read(lines: Iterator[str], path: str) -> Iterator[Record]:
     """Yield the objects of the array. Raises `InputError` where the file is no such thing."""
-    rows = _rows(_parsed(_text(lines, path), path), path)
+    content = _parsed(_text(lines, path), path)
+    if squad.is_squad(content):
+        yield from squad.records(content, path)
+        return
+    rows = _rows(content, path)
     if not rows:
         raise InputError("holds no rows", place=path)
     for number, value in enumerate(rows, 1):

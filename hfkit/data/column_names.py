@@ -1,0 +1,123 @@
+"""How the columns of data sets are usually called, by what they hold.
+
+Names are compared as `plain` gives them: in lower case, without spaces, dots, hyphens and
+underscores. Where a role has several sets of names, an earlier set wins.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+LabelKind = Literal["labels", "entities", "answers", "scores"]
+Names = frozenset[str]
+
+
+def _names(text: str) -> Names:
+    return frozenset(text.split())
+
+
+TEXT = _names(
+    "text texta text1 sentence sentence1 sentences content contents review reviewtext reviewbody "
+    "body utterance utt query comment commenttext tweet message headline document "
+    "标题 内容 文本 句子 评论"
+)
+LABEL = _names(
+    "label labels labeltext labelname goldlabel intent target category categories class classes "
+    "topic sentiment emotion emotions entailmentjudgment score similarity similarityscore "
+    "relatednessscore rating stars 标签 类别 情感 分类"
+)
+# The column that is to be predicted, by what it holds.
+LABELS: dict[LabelKind, tuple[Names, ...]] = {
+    "labels": (LABEL,),
+    "entities": (
+        _names("nertags nerlabels entities spans"),
+        _names("tags labels label ner tag annotations results 实体 标签"),
+    ),
+    "answers": (_names("answers"), _names("answer answertext goldanswer 答案")),
+    "scores": (
+        _names("score scores similarity similarityscore relatednessscore sim 相似度"),
+        _names("label labels goldscore goldlabel rating target duplicate isduplicate 标签"),
+    ),
+}
+# Roles that are found by their names alone.
+OTHERS: dict[str, tuple[Names, ...]] = {
+    "question": (_names("question 问题"), _names("query questions questiontext q")),
+    "context": (
+        _names("context 上下文"),
+        _names("passage paragraph contexts document article text passagetext 文章 原文"),
+    ),
+    "negative": (_names("negative"), _names("negatives hardnegative neg")),
+    "candidates": (_names("candidates candidatelabels"), _names("choices options")),
+    "document": (_names("document documentid docid doc"),),
+}
+TOKENS = (
+    _names("tokens"),
+    _names("words tokenizedtext tokenlist wordlist token word sentence sentences text"),
+)
+START = _names("answerstart answerstarts start answeroffset startposition")  # beside an answer
+PAIRS = (
+    ("sentence1", "sentence2"),
+    ("sentencea", "sentenceb"),
+    ("question1", "question2"),
+    ("premise", "hypothesis"),
+    ("question", "sentence"),
+    ("texta", "textb"),
+    ("text1", "text2"),
+    ("text", "textpair"),
+    ("query", "passage"),
+    ("句子1", "句子2"),
+)
+MATCHES = (  # texts that belong together; for similarity only
+    ("anchor", "positive"),
+    ("query", "positive"),
+    ("question", "positive"),
+    ("query", "answer"),
+    ("query", "document"),
+    ("question", "answer"),
+    ("question", "passage"),
+    ("title", "body"),
+)
+IDS = _names("id idx index guid uid uuid rowid pairid exampleid sentenceid textid")
+LABEL_WORDS = ("labeltext", "labelname", "labeldesc", "labeldes")
+# Names that show that the first line of a file is a header.
+SPEAKING = (
+    TEXT
+    | LABEL
+    | IDS
+    | {name for pair in (*PAIRS, *MATCHES[:1]) for name in pair}
+    | _names("question context answers answerstart")
+)
+FLAGS = {
+    role: f"--{role.replace('_', '-')}-column"
+    for role in ("text", "text_pair", "label", "tokens", "negative", *OTHERS)
+}
+
+
+def plain(name: str) -> str:
+    """Return a name as it is compared.
+
+    >>> plain("Answer_Start"), plain("review-body")
+    ('answerstart', 'reviewbody')
+    """
+    return re.sub(r"[\s_.\-]", "", name.casefold())
+
+
+def known_name(name: str) -> bool:
+    """Whether a word is a usual name of a column.
+
+    >>> known_name("Label"), known_name("Hello")
+    (True, False)
+    """
+    return plain(name.strip().strip('"')) in SPEAKING
+
+
+def spoken(role: str) -> str:
+    """Return a role as it is called in a message.
+
+    >>> spoken("text_pair"), spoken("context")
+    ('second text', 'context')
+    """
+    return {"text_pair": "second text", "negative": "text that does not belong"}.get(
+        role, role.replace("_", " ")
+    )
