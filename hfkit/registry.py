@@ -109,6 +109,8 @@ METRICS: dict[str, str] = {
     "single-label": "hfkit.metrics.classification:SingleLabel",
     "multi-label": "hfkit.metrics.classification:MultiLabel",
     "regression": "hfkit.metrics.correlation:Regression",
+    "similarity": "hfkit.metrics.similarity:Similarity",
+    "binary-similarity": "hfkit.metrics.similarity:BinarySimilarity",
     "entities": "hfkit.metrics.entities:Entities",
     "answers": "hfkit.metrics.squad:Answers",
     "retrieval": "hfkit.metrics.retrieval:Retrieval",

@@ -112,7 +112,7 @@ def write_model(stage: Path, model: Any) -> None:
 
 def write_sentence_files(stage: Path, model: Embedder, max_length: int) -> None:
     """Add what makes a sentence-transformers model of the encoder's folder."""
-    files = sentence_files(model.pooling, model.width, max_length)
+    files = sentence_files(model.pooling, model.width, max_length, normalize=model.normalize)
     for name, content in files.items():
         path = stage / name
         path.parent.mkdir(exist_ok=True)

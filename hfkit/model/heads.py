@@ -19,7 +19,8 @@ from transformers.modeling_outputs import ModelOutput
 from hfkit.errors import InputError
 from hfkit.model.pooling import POOLINGS, stored_pooling
 
-POOLING = "hfkit_pooling"  # where a configuration in memory says how to pool; never in a file
+# Where a configuration in memory says how to pool and whether to normalise; never in a file.
+POOLING, NORMALIZE = "hfkit_pooling", "hfkit_normalize"
 
 
 @dataclass
@@ -30,16 +31,20 @@ class Embeddings(ModelOutput):  # type: ignore[misc]
 
 
 class Embedder(nn.Module):
-    """An encoder and how its token vectors become one; `pooling` is "mean", "cls" or "max"."""
+    """An encoder and how its token vectors become one; `pooling` is "mean", "cls" or "max".
+
+    `normalize` is for the folder only: whether those who load it get vectors of length 1.
+    """
 
     base_model_prefix = "encoder"
 
-    def __init__(self, encoder: Any, pooling: str) -> None:
+    def __init__(self, encoder: Any, pooling: str, normalize: bool = True) -> None:
         super().__init__()
         if pooling not in POOLINGS:
             raise InputError(f"unknown pooling '{pooling}'", hint="one of " + ", ".join(POOLINGS))
         self.encoder = encoder
         self.pooling = pooling
+        self.normalize = normalize
         self.config = encoder.config
 
     @classmethod
@@ -51,14 +56,15 @@ class Embedder(nn.Module):
         weights have in here.
         """
         pooling = config.__dict__.pop(POOLING, None) or stored_pooling(Path(folder)) or "mean"
+        normalize = config.__dict__.pop(NORMALIZE, True)
         loaded = AutoModel.from_pretrained(folder, config=config, **options)
         if not options.get("output_loading_info"):
-            return cls(loaded, pooling)
+            return cls(loaded, pooling, normalize)
         encoder, info = loaded
         inside = {f"{cls.base_model_prefix}.{key}" for key in info["missing_keys"]}
         # A pooler on top of the encoder, new or not, has no part in the vectors.
         missing = {key for key in inside if ".pooler." not in key}
-        return cls(encoder, pooling), {**info, "missing_keys": missing}
+        return cls(encoder, pooling, normalize), {**info, "missing_keys": missing}
 
     def forward(
         self,

@@ -77,13 +77,14 @@ def _steps(folder: Path) -> list[dict[str, Any]]:
     return steps
 
 
-def sentence_files(pooling: str, width: int, max_length: int) -> dict[str, Any]:
+def sentence_files(pooling: str, width: int, max_length: int, *, normalize: bool) -> dict[str, Any]:
     """The files that make an encoder's folder a sentence-transformers model: path -> content.
 
     The spelling is the one that its versions 2 to 6 and text-embeddings-inference understand; the
     latter asks for both switches, of cls and of mean.
     """
-    steps = ("Transformer", "Pooling", "Normalize")
+    steps = KNOWN_STEPS if normalize else KNOWN_STEPS[:2]
+    last: dict[str, Any] = {"2_Normalize/config.json": {}} if normalize else {}
     return {
         MODULES: [
             {
@@ -101,7 +102,7 @@ def sentence_files(pooling: str, width: int, max_length: int) -> dict[str, Any]:
             "pooling_mode_max_tokens": pooling == "max",
             "pooling_mode_mean_sqrt_len_tokens": False,
         },
-        "2_Normalize/config.json": {},
+        **last,
         "sentence_bert_config.json": {"max_seq_length": max_length, "do_lower_case": False},
         "config_sentence_transformers.json": {
             "__version__": {},
