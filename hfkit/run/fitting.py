@@ -68,6 +68,7 @@ def fit(prepared: Prepared, accelerator: Accelerator, folder: Path, watching: Wa
     from hfkit.train.checkpoint import Checkpoints
     from hfkit.train.loop import Parts
     from hfkit.train.losses import find_loss
+    from hfkit.train.pair_losses import StepLoss
     from hfkit.train.stopping import Stop
 
     config, task = prepared.config, prepared.task
@@ -85,17 +86,21 @@ def fit(prepared: Prepared, accelerator: Accelerator, folder: Path, watching: Wa
     engine = TorchEngine(model, accelerator.device)
     predictor = Predictor(task, tokenizer, engine, EVALUATION_BATCH)
     training = encoded["train"]
+    loss = find_loss(task.loss, task.loss_options)
+    distinct = isinstance(loss, StepLoss) and loss.distinct
     parts = Parts(
         model=model,
         settings=config,
         accelerator=accelerator,
         lengths=training.lengths,
         make_batch=lambda rows: _batch(task, [training[row] for row in rows], tokenizer),
-        loss=find_loss(task.loss, task.loss_options),
+        loss=loss,
         checkpoints=Checkpoints(folder / "checkpoints"),
         evaluate=lambda: _values(prepared, predictor, encoded["validation"]),
         best=task.best,
         stop=Stop(seconds(config.max_time) if config.max_time else None),
+        groups=training.values["_row"] if task.grouped else None,
+        keys=training.values.get("text_key") if distinct else None,
     )
     last = _trained(parts, watching)
     return Fitted(prepared, model, accelerator, partial(_outputs, predictor), encoded, last.step)
@@ -124,13 +129,12 @@ def _check_vocabulary(prepared: Prepared, encoded: Mapping[str, Packed], model: 
 def _trained(parts: Parts, watching: Watching) -> Stopped:
     """Run the loop to its end and leave the best weights in the model."""
     from hfkit.train.loop import train
-    from hfkit.train.plan import Plan
 
     resume = parts.checkpoints.newest()
     first = resume.progress.step if resume else 0
     if resume:
         log.info("continuing from step %d", first)
-    total = Plan(parts.settings, parts.lengths, parts.best).total
+    total = parts.plan().total
     with parts.stop, watching(total, first) as watch:
         for event in train(parts, resume):
             watch(event)
