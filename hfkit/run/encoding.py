@@ -83,7 +83,8 @@ def encode(
             except RowError as error:
                 raise data.located(RowError(error.message, row=start + error.row)) from error
         cut += sum(bool(part.get("_truncated")) for part in encoded)
-        windowed += len(encoded) - len(rows)
+        texts = {(part["_row"], part.get("side")) for part in encoded}
+        windowed += len(encoded) - len(texts)
         for part in encoded:
             part["_row"] += start
             part["_truncated"] = int(bool(part.get("_truncated")))
