@@ -336,7 +336,7 @@ def viterbi(log_probabilities: NDArray[Any], allowed: Transitions) -> NDArray[An
     """
     import numpy as np
 
-    best = log_probabilities.argmax(axis=1)
+    best: NDArray[Any] = log_probabilities.argmax(axis=1)
     if not len(best) or _keeps(best, allowed):
         return best  # no path can be more probable than the best label of each word
     bars = np.where(allowed.between, 0.0, -np.inf)
@@ -359,3 +359,17 @@ def viterbi(log_probabilities: NDArray[Any], allowed: Transitions) -> NDArray[An
 def _keeps(path: NDArray[Any], allowed: Transitions) -> bool:
     between = allowed.between[path[:-1], path[1:]]
     return bool(allowed.first[path[0]] and allowed.last[path[-1]] and between.all())
+
+
+def log_softmax(logits: NDArray[Any]) -> NDArray[Any]:
+    """The logarithm of the softmax over the last axis, in double precision.
+
+    >>> import numpy as np
+    >>> np.exp(log_softmax(np.array([[0.0, 1000.0]]))).tolist()
+    [[0.0, 1.0]]
+    """
+    import numpy as np
+
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    scores: NDArray[Any] = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return scores

@@ -131,3 +131,49 @@ def without_overlap(spans: Iterable[Span]) -> tuple[list[Span], int]:
         if clear_left and clear_right:
             kept.insert(place, span)
     return kept, len(longest) - len(kept)
+
+
+def words_of_tokens(
+    starts: Sequence[int], ends: Sequence[int], words: Sequence[tuple[int, int]]
+) -> tuple[list[int], list[int]]:
+    """The word of each token, and the last word that the token reaches into; -1 without one.
+
+    A token may hold the space before its word (SentencePiece), a part of a word, or several words;
+    it belongs to the first word that begins in it, else to the one it goes on with. Tokens that
+    stand nowhere start at -1.
+
+    >>> words_of_tokens([-1, 0, 2, 2], [-1, 2, 3, 8], [(0, 3), (4, 5), (5, 8)])
+    ([-1, 0, 0, 1], [-1, 0, 0, 2])
+    """
+    firsts, stops = [start for start, _ in words], [end for _, end in words]
+    own, last = [], []
+    for start, end in zip(starts, ends, strict=True):
+        first, stop = bisect_right(stops, start), bisect_left(firsts, end)
+        if start < 0 or first >= stop:
+            first, stop = -1, 0
+        elif firsts[first] < start and first + 1 < stop:
+            first += 1
+        own.append(first)
+        last.append(stop - 1)
+    return own, last
+
+
+def misfits(
+    marked: Iterable[tuple[Sequence[Span], Sequence[tuple[int, int]]]],
+) -> dict[str, tuple[int, int]]:
+    """What tags cannot express of the spans of many texts, each given with the words of its text.
+
+    Returns what it is -> how many spans, and the number of the first text that has one.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    for number, (spans, words) in enumerate(marked):
+        fitted = on_words(spans, words)
+        for what, count in (
+            ("begin or end within a word, the whole of which is learnt", fitted.widened),
+            ("hold no word and cannot be learnt", fitted.wordless),
+            ("overlap with a longer one, which is learnt", without_overlap(fitted.spans)[1]),
+        ):
+            if count:
+                before, first = found.get(what, (0, number))
+                found[what] = (before + count, first)
+    return found

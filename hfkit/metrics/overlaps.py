@@ -88,4 +88,6 @@ def overlap_f1(counts: NDArray[Any]) -> NDArray[np.float64]:
     right = counts[:, CORRECT] + counts[:, PARTIAL] / 2
     both = counts[:, CORRECT] + counts[:, INCORRECT] + counts[:, PARTIAL]
     below = 2 * both + counts[:, MISSED] + counts[:, SPURIOUS]  # predicted + right ones
-    return np.divide(2 * right, below, out=np.zeros(len(counts)), where=below > 0)
+    shares: NDArray[np.float64] = np.zeros(len(counts))
+    np.divide(2 * right, below, out=shares, where=below > 0)
+    return shares

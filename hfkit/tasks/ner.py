@@ -1,0 +1,299 @@
+"""Find the names in a text: what is named, where it begins and ends.
+
+    in    {"tokens": ["Anna", "Roth", "left", "Bern", "."],
+           "label": ["B-PER", "I-PER", "O", "B-LOC", "O"]}
+    or    {"text": "Anna Roth left Bern.",
+           "label": [{"start": 0, "end": 9, "label": "PER"}, {"start": 15, "end": 19, …}]}
+    out   {"entities": [{"label": "PER", "start": 0, "end": 9, "text": "Anna Roth", "score": 0.98},
+                        {"label": "LOC", "start": 15, "end": 19, "text": "Bern", "score": 0.99}],
+           "tags": ["B-PER", "I-PER", "O", "B-LOC", "O"]}         tags where there were tokens
+
+The model tags tokens, people mark words. Each word is known by its first token: that one carries
+the tag of the word, the others carry none (`IGNORED`), in training as in prediction. Offsets are
+those of the given text; of tokens, those of the tokens joined by one space.
+
+The detail that people get wrong is the word that is not where the model looks. A word that yields
+no token still gets a tag: that of the entity around it, else O. A long text is read in overlapping
+windows, each word is taken from the window in which it stands most central (in training it counts
+there alone, so that every word counts once), and the whole text is decoded once, so that no entity
+breaks at the border of a window. A text cut short is answered with O from there on, and what
+was to be found there is missed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hfkit.errors import InputError, RowError
+from hfkit.registry import TASKS
+from hfkit.spans import (
+    OUTSIDE,
+    Scheme,
+    Span,
+    convert,
+    lenient_spans,
+    log_softmax,
+    recognise,
+    scheme_of_labels,
+    split,
+    strict_spans,
+    tags_of,
+    transitions,
+    viterbi,
+)
+from hfkit.targets import IGNORED
+from hfkit.tasks.base import Answer, EncodedRow, LabelKind, Outputs, Row, Task
+from hfkit.tasks.options import NerOptions
+from hfkit.windows import central
+from hfkit.words import (
+    find_words,
+    misfits,
+    on_characters,
+    on_words,
+    token_offsets,
+    trimmed,
+    without_overlap,
+    words_of_tokens,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hfkit.text import Tokenizer
+
+log = logging.getLogger(__name__)
+
+Places = list[tuple[int, int]]  # start and end of each word
+
+
+class Ner(Task[NerOptions]):
+    """The names in a text: a label for each of them, with its place."""
+
+    columns: ClassVar[Mapping[str, str]] = TASKS["ner"].columns
+    label_kind: ClassVar[LabelKind] = "entities"
+    token_outputs: ClassVar[tuple[str, ...]] = ("logits",)
+    Options = NerOptions
+
+    def __init__(self, options: NerOptions) -> None:
+        super().__init__(options)
+        self.scheme: Scheme = "iob2"  # of the labels
+        self._said: set[str] = set()
+
+    @property
+    def auto_class(self) -> str:
+        """The head of every family of transformers for one answer per token."""
+        return "AutoModelForTokenClassification"
+
+    @property
+    def metric(self) -> str:
+        """Entities are scored, not tags: most tags are O."""
+        return "entities"
+
+    @property
+    def best(self) -> str:
+        """Strict F1 over all entities."""
+        return "f1"
+
+    @property
+    def loss(self) -> str:
+        """One tag out of all, for the first token of each word."""
+        return "cross_entropy"
+
+    def learn(self, rows: Sequence[Row]) -> None:
+        """Find the scheme and the labels: O first, the others sorted, as IOB2.
+
+        Tags without prefixes stay as they are. Raises `RowError` for a tag of no scheme and
+        `InputError` where there is no entity at all.
+        """
+        self.scheme = self._checked(rows)
+        tags = {tag for row in rows for tag in self._tags(row)}
+        if tags <= {OUTSIDE}:
+            raise InputError("no row has an entity; there is nothing to learn")
+        self.labels = [OUTSIDE, *sorted(tags - {OUTSIDE})]
+
+    def head(self) -> dict[str, Any]:
+        """What config.json says of the head."""
+        return {
+            "num_labels": len(self.labels),
+            "id2label": dict(enumerate(self.labels)),
+            "label2id": {label: number for number, label in enumerate(self.labels)},
+            "tag_scheme": self.scheme,
+        }
+
+    def restore(self, model_config: Mapping[str, Any]) -> None:
+        """Take the labels from any model's config.json; their scheme too, if hfkit wrote it.
+
+        Else it is the option, or what the labels look like.
+        """
+        id2label = {int(key): str(name) for key, name in model_config.get("id2label", {}).items()}
+        self.labels = [id2label[number] for number in sorted(id2label)]
+        option = None if self.options.scheme == "auto" else self.options.scheme
+        self.scheme = model_config.get("tag_scheme") or option or scheme_of_labels(self.labels)
+
+    def features(self, rows: Sequence[Row], tokenizer: Tokenizer) -> list[EncodedRow]:
+        """One encoded row per window. ``_words`` holds the number of each token's word, ``_last``
+        that of the last word it reaches into, -1 where there is none."""
+        windows: dict[int, list[EncodedRow]] = {}
+        long: dict[str, Any] = {"on_long": self.options.on_long, "stride": self.options.stride}
+        in_words = [number for number, row in enumerate(rows) if _in_words(row)]
+        parts = tokenizer.encode_words([rows[number]["tokens"] for number in in_words], **long)
+        for number, own in zip(in_words, parts, strict=True):
+            windows[number] = [{**part, "_last": part["_words"]} for part in own]
+        whole = [number for number, row in enumerate(rows) if not _in_words(row)]
+        parts = tokenizer.encode([rows[number]["text"] for number in whole], located=True, **long)
+        for number, own in zip(whole, parts, strict=True):
+            words = find_words(rows[number]["text"])
+            for part in own:
+                places = words_of_tokens(part.pop("_starts"), part.pop("_ends"), words)
+                part["_words"], part["_last"] = places
+            windows[number] = own
+        return [{**part, "_row": number} for number in range(len(rows)) for part in windows[number]]
+
+    def targets(self, rows: Sequence[Row], encoded: Sequence[EncodedRow]) -> None:
+        """Add ``labels``: a tag number where a word has its first token, in its central window."""
+        numbers = {label: number for number, label in enumerate(self.labels)}
+        for number, parts in _by_row(encoded).items():
+            for part in parts:
+                part["labels"] = [IGNORED] * len(part["input_ids"])
+            tags = self._tags(rows[number])
+            chosen = central([part["_words"] for part in parts], len(tags))
+            for tag, (window, place) in zip(tags, chosen, strict=True):
+                if window >= 0:
+                    parts[window]["labels"][place] = numbers[tag]
+
+    def decode(
+        self, outputs: Sequence[Outputs], encoded: Sequence[EncodedRow], rows: Sequence[Row]
+    ) -> list[Answer]:
+        """The entities of each row; the score of one is the mean probability of its words' tags."""
+        import numpy as np
+
+        allowed = transitions(self.labels, self.scheme) if self.options.constrained else None
+        computed: dict[int, list[NDArray[Any]]] = {}
+        for output, part in zip(outputs, encoded, strict=True):
+            computed.setdefault(part["_row"], []).append(output["logits"])
+        windows, answers = _by_row(encoded), []
+        for number, row in enumerate(rows):
+            parts, words = windows[number], _places(row)
+            chosen = central([part["_words"] for part in parts], len(words))
+            seen = [word for word, (window, _) in enumerate(chosen) if window >= 0]
+            logits = [computed[number][chosen[word][0]][chosen[word][1]] for word in seen]
+            scores = log_softmax(np.reshape(logits, (len(seen), len(self.labels))))
+            path = scores.argmax(axis=1) if allowed is None else viterbi(scores, allowed)
+            reach = [parts[chosen[word][0]]["_last"][chosen[word][1]] for word in seen]
+            tags = [self.labels[label] for label in path]
+            found = strict_spans(tags, self.scheme)
+            spans = [Span(seen[start], reach[end - 1] + 1, label) for start, end, label in found]
+            answer: Answer = {"entities": _entities(on_characters(spans, words), _text(row))}
+            for entity, (start, end, _) in zip(answer["entities"], found, strict=True):
+                chances = np.exp([scores[place, path[place]] for place in range(start, end)])
+                entity["score"] = float(chances.mean())
+            if _in_words(row):
+                answer["tags"] = self._all_tags(tags, seen, tags_of(spans, len(words)))
+            if any(part.get("_truncated") for part in parts):
+                answer["truncated"] = True
+            answers.append(answer)
+        return answers
+
+    def _all_tags(self, tags: list[str], seen: list[int], around: list[str]) -> list[str]:
+        """The tags of the words that were seen; of the others, those of the entities around."""
+        written = tags if self.scheme == self._written else convert(tags, self._written)
+        every = convert(around, self._written)
+        for word, tag in zip(seen, written, strict=True):
+            every[word] = tag
+        return every
+
+    def gold(self, rows: Sequence[Row]) -> list[Answer]:
+        """The entities as they are marked, overlapping ones included; tags as `decode` writes them.
+
+        Raises `RowError` for a type of entity that the model does not know and a tag of no scheme.
+        """
+        scheme = self._checked(rows)
+        if not self.labels:  # predictions are scored without their model
+            self.scheme = scheme
+        known = {split(label)[1] for label in self.labels} - {""}
+        answers = []
+        for number, row in enumerate(rows):
+            marked = sorted(_marked(row))
+            for _, _, label in marked:
+                if known and label not in known:
+                    shown = ", ".join(f'"{name}"' for name in sorted(known)[:20])
+                    problem = f'entity type "{label}" was not seen at training; known: {shown}'
+                    raise RowError(problem, row=number)
+            answer: Answer = {"entities": _entities(marked, _text(row))}
+            if _in_words(row):
+                answer["tags"] = convert(row["label"], self._written)
+            if row.get("document") is not None:
+                answer["document"] = row["document"]
+            answers.append(answer)
+        return answers
+
+    @property
+    def _written(self) -> Scheme:
+        """How tags are written in answers: IOB2, unless the model's have no prefixes."""
+        return "io" if self.scheme == "io" else "iob2"
+
+    def _tags(self, row: Row) -> list[str]:
+        """The tag of each word; of entities that overlap, those of the longest."""
+        if _in_words(row):
+            return convert(row["label"], self._written)
+        words = find_words(row["text"])
+        spans, _ = without_overlap(on_words(_marked(row), words).spans)
+        return tags_of(spans, len(words), self._written)
+
+    def _checked(self, rows: Sequence[Row]) -> Scheme:
+        """Look through marked rows, say what is odd, and return the scheme to learn them in."""
+        pairs = (((), ()) if _in_words(row) else (_marked(row), _places(row)) for row in rows)
+        for what, (count, first) in misfits(pairs).items():
+            self._say(logging.WARNING, f"{count} entities {what} (the first in row {first + 1})")
+        if not any(map(_in_words, rows)):
+            return "iob2"
+        option = None if self.options.scheme == "auto" else self.options.scheme
+        found = recognise([row["label"] if _in_words(row) else [] for row in rows], option)
+        self._say(logging.INFO, f"the tags are {found.scheme} ({found.reason})")
+        if found.violations:
+            odd = f"{found.violations} tags do not follow {found.scheme}"
+            self._say(logging.WARNING, f"{odd}: one without a beginning begins an entity")
+        return "io" if found.scheme == "io" else "iob2"
+
+    def _say(self, level: int, note: str) -> None:
+        """Tell the user, once: the same validation rows are looked through many times."""
+        if note not in self._said:
+            self._said.add(note)
+            log.log(level, note)
+
+
+def _in_words(row: Row) -> bool:
+    return row.get("tokens") is not None
+
+
+def _text(row: Row) -> str:
+    return " ".join(row["tokens"]) if _in_words(row) else str(row["text"])
+
+
+def _places(row: Row) -> Places:
+    return token_offsets(row["tokens"]) if _in_words(row) else find_words(row["text"])
+
+
+def _marked(row: Row) -> list[Span]:
+    """The entities of a row as spans of characters, without white space at their borders."""
+    if _in_words(row):
+        return on_characters(lenient_spans(row["label"]), token_offsets(row["tokens"]))
+    spans = [Span(one["start"], one["end"], one["label"]) for one in row["label"]]
+    return [trimmed(span, row["text"]) for span in spans]
+
+
+def _entities(spans: Sequence[Span], text: str) -> list[dict[str, Any]]:
+    return [
+        {"label": label, "start": start, "end": end, "text": text[start:end]}
+        for start, end, label in spans
+    ]
+
+
+def _by_row(encoded: Sequence[EncodedRow]) -> dict[int, list[EncodedRow]]:
+    """The windows of each row, in order."""
+    found: dict[int, list[EncodedRow]] = {}
+    for part in encoded:
+        found.setdefault(part["_row"], []).append(part)
+    return found
