@@ -37,7 +37,7 @@ ALLOWED = {
     "metrics": {"tasks", "spans", "answers", "vectors", "thresholds"},
     "model": {"sealing", "text"},
     "train": {"sealing", "text", "targets"},
-    "infer": {"tasks", "text", "windows", "spans", "nbest", "data", "targets", "vectors"},
+    "infer": {"tasks", "text", "windows", "spans", "answers", "nbest", "data", "targets", "vectors"},
     "report": {"train", "metrics"},
     "run": {*ROOMS, "sealing", "text", "layers", "vectors"},
     "commands": {*ROOMS, "run", "vectors", "spans", "sealing", "text", "layers", "recipe", "samples"},

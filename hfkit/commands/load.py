@@ -59,8 +59,9 @@ def load(model: str, **settings: Any) -> Model:
     `InputError` for a name that leads nowhere and for a base model without a trained head.
     """
     from hfkit.layers import resolve
+    from hfkit.run.knowledge import with_documents
     from hfkit.run.opening import open_run
     from hfkit.run.predicting import make_predictor
 
     config = resolve(PredictConfig, {**settings, "model": model}, as_flags=False)
-    return Model(make_predictor(open_run(model, config), config))
+    return Model(make_predictor(with_documents(open_run(model, config), config), config))

@@ -132,12 +132,13 @@ def _results(
     milliseconds. A pipe may be silent for long; its model is loaded meanwhile.
     """
     from hfkit.infer.stream import predict_stream, read_rows
+    from hfkit.run.knowledge import with_documents
     from hfkit.run.opening import open_run
     from hfkit.run.predicting import make_predictor
 
     if not config.model:
         raise InputError("no model", hint="name a run or a model: hfkit predict MODEL INPUT")
-    opened = open_run(config.model, config)
+    opened = with_documents(open_run(config.model, config), config)
     rows: Iterator[Readable] = read_rows(
         _checked(given.records, naming), lambda record: _to_row(config, opened, given, record)
     )
@@ -178,7 +179,8 @@ def _to_row(config: PredictConfig, opened: Opened, given: Input, record: Record)
     known = opened.columns or {}
     if given.single and len(names) == 1:  # a text typed here is in no column
         chosen, known = Columns(), {"text": names[0]}
-    columns = find_columns(names, [record.fields], roles, chosen, known, need_label=False)
+    kind, sample = opened.task.label_kind, [record.fields]
+    columns = find_columns(names, sample, roles, chosen, known, need_label=False, label_kind=kind)
     if "text_pair" in (opened.columns or {}) and "text_pair" not in columns.columns:
         raise InputError(
             "no column for text_pair, which the model was trained with",

@@ -179,7 +179,7 @@ class QuestionAnswering(Task[QaOptions]):
         nulls = [float("inf")] * len(rows)
         for output, part in zip(outputs, encoded, strict=True):
             number, null = part["_row"], part["_null"]
-            spans[number] += self._spans(output, part, rows[number]["context"])
+            spans[number] += self._spans(output, part, rows[number])
             score = float(output["start_logits"][null]) + float(output["end_logits"][null])
             nulls[number] = min(nulls[number], score)
         return [(pooled(found, self._kept), null) for found, null in zip(spans, nulls, strict=True)]
@@ -188,8 +188,8 @@ class QuestionAnswering(Task[QaOptions]):
     def _kept(self) -> int:
         return max(self.options.n_best, self.options.top_k)
 
-    def _spans(self, output: Outputs, part: EncodedRow, context: str) -> list[Span]:
-        starts, ends = part["_starts"], part["_ends"]
+    def _spans(self, output: Outputs, part: EncodedRow, row: Row) -> list[Span]:
+        context, starts, ends = row["context"], part["_starts"], part["_ends"]
         first, last, scores = best_spans(
             output["start_logits"],
             output["end_logits"],
