@@ -119,7 +119,7 @@ def _load(source: str, config: EvaluateConfig, opened: Opened) -> Dataset:
                 "label_delimiter": chosen.label_delimiter or saved.label_delimiter,
             }
         )
-    if any((chosen.text_column, chosen.text_pair_column, chosen.label_column)):
+    if any(value for name, value in chosen.model_dump().items() if name.endswith("_column")):
         known = None
     return load_rows(
         source,
@@ -129,6 +129,7 @@ def _load(source: str, config: EvaluateConfig, opened: Opened) -> Dataset:
         offline=config.offline,
         columns=known,
         label_base=opened.label_base,
+        label_kind=opened.task.label_kind,
     )
 
 

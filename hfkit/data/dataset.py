@@ -12,7 +12,7 @@ import json
 import logging
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Any
@@ -68,6 +68,34 @@ class Dataset:
         return InputError(error.message, place=self.place(error.row), hint=error.hint)
 
 
+@dataclass
+class Peeked:
+    """A source that was opened to look at its first records; they are not lost."""
+
+    source: str
+    first: list[Record]
+    records: Iterator[Record]
+
+    @property
+    def names(self) -> list[str]:
+        """The columns of the first records."""
+        return list(dict.fromkeys(name for record in self.first for name in record.fields))
+
+    @property
+    def sample(self) -> list[Fields]:
+        """The first records without their places."""
+        return [record.fields for record in self.first]
+
+
+def peek(source: str, reading: Reading, *, offline: bool = False) -> Peeked:
+    """Open a source and read its first records. Raises `InputError` for a bad one."""
+    records = iter(strict(read(source, reading, offline=offline)))
+    first = list(islice(records, SAMPLE))
+    if not first:
+        raise InputError("no rows", place=source)
+    return Peeked(source, first, records)
+
+
 def load_rows(
     source: str,
     reading: Reading,
@@ -79,26 +107,25 @@ def load_rows(
     columns: ColumnMap | None = None,
     label_base: int | None = None,
     label_kind: LabelKind = "labels",
+    peeked: Peeked | None = None,
 ) -> Dataset:
     """Read a whole source. Raises `InputError` with its place for the first bad row.
 
     `like` is the training data, whose columns and label numbers hold here too; `columns` and
     `label_base` are those that a run has saved. Without either they are found. `label_kind` says
-    what the label column holds. Rows that an annotation tool marks as not to be used are left out
-    and counted.
+    what the label column holds. `peeked` is the source, where it was opened before. Rows that an
+    annotation tool marks as not to be used are left out and counted.
     """
-    records = iter(strict(read(source, reading, offline=offline)))
-    first = list(islice(records, SAMPLE))
-    if not first:
-        raise InputError("no rows", place=source)
+    peeked = peeked or peek(source, reading, offline=offline)
+    first = peeked.first
     found = columns or (like.columns if like else None)
     if found is None or not _fits(found, first[0]):
-        found = _found(source, first, roles, chosen, label_kind)
+        found = _found(peeked, roles, chosen, label_kind)
     found = replace(found, label_kind=label_kind)
     labels = like.labels if like else LabelReader.from_settings(chosen, label_base or 0)
     data = Dataset(source, [], found, labels, "")
     left_out: Counter[str] = Counter()
-    for record in chain(first, records):
+    for record in chain(first, peeked.records):
         reason = _left_out(record.fields, label_kind)
         if reason:
             left_out[reason] += 1
@@ -145,19 +172,12 @@ def _fits(columns: ColumnMap, record: Record) -> bool:
     return all(name in record.fields for name in names)
 
 
-def _found(
-    source: str,
-    first: list[Record],
-    roles: Mapping[str, str],
-    chosen: Columns,
-    label_kind: LabelKind,
-) -> ColumnMap:
-    names = list(dict.fromkeys(name for record in first for name in record.fields))
+def _found(peeked: Peeked, roles: Mapping[str, str], chosen: Columns, kind: LabelKind) -> ColumnMap:
     try:
-        sample = [record.fields for record in first]
-        return find_columns(names, sample, roles, chosen, label_kind=label_kind)
+        return find_columns(peeked.names, peeked.sample, roles, chosen, label_kind=kind)
     except InputError as error:
-        raise InputError(error.message, place=error.place or source, hint=error.hint) from error
+        place = error.place or peeked.source
+        raise InputError(error.message, place=place, hint=error.hint) from error
 
 
 def _name_labels(data: Dataset, *, learn: bool) -> None:

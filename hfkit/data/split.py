@@ -7,13 +7,15 @@ together, or the validation part would hold texts that were trained on.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from random import Random
 from typing import Any
 
+from hfkit.data.column_names import LabelKind
 from hfkit.errors import InputError
 
 BINS = 10  # of a numeric target
+APART = ("label", "document")  # what two rows with the same text may differ in
 
 Unit = list[int]  # rows that stay together
 
@@ -22,7 +24,7 @@ def stratified_split(
     labels: Sequence[Hashable | Sequence[Hashable]],
     share: float,
     seed: int,
-    groups: Sequence[str] | None = None,
+    groups: Sequence[Hashable] | None = None,
 ) -> tuple[list[int], list[int]]:
     """Return the rows for training and for validation, each in their order.
 
@@ -52,10 +54,55 @@ def stratified_split(
     return sorted(set(range(len(labels))) - chosen), sorted(chosen)
 
 
-def _units(count: int, groups: Sequence[str] | None) -> list[Unit]:
+def split_rows(
+    rows: Sequence[Mapping[str, Any]], kind: LabelKind, share: float, seed: int
+) -> tuple[list[int], list[int]]:
+    """Return the rows for training and for validation, by the kind of their labels.
+
+    Kept in proportion are the types of entities, questions with and without an answer, scores.
+    Kept together are questions about one context, equal texts, and the sentences of a document
+    where there are enough documents; of a few long ones the sentences are divided. Raises
+    `InputError` where no row can be spared.
+    """
+    documents = _documents(rows, share)
+    if documents:
+        return stratified_split([""] * len(rows), share, seed, documents)
+    if kind == "answers":
+        groups: list[Hashable] = [row["context"] for row in rows]
+    else:
+        groups = [repr([v for role, v in row.items() if role not in APART]) for row in rows]
+    return stratified_split(_strata(rows, kind), share, seed, groups)
+
+
+def _documents(rows: Sequence[Mapping[str, Any]], share: float) -> list[Hashable]:
+    """The document of each row; nothing where there are too few of them to cut a share off."""
+    found = [row.get("document") for row in rows]
+    sizes = Counter(found)
+    too_few = None in sizes or max(sizes.values(), default=0) > share * len(rows)
+    return [] if too_few else list(found)
+
+
+def _strata(rows: Sequence[Mapping[str, Any]], kind: LabelKind) -> list[Any]:
+    if kind == "entities":
+        return [_types(row.get("label") or ()) for row in rows]
+    if kind == "answers":
+        return [bool(row.get("label")) for row in rows]
+    return [row.get("label") for row in rows]
+
+
+def _types(label: Sequence[Any]) -> list[str]:
+    """The types of a row's entities, by their tags or as such."""
+    names = [one if isinstance(one, str) else one["label"] for one in label]
+    tags = [name for name in names if name != "O"]
+    if label and isinstance(label[0], str):
+        tags = [tag[2:] if tag[1:2] in ("-", "_") else tag for tag in tags]
+    return list(dict.fromkeys(tags))
+
+
+def _units(count: int, groups: Sequence[Hashable] | None) -> list[Unit]:
     if groups is None:
         return [[row] for row in range(count)]
-    together: dict[str, Unit] = {}
+    together: dict[Hashable, Unit] = {}
     for row, group in enumerate(groups):
         together.setdefault(group, []).append(row)
     return list(together.values())

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from hfkit import __version__
 from hfkit.config import Columns, FinetuneConfig
-from hfkit.data.dataset import Dataset, load_rows
+from hfkit.data.dataset import Dataset, Peeked, load_rows, peek
+from hfkit.data.shape import infer_task
 from hfkit.data.source import is_file
-from hfkit.data.split import stratified_split
+from hfkit.data.split import split_rows, stratified_split
 from hfkit.errors import InputError, RowError
 from hfkit.layers import extra
 from hfkit.model.defaults import default_lr, default_model
@@ -94,7 +95,8 @@ class Prepared:
         config, windows = self.config, self.windows()
         micro = config.micro_batch or -(-config.batch_size // config.num_processes)
         longest = config.max_length or 0
-        steps = ceil(-(-windows // config.batch_size) * config.epochs)
+        examples = len(self.train.rows) if self.task.grouped else windows
+        steps = ceil(-(-examples // config.batch_size) * config.epochs)
         steps = min(steps, config.max_steps or steps)
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
         return {
@@ -130,14 +132,16 @@ def prepare(config: FinetuneConfig) -> Prepared:
         raise InputError("no training data", hint="hfkit finetune TRAIN, for example reviews.csv")
     # A mistyped name is found before a large file is read.
     base = locate(config.model, offline=config.offline) if config.model else None
-    name, _, implied = find_task(config.task or "classification")
+    peeked = None
+    chosen = config.task
+    if chosen is None:
+        peeked = peek(config.train, _reading(config), offline=config.offline)
+        chosen, reason = infer_task(peeked.names, peeked.sample, config)
+        log.info("the task is %s (%s); override with -t", chosen, reason)
+    name, _, implied = find_task(chosen)
     options = {**implied, **config.options}
     task = make_task(name, options)
-    if config.task is None:
-        log.info(
-            "the task is %s, the one there is for a text and its label; override with -t", name
-        )
-    train = _training_data(config, task)
+    train = _training_data(config, task, peeked)
     validation, train = _validation_data(config, task, train)
     test = _other_data(config, task, train, config.test) if config.test else None
     for part, data in (("validation", validation), ("test", test)):
@@ -175,15 +179,27 @@ def _named(data: Dataset) -> dict[str, str]:
     return {name: column for name, column in named.items() if name in Columns.model_fields}
 
 
-def _training_data(config: FinetuneConfig, task: Task[Any]) -> Dataset:
+def _reading(config: FinetuneConfig) -> FinetuneConfig:
+    """How the training data are read: whole, but for a data set of the Hub, which may have no end;
+    of the rows that were read --limit is drawn."""
+    source = config.train or ""
+    return _unlimited(config) if source == "-" or is_file(source) else config
+
+
+def _training_data(config: FinetuneConfig, task: Task[Any], peeked: Peeked | None) -> Dataset:
     """Read the training rows and let the task fix its labels on all of them; then draw --limit.
 
     Drawn, not cut off: many files are sorted by label, and their first rows hold one class.
     """
-    source = config.train or ""
-    local = source == "-" or is_file(source)  # a data set of the Hub may have no end
-    reading = _unlimited(config) if local else config
-    data = load_rows(source, reading, config, _needed(task), offline=config.offline)
+    data = load_rows(
+        config.train or "",
+        _reading(config),
+        config,
+        _needed(task),
+        offline=config.offline,
+        label_kind=task.label_kind,
+        peeked=peeked,
+    )
     try:
         task.learn(data.rows)
     except RowError as error:
@@ -211,9 +227,12 @@ def _validation_data(
     share = _share(config.validation)
     if share is None:
         return _other_data(config, task, train, config.validation), train
-    labels = [_stratum(gold) for gold in task.gold(train.rows)]
-    texts = [repr(_texts(row)) for row in train.rows]
-    kept, cut = stratified_split(labels, share, config.seed, groups=texts)
+    if task.label_kind == "labels":
+        labels = [_stratum(gold) for gold in task.gold(train.rows)]
+        texts = [repr(_texts(row)) for row in train.rows]
+        kept, cut = stratified_split(labels, share, config.seed, groups=texts)
+    else:
+        kept, cut = split_rows(train.rows, task.label_kind, share, config.seed)
     log.info(
         "no validation data given: %d of %d rows are cut off for it (stratified, equal texts "
         "together, seed %d); override with --validation",
@@ -247,7 +266,10 @@ def _some(names: list[str]) -> str:
 def _other_data(config: FinetuneConfig, task: Task[Any], train: Dataset, source: str) -> Dataset:
     """Read validation or test data as the training data were read."""
     reading = _unlimited(config)
-    return load_rows(source, reading, config, _needed(task), offline=config.offline, like=train)
+    kind = task.label_kind
+    return load_rows(
+        source, reading, config, _needed(task), offline=config.offline, like=train, label_kind=kind
+    )
 
 
 def _unlimited(config: FinetuneConfig) -> FinetuneConfig:
@@ -297,11 +319,15 @@ def _stratum(gold: Mapping[str, Any]) -> Any:
 
 
 def _texts(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(value for role, value in row.items() if role != "label")
+    """What a row is read from: its texts, words joined."""
+    texts = (value for role, value in row.items() if role not in ("label", "document"))
+    return tuple(" ".join(text) if isinstance(text, list) else text for text in texts)
 
 
 def _label_counts(data: Dataset, task: Task[Any]) -> dict[str, int]:
     counts: Counter[str] = Counter()
+    if task.label_kind != "labels":
+        return {}
     if task.labels:
         for row in data.rows:
             label = row["label"]

@@ -42,7 +42,7 @@ CASES = {
         "sts-train.csv",
         "sts-dev.csv",
         [*NO_HEADER, "_,_,_,_,score,sentence1,sentence2", "--delimiter", "tab", "--quoting", "none",
-         "--extra-columns", "ignore"],
+         "--extra-columns", "ignore", "-t", "regression"],
     ),
 }  # fmt: skip
 PREDICTED = {"go_emotions": "labels", "stsb": "value"}
