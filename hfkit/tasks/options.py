@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import field_validator
 
 from hfkit.config import Section, setting
 
@@ -102,6 +104,12 @@ class SimilarityOptions(LongTexts):
         changes_result=True,
         training_only=True,
     )  # fmt: skip
+
+    @field_validator("dimensions", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        """A flag gives one text with commas."""
+        return value.split(",") if isinstance(value, str) else value
 
 
 class ZeroShotOptions(LongTexts):

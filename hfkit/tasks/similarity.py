@@ -113,13 +113,18 @@ class Similarity(Task[SimilarityOptions]):
         Raises `InputError` where all labels are the same and where they do not fit the options.
         """
         found = _kind(rows)
+        said, loss = SAID[found]
+        fitting = FITTING[self.kind or found]
+        if found not in fitting or (self.crossed and found == MATCHING):
+            what = "a cross-encoder" if self.crossed else LOSSES[self.kind or found]
+            raise InputError(f"{what} cannot learn from this: {said}")
         if self.kind is None:
             self.kind = found
-            said, loss = SAID[found]
-            log.info("%s: %s", said, CROSSED if self.crossed else f"{loss}; --similarity-loss")
-        if found not in FITTING[self.kind] or (self.crossed and found == MATCHING):
-            loss = "a cross-encoder" if self.crossed else LOSSES[self.kind]
-            raise InputError(f"{loss} cannot learn from this: {SAID[found][0]}")
+            log.info(
+                "%s: %s",
+                said,
+                CROSSED if self.crossed else f"{loss}; override with --similarity-loss",
+            )
         if found == MATCHING:
             return
         labels = [_label(row, number) for number, row in enumerate(rows)]
