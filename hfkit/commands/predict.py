@@ -178,7 +178,8 @@ def _to_row(config: PredictConfig, opened: Opened, given: Input, record: Record)
     chosen: Columns = config
     known = opened.columns or {}
     if given.single and len(names) == 1:  # a text typed here is in no column
-        chosen, known = Columns(), {"text": names[0]}
+        role = next((role for role in roles if not role.endswith("?")), "text")
+        chosen, known = Columns(), {role: names[0]}
     kind, sample = opened.task.label_kind, [record.fields]
     columns = find_columns(names, sample, roles, chosen, known, need_label=False, label_kind=kind)
     if "text_pair" in (opened.columns or {}) and "text_pair" not in columns.columns:

@@ -82,8 +82,8 @@ def encode(
                 task.targets(rows, encoded)
             except RowError as error:
                 raise data.located(RowError(error.message, row=start + error.row)) from error
-        cut += sum(bool(part.get("_truncated")) for part in encoded)
         texts = {(part["_row"], part.get("side")) for part in encoded}
+        cut += len({(part["_row"], part.get("side")) for part in encoded if part.get("_truncated")})
         windowed += len(encoded) - len(texts)
         for part in encoded:
             part["_row"] += start
