@@ -88,7 +88,9 @@ def joined(prefix: str, label: str) -> str:
     return prefix if label == UNNAMED else f"{prefix}-{label}"
 
 
-def recognise(sequences: Sequence[Sequence[str]], scheme: Scheme | None = None) -> Recognised:
+def recognise(
+    sequences: Sequence[Sequence[str]], scheme: Scheme | Literal["auto"] = "auto"
+) -> Recognised:
     """Find the scheme of tag sequences, or check that they are of a given one.
 
     The prefixes decide; between IOB1 and IOB2, which have the same, the one that fewer tags
@@ -104,7 +106,9 @@ def recognise(sequences: Sequence[Sequence[str]], scheme: Scheme | None = None) 
         if not isinstance(tag, str) or not tag.strip() or tag[1:] == "-":
             raise _misfit(sequences, tag, "is no tag", "write a prefix and a type, as B-PER, or O")
     letters = {split(tag)[0] for tag in counts} - {OUTSIDE}
-    found, reason = (scheme, "as given") if scheme else _by_letters(sequences, letters, counts)
+    found, reason = (
+        _by_letters(sequences, letters, counts) if scheme == "auto" else (scheme, "as given")
+    )
     allowed = set(LETTERS[found]) or {""}
     for tag in counts:
         if tag != OUTSIDE and split(tag)[0] not in allowed:
@@ -115,7 +119,9 @@ def recognise(sequences: Sequence[Sequence[str]], scheme: Scheme | None = None) 
 def _by_letters(
     sequences: Sequence[Sequence[str]], letters: set[str], counts: Counter[str]
 ) -> tuple[Scheme, str]:
-    if letters <= {""}:
+    if not letters:
+        return "iob2", "no word is in an entity"
+    if letters == {""}:
         _refuse_other_spellings(sequences, counts)
         return "io", "tags have no prefix; neighbouring words of one tag are one entity"
     if "" in letters:

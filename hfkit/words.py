@@ -136,11 +136,11 @@ def without_overlap(spans: Iterable[Span]) -> tuple[list[Span], int]:
 def words_of_tokens(
     starts: Sequence[int], ends: Sequence[int], words: Sequence[tuple[int, int]]
 ) -> tuple[list[int], list[int]]:
-    """The word of each token, and the last word that the token reaches into; -1 without one.
+    """The word of each token, and the last word that the token reaches into.
 
     A token may hold the space before its word (SentencePiece), a part of a word, or several words;
-    it belongs to the first word that begins in it, else to the one it goes on with. Tokens that
-    stand nowhere start at -1.
+    it belongs to the first word that begins in it, else to the one it goes on with. Both are -1 for
+    a token without a word; one that stands nowhere starts at -1.
 
     >>> words_of_tokens([-1, 0, 2, 2], [-1, 2, 3, 8], [(0, 3), (4, 5), (5, 8)])
     ([-1, 0, 0, 1], [-1, 0, 0, 2])
@@ -156,6 +156,22 @@ def words_of_tokens(
         own.append(first)
         last.append(stop - 1)
     return own, last
+
+
+def furthest(windows: Iterable[tuple[Sequence[int], Sequence[int]]], count: int) -> list[int]:
+    """For each of `count` words the last word that shares a token with it; -1 without a token.
+
+    `windows` has what `words_of_tokens` gives, for each window of a text.
+
+    >>> furthest([([-1, 0, 0], [-1, 0, 1]), ([0, 2], [1, 2])], 4)
+    [1, -1, 2, -1]
+    """
+    found = [-1] * count
+    for own, last in windows:
+        for word, reached in zip(own, last, strict=True):
+            if word >= 0 and reached > found[word]:
+                found[word] = reached
+    return found
 
 
 def misfits(

@@ -133,7 +133,7 @@ def test_violations_are_counted() -> None:
     )  # fmt: skip
     assert recognise([["B-X", "O"], ["E-X", "S-X"]])[::2] == ("bioes", 2)
     assert recognise([["I-X"], ["B-X", "I-X"], ["B-X", "I-X"]], "iob1")[::2] == ("iob1", 2)
-    assert recognise([["O", "O"]]).scheme == "io"
+    assert recognise([["O", "O"]]) == ("iob2", "no word is in an entity", 0)
 
 
 @pytest.mark.parametrize(

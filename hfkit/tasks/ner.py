@@ -16,14 +16,13 @@ The detail that people get wrong is the word that is not where the model looks. 
 no token still gets a tag: that of the entity around it, else O. A long text is read in overlapping
 windows, each word is taken from the window in which it stands most central (in training it counts
 there alone, so that every word counts once), and the whole text is decoded once, so that no entity
-breaks at the border of a window. A text cut short is answered with O from there on, and what
-was to be found there is missed.
+breaks at the border of a window. What lies behind the end of a text that is cut is missed.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hfkit.errors import InputError, RowError
@@ -33,6 +32,7 @@ from hfkit.spans import (
     Scheme,
     Span,
     convert,
+    joined,
     lenient_spans,
     log_softmax,
     recognise,
@@ -49,6 +49,7 @@ from hfkit.tasks.options import NerOptions
 from hfkit.windows import central
 from hfkit.words import (
     find_words,
+    furthest,
     misfits,
     on_characters,
     on_words,
@@ -59,13 +60,11 @@ from hfkit.words import (
 )
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from hfkit.text import Tokenizer
 
 log = logging.getLogger(__name__)
 
-Places = list[tuple[int, int]]  # start and end of each word
+Window = tuple[EncodedRow, Outputs]  # one of a row's, and what the model made of it
 
 
 class Ner(Task[NerOptions]):
@@ -109,6 +108,8 @@ class Ner(Task[NerOptions]):
         """
         self.scheme = self._checked(rows)
         tags = {tag for row in rows for tag in self._tags(row)}
+        types = {span.label for row in rows for span in _marked(row)}  # also of those left out
+        tags |= {joined("" if self.scheme == "io" else "B", label) for label in types}
         if tags <= {OUTSIDE}:
             raise InputError("no row has an entity; there is nothing to learn")
         self.labels = [OUTSIDE, *sorted(tags - {OUTSIDE})]
@@ -123,14 +124,12 @@ class Ner(Task[NerOptions]):
         }
 
     def restore(self, model_config: Mapping[str, Any]) -> None:
-        """Take the labels from any model's config.json; their scheme too, if hfkit wrote it.
-
-        Else it is the option, or what the labels look like.
-        """
+        """Take the labels from any model's config.json, and their scheme: what hfkit wrote, else
+        the option, else what they look like."""
         id2label = {int(key): str(name) for key, name in model_config.get("id2label", {}).items()}
         self.labels = [id2label[number] for number in sorted(id2label)]
-        option = None if self.options.scheme == "auto" else self.options.scheme
-        self.scheme = model_config.get("tag_scheme") or option or scheme_of_labels(self.labels)
+        named = "" if self.options.scheme == "auto" else self.options.scheme
+        self.scheme = model_config.get("tag_scheme") or named or scheme_of_labels(self.labels)
 
     def features(self, rows: Sequence[Row], tokenizer: Tokenizer) -> list[EncodedRow]:
         """One encoded row per window. ``_words`` holds the number of each token's word, ``_last``
@@ -138,13 +137,14 @@ class Ner(Task[NerOptions]):
         windows: dict[int, list[EncodedRow]] = {}
         long: dict[str, Any] = {"on_long": self.options.on_long, "stride": self.options.stride}
         in_words = [number for number, row in enumerate(rows) if _in_words(row)]
-        parts = tokenizer.encode_words([rows[number]["tokens"] for number in in_words], **long)
-        for number, own in zip(in_words, parts, strict=True):
+        tokens = [rows[number]["tokens"] for number in in_words]
+        for number, own in zip(in_words, tokenizer.encode_words(tokens, **long), strict=True):
             windows[number] = [{**part, "_last": part["_words"]} for part in own]
         whole = [number for number, row in enumerate(rows) if not _in_words(row)]
-        parts = tokenizer.encode([rows[number]["text"] for number in whole], located=True, **long)
-        for number, own in zip(whole, parts, strict=True):
-            words = find_words(rows[number]["text"])
+        texts = [rows[number]["text"] for number in whole]
+        parts = tokenizer.encode(texts, located=True, **long)
+        for number, content, own in zip(whole, texts, parts, strict=True):
+            words = find_words(content)
             for part in own:
                 places = words_of_tokens(part.pop("_starts"), part.pop("_ends"), words)
                 part["_words"], part["_last"] = places
@@ -154,7 +154,8 @@ class Ner(Task[NerOptions]):
     def targets(self, rows: Sequence[Row], encoded: Sequence[EncodedRow]) -> None:
         """Add ``labels``: a tag number where a word has its first token, in its central window."""
         numbers = {label: number for number, label in enumerate(self.labels)}
-        for number, parts in _by_row(encoded).items():
+        for number, windows in _by_row((part, {}) for part in encoded).items():
+            parts = [part for part, _ in windows]
             for part in parts:
                 part["labels"] = [IGNORED] * len(part["input_ids"])
             tags = self._tags(rows[number])
@@ -170,21 +171,21 @@ class Ner(Task[NerOptions]):
         import numpy as np
 
         allowed = transitions(self.labels, self.scheme) if self.options.constrained else None
-        computed: dict[int, list[NDArray[Any]]] = {}
-        for output, part in zip(outputs, encoded, strict=True):
-            computed.setdefault(part["_row"], []).append(output["logits"])
-        windows, answers = _by_row(encoded), []
+        windows, answers = _by_row(zip(encoded, outputs, strict=True)), []
         for number, row in enumerate(rows):
-            parts, words = windows[number], _places(row)
+            parts, computed = zip(*windows[number], strict=True)
+            words = _places(row)
             chosen = central([part["_words"] for part in parts], len(words))
             seen = [word for word, (window, _) in enumerate(chosen) if window >= 0]
-            logits = [computed[number][chosen[word][0]][chosen[word][1]] for word in seen]
+            logits = [computed[chosen[word][0]]["logits"][chosen[word][1]] for word in seen]
             scores = log_softmax(np.reshape(logits, (len(seen), len(self.labels))))
             path = scores.argmax(axis=1) if allowed is None else viterbi(scores, allowed)
-            reach = [parts[chosen[word][0]]["_last"][chosen[word][1]] for word in seen]
+            last = furthest(((part["_words"], part["_last"]) for part in parts), len(words))
             tags = [self.labels[label] for label in path]
             found = strict_spans(tags, self.scheme)
-            spans = [Span(seen[start], reach[end - 1] + 1, label) for start, end, label in found]
+            spans = [
+                Span(seen[start], last[seen[end - 1]] + 1, label) for start, end, label in found
+            ]
             answer: Answer = {"entities": _entities(on_characters(spans, words), _text(row))}
             for entity, (start, end, _) in zip(answer["entities"], found, strict=True):
                 chances = np.exp([scores[place, path[place]] for place in range(start, end)])
@@ -249,8 +250,8 @@ class Ner(Task[NerOptions]):
             self._say(logging.WARNING, f"{count} entities {what} (the first in row {first + 1})")
         if not any(map(_in_words, rows)):
             return "iob2"
-        option = None if self.options.scheme == "auto" else self.options.scheme
-        found = recognise([row["label"] if _in_words(row) else [] for row in rows], option)
+        tags = [row["label"] if _in_words(row) else [] for row in rows]
+        found = recognise(tags, self.options.scheme)
         self._say(logging.INFO, f"the tags are {found.scheme} ({found.reason})")
         if found.violations:
             odd = f"{found.violations} tags do not follow {found.scheme}"
@@ -272,7 +273,7 @@ def _text(row: Row) -> str:
     return " ".join(row["tokens"]) if _in_words(row) else str(row["text"])
 
 
-def _places(row: Row) -> Places:
+def _places(row: Row) -> list[tuple[int, int]]:
     return token_offsets(row["tokens"]) if _in_words(row) else find_words(row["text"])
 
 
@@ -291,9 +292,8 @@ def _entities(spans: Sequence[Span], text: str) -> list[dict[str, Any]]:
     ]
 
 
-def _by_row(encoded: Sequence[EncodedRow]) -> dict[int, list[EncodedRow]]:
-    """The windows of each row, in order."""
-    found: dict[int, list[EncodedRow]] = {}
-    for part in encoded:
-        found.setdefault(part["_row"], []).append(part)
+def _by_row(pairs: Iterable[Window]) -> dict[int, list[Window]]:
+    found: dict[int, list[Window]] = {}
+    for part, output in pairs:
+        found.setdefault(part["_row"], []).append((part, output))
     return found
