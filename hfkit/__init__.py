@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hfkit.api import evaluate, finetune, predict
+    from hfkit.api import embed, evaluate, finetune, predict, search
     from hfkit.commands.load import load
     from hfkit.errors import (
         DivergedError,
@@ -36,16 +36,20 @@ __all__ = [
     "SafetyError",
     "StoppedError",
     "__version__",
+    "embed",
     "evaluate",
     "finetune",
     "load",
     "predict",
+    "search",
 ]
 
 _HOMES = {
+    "embed": "hfkit.api",
     "evaluate": "hfkit.api",
     "finetune": "hfkit.api",
     "predict": "hfkit.api",
+    "search": "hfkit.api",
     "load": "hfkit.commands.load",
 }
 

@@ -16,7 +16,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
-from hfkit.config import EvaluateConfig, FinetuneConfig, PredictConfig, Section
+from hfkit.config import (
+    ConvertConfig,
+    EmbedConfig,
+    EvaluateConfig,
+    FinetuneConfig,
+    PredictConfig,
+    SearchConfig,
+    Section,
+)
 from hfkit.errors import InputError
 from hfkit.layers import resolve
 from hfkit.recipe import is_recipe_file
@@ -29,6 +37,9 @@ from hfkit.tasks.options import (
 )
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hfkit.commands.convert import Converted
     from hfkit.commands.evaluate import Evaluated
     from hfkit.commands.finetune import DryRun
     from hfkit.run.finishing import Finetuned
@@ -172,3 +183,39 @@ def predict(config: PredictConfig) -> Iterator[dict[str, Any]]:
     from hfkit.commands import predict as command
 
     return command.predictions(config)
+
+
+@verb(EmbedConfig, EmbedConfig, "model", "inputs")
+def embed(config: EmbedConfig) -> NDArray[Any]:
+    """Return the vectors of texts, or of the rows of a file, ``[texts, D]`` in float32.
+
+    Long texts are read in windows whose vectors are averaged. Raises `InputError` for the first
+    row without a text.
+    """
+    from hfkit.commands import embed as command
+
+    return command.vectors(config)
+
+
+@verb(SearchConfig, SearchConfig, "model", "corpus", "queries")
+def search(config: SearchConfig) -> Iterator[dict[str, Any]]:
+    """Find the texts of a corpus that are most like each query; exact.
+
+    Yields each query's record with its ``hits``, best first: ``rank``, ``row`` (1-based), ``id``,
+    ``score`` and ``text``.
+    """
+    from hfkit.commands import search as command
+
+    return command.hits(config)
+
+
+@verb(ConvertConfig, ConvertConfig, "input")
+def convert(config: ConvertConfig) -> Converted:
+    """Write labelled data in another format; tells what that format has no place for.
+
+    CoNLL, the files of annotation tools, SQuAD, CSV, JSON and Parquet, both ways. Raises
+    `InputError` with its place for the first bad row.
+    """
+    from hfkit.commands import convert as command
+
+    return command.convert(config)

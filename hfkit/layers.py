@@ -15,7 +15,16 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hfkit.config import C, EvaluateConfig, FinetuneConfig, PredictConfig, Section
+from hfkit.config import (
+    C,
+    ConvertConfig,
+    EmbedConfig,
+    EvaluateConfig,
+    FinetuneConfig,
+    PredictConfig,
+    SearchConfig,
+    Section,
+)
 from hfkit.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -24,7 +33,14 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound="BaseModel")
 
-CONFIGS: tuple[type[Section], ...] = (FinetuneConfig, EvaluateConfig, PredictConfig)
+CONFIGS: tuple[type[Section], ...] = (
+    FinetuneConfig,
+    EvaluateConfig,
+    PredictConfig,
+    EmbedConfig,
+    SearchConfig,
+    ConvertConfig,
+)
 ABOUT_THE_RECIPE = frozenset({"about", "expected", "smoke"})  # notes in a recipe, not settings
 PREFIX = "HFKIT_"
 SHOWN_CHARACTERS = 40  # of a value in a message: the rest may be somebody's text

@@ -94,6 +94,7 @@ class Nearest:
         self.k = k
         self.seen = 0
         self._cosine = likeness == "cosine"
+        self.width = queries.shape[1]
         self._queries = self._prepared(queries)
         self.rows = np.zeros((len(queries), 0), dtype=np.int64)
         self.scores = np.zeros((len(queries), 0), dtype=np.float32)
@@ -103,8 +104,7 @@ class Nearest:
         import numpy as np
 
         if block.shape[1:] != self._queries.shape[1:]:
-            width = self._queries.shape[1]
-            raise ValueError(f"vectors of {block.shape[1]} numbers among vectors of {width}")
+            raise ValueError(f"vectors of {block.shape[1]} numbers among vectors of {self.width}")
         kept = min(self.k, self.rows.shape[1] + len(block))
         rows = np.empty((len(self._queries), kept), dtype=np.int64)
         scores = np.empty((len(self._queries), kept), dtype=np.float32)

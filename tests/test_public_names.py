@@ -24,10 +24,12 @@ NAMES = [
     "SafetyError",
     "StoppedError",
     "__version__",
+    "embed",
     "evaluate",
     "finetune",
     "load",
     "predict",
+    "search",
 ]
 
 

@@ -18,55 +18,13 @@ from typing import Annotated, Any
 import typer
 
 from hfkit import __version__
-from hfkit.api import Verb, evaluate, finetune, predict, prepared
+from hfkit.api import Verb, convert, embed, evaluate, finetune, predict, prepared, search
 from hfkit.cli.console import is_terminal, say, show_scores, start_notes
 from hfkit.cli.failures import Ending, ending
 from hfkit.cli.options import VerbCommand, verb_callback
+from hfkit.cli.wording import CONVERT, EMBED, EVALUATE, EXAMPLES, FINETUNE, PREDICT, SEARCH
 from hfkit.errors import BROKEN_PIPE, FINDINGS, ResourceError
 from hfkit.layers import resolve
-
-EXAMPLES = """Fine-tune, evaluate and predict with Hugging Face models.
-
-\b
-  hfkit demo                                   see it work, offline, in a minute
-  hfkit finetune reviews.csv -m MODEL -o out   task and columns are guessed, and said
-  hfkit finetune -c recipe.yaml --lr 3e-5      a recipe, with one setting changed
-  hfkit evaluate out test.csv                  scores with intervals
-  hfkit predict out "I loved it"               one text
-  hfkit predict out < texts.txt > answers.jsonl
-"""
-
-FINETUNE = """Fine-tune a model on TRAIN and score it.
-
-TRAIN is a file, a glob, - for stdin, a Hub data set, or a recipe (*.yaml). The same command again
-continues an interrupted run. Prints the run's folder.
-
-\b
-  hfkit finetune reviews.csv -m distilbert-base-uncased -o out
-  hfkit finetune train.tsv --validation dev.tsv --test test.tsv --class-weights balanced
-  hfkit finetune -c classification-en-sst2 --epochs 1
-"""
-
-EVALUATE = """Score MODEL on the labelled rows of DATA.
-
-MODEL is a run's folder, a model with a trained head, or a file of predictions. Prints a table on a
-terminal, JSON elsewhere.
-
-\b
-  hfkit evaluate out test.csv
-  hfkit evaluate out test.csv --fail-under accuracy=0.9 -o scores.json
-"""
-
-PREDICT = """Answer texts or the rows of files with MODEL.
-
-Each row of INPUTS comes out again with its answer, in order; CSV in gives CSV out, otherwise JSON
-Lines.
-
-\b
-  hfkit predict out "I loved it"
-  hfkit predict out reviews.csv --column body -o answers.csv
-  cat texts.txt | hfkit predict out --scores > answers.jsonl
-"""
 
 app = typer.Typer(
     name="hfkit",
@@ -233,6 +191,32 @@ def _predict(given: dict[str, Any]) -> Ending:
     return Ending(FINDINGS if written.errors else 0)
 
 
+def _embed(given: dict[str, Any]) -> Ending:
+    from hfkit.commands.embed import write_vectors
+
+    written = write_vectors(_resolved(embed, given))
+    return Ending(FINDINGS if written.errors else 0)
+
+
+def _search(given: dict[str, Any]) -> Ending:
+    """The hits may take stdout; the scores then go to stderr."""
+    from hfkit.commands.search import write_hits
+
+    config = _resolved(search, given)
+    result = write_hits(config)
+    to_file = config.output not in (None, "-")
+    if result.scores and to_file and (config.json_output or not is_terminal(sys.stdout)):
+        _print_json(result.to_json())
+    elif result.scores:
+        show_scores(result.scores, sys.stdout if to_file else sys.stderr, "queries judged")
+    return Ending(FINDINGS if result.errors else 0)
+
+
+def _convert(given: dict[str, Any]) -> Ending:
+    convert(_resolved(convert, given))
+    return Ending()
+
+
 def _add(verb: Verb[Any, Any, Any], act: Callable[[dict[str, Any]], Ending], help: str) -> None:
     app.command(verb.name, cls=VerbCommand, help=help)(verb_callback(verb, act))
 
@@ -240,6 +224,9 @@ def _add(verb: Verb[Any, Any, Any], act: Callable[[dict[str, Any]], Ending], hel
 _add(finetune, _finetune, FINETUNE)
 _add(evaluate, _evaluate, EVALUATE)
 _add(predict, _predict, PREDICT)
+_add(embed, _embed, EMBED)
+_add(search, _search, SEARCH)
+_add(convert, _convert, CONVERT)
 
 
 @app.command("demo")

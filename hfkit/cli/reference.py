@@ -45,7 +45,7 @@ MORE_CODES = [
 ]
 
 
-# The titles of the sections that all three configurations have.
+# The titles of the sections that the commands for a task have in common.
 SHARED = [
     title
     for title in dict.fromkeys(title for title, _, _ in titled_settings(PredictConfig))
@@ -77,7 +77,10 @@ def _verb(name: str, command: Any) -> str:
     for title, table in tables.items():
         if title not in SHARED:
             parts.append(f"### {title}\n\n{table}")
-    return "\n".join([*parts, "And the settings that all three share, below.\n"])
+    missing = [title for title in SHARED if title not in tables]
+    of_those = [title for title in SHARED if title in tables] if missing else []
+    shared = "And the settings that most commands share, below"
+    return "\n".join([*parts, f"{shared}{': ' if of_those else ''}{'; '.join(of_those)}.\n"])
 
 
 def _shared() -> str:

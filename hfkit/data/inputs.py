@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from hfkit.config import PredictConfig
+from hfkit.config import PredictConfig, Reading
 from hfkit.data.record import Record
 from hfkit.errors import EmptyError, InputError
 
@@ -54,9 +54,32 @@ def open_input(config: PredictConfig) -> Input:
         return _typed({pair[1]: pair[2] for pair in pairs if pair})
     if inputs[0] == "-":
         return _standard_input(config)
-    if _is_file(inputs[0]):
+    if is_file(inputs[0]):
         return _file(inputs[0], config)
     return _typed({"text": inputs[0]})
+
+
+def open_texts(
+    inputs: list[str], reading: Reading, *, text: bool, column: str | None, offline: bool
+) -> Input:
+    """Find out what texts are meant where only texts are: several of them, or one input as above.
+
+    Raises `InputError` for several files.
+    """
+    if len(inputs) > 1 and not text:
+        file = next((given for given in inputs if is_file(given)), None)
+        if file is not None:
+            raise InputError(
+                f"{len(inputs)} inputs; expected one file, or texts",
+                place=file,
+                hint="put quotation marks around a pattern of files",
+            )
+        records = (Record({"text": given}, n, "text") for n, given in enumerate(inputs, start=1))
+        return Input(records, single=True)
+    settings = {name: getattr(reading, name) for name in Reading.model_fields}
+    return open_input(
+        PredictConfig(inputs=inputs, text=text, text_column=column, offline=offline, **settings)
+    )
 
 
 def _typed(fields: dict[str, str]) -> Input:
@@ -108,7 +131,7 @@ def _format(path: str, config: PredictConfig) -> str:
     return config.input_format if config.input_format != "auto" else format_of(path)
 
 
-def _is_file(given: str) -> bool:
+def is_file(given: str) -> bool:
     """Tell a file from a text: an existing file, a data suffix, or what a shell user takes for a
     path: a separator and no spaces. The "and/or" within a text is none."""
     from hfkit.data.source import format_of

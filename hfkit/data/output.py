@@ -46,7 +46,10 @@ class Output:
         Raises `ResourceError` when the device is full or fails, `BrokenPipeError` when the reader
         of a pipe is gone.
         """
-        data = text.encode("utf-8", "backslashreplace")
+        self.write_bytes(text.encode("utf-8", "backslashreplace"))
+
+    def write_bytes(self, data: bytes) -> None:
+        """Write bytes as they are; raises what `write` does."""
         try:
             if self._stream is not None:
                 self._stream.write(data.decode("utf-8"))
@@ -60,6 +63,13 @@ class Output:
                 f"cannot write ({os.strerror(error.errno or errno.EIO).lower()})", place=self.name
             ) from error
         self.size += len(data)
+
+    def rewrite(self, data: bytes) -> None:
+        """Replace the first bytes of a file. Raises `InputError` where it cannot be gone back."""
+        try:
+            os.pwrite(-1 if self._descriptor is None else self._descriptor, data, 0)
+        except OSError as error:
+            raise InputError("only a file can take this format", place=self.name) from error
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

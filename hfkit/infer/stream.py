@@ -18,13 +18,12 @@ from queue import Empty, Full, Queue
 from threading import Event as Flag
 from threading import Thread
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from hfkit.data.record import Fields, Record
 from hfkit.errors import HfkitError, InputError
 
 if TYPE_CHECKING:
-    from hfkit.infer.predictor import Predictor
     from hfkit.tasks.base import Answer, Row
 
 log = logging.getLogger(__name__)
@@ -38,6 +37,19 @@ LATEST = 4  # pauses after which it is closed in any case: a steady trickle must
 Event = tuple[str, Any]  # "item", "end", "error", "pause" or "full", and what belongs to it
 ToRow = Callable[[Fields], "Row"]
 T = TypeVar("T")
+
+
+class Answering(Protocol):
+    """What answers rows: a `Predictor`, a `Vectorizer`, a server elsewhere."""
+
+    @property
+    def batch_size(self) -> int:
+        """How many rows it likes to be given at least."""
+        ...
+
+    def predict(self, rows: Sequence[Row]) -> Sequence[Answer | str]:
+        """Answer rows in their order; a text in place of an answer says why a row has none."""
+        ...
 
 
 class Readable(NamedTuple):
@@ -77,7 +89,7 @@ def read_rows(records: Iterable[Record], find: Callable[[Record], ToRow]) -> Ite
 
 def predict_stream(
     rows: Iterable[Readable],
-    predictor: Predictor,
+    predictor: Answering,
     *,
     live: bool = False,
     window: int = WINDOW,
@@ -181,7 +193,7 @@ def _result(item: Readable, answers: Iterator[Answer | str]) -> Result:
     return Result(item.record, answer)
 
 
-def _answers(predictor: Predictor, rows: Sequence[Row]) -> list[Answer | str]:
+def _answers(predictor: Answering, rows: Sequence[Row]) -> list[Answer | str]:
     """Answer rows; where that fails, halve them until the rows that fail stand alone.
 
     What is no matter of a row (memory, the network, a refusal) is raised.

@@ -16,7 +16,19 @@ from hfkit.cli.reference import reference
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 DOCS = Path(__file__).parent.parent.parent / "docs"
-COMMANDS = ["", "finetune", "evaluate", "predict", "tasks", "recipes", "config", "env", "demo"]
+COMMANDS = [
+    "",
+    "finetune",
+    "evaluate",
+    "predict",
+    "embed",
+    "search",
+    "tasks",
+    "recipes",
+    "config",
+    "env",
+    "demo",
+]
 
 
 def compare(path: Path, text: str) -> None:

@@ -1,0 +1,80 @@
+"""What the help of each verb says; the commands' own examples come first in it."""
+
+EXAMPLES = """Fine-tune, evaluate and predict with Hugging Face models.
+
+\b
+  hfkit demo                                   see it work, offline, in a minute
+  hfkit finetune reviews.csv -m MODEL -o out   task and columns are guessed, and said
+  hfkit finetune -c recipe.yaml --lr 3e-5      a recipe, with one setting changed
+  hfkit evaluate out test.csv                  scores with intervals
+  hfkit predict out "I loved it"               one text
+  hfkit predict out < texts.txt > answers.jsonl
+  hfkit predict minilm "Two goals in injury time" -t zero-shot --labels sports,politics
+  hfkit search minilm corpus.jsonl "how do I get my money back?"
+"""
+
+FINETUNE = """Fine-tune a model on TRAIN and score it.
+
+TRAIN is a file, a glob, - for stdin, a Hub data set, or a recipe (*.yaml). The same command again
+continues an interrupted run. Prints the run's folder.
+
+\b
+  hfkit finetune reviews.csv -m distilbert-base-uncased -o out
+  hfkit finetune train.tsv --validation dev.tsv --test test.tsv --class-weights balanced
+  hfkit finetune -c classification-en-sst2 --epochs 1
+"""
+
+EVALUATE = """Score MODEL on the labelled rows of DATA.
+
+MODEL is a run's folder, a model with a trained head, or a file of predictions. Prints a table on a
+terminal, JSON elsewhere.
+
+\b
+  hfkit evaluate out test.csv
+  hfkit evaluate out test.csv --fail-under accuracy=0.9 -o scores.json
+"""
+
+PREDICT = """Answer texts or the rows of files with MODEL.
+
+Each row of INPUTS comes out again with its answer, in order; CSV in gives CSV out, otherwise JSON
+Lines.
+
+\b
+  hfkit predict out "I loved it"
+  hfkit predict out reviews.csv --column body -o answers.csv
+  cat texts.txt | hfkit predict out --scores > answers.jsonl
+"""
+
+EMBED = """Turn texts into vectors with MODEL.
+
+INPUTS are texts, a file, or - for stdin. Writes .npy (float32, a row per text), .parquet or .jsonl
+(the fields of the input and the vector), in the order of the input.
+
+\b
+  hfkit embed minilm texts.txt -o vectors.npy
+  hfkit embed minilm corpus.jsonl -o corpus.parquet
+  hfkit embed out "a text" "another one"
+"""
+
+SEARCH = """Find the texts of CORPUS that are most like each of the QUERIES.
+
+MODEL is a run of similarity or any encoder; the search is exact. CORPUS is a file of texts, or one
+that `hfkit embed` wrote. Each query comes out again with its hits; with --qrels they are scored.
+
+\b
+  hfkit search minilm corpus.jsonl queries.jsonl -k 10 -o hits.jsonl
+  hfkit search minilm vectors.npy "where is my parcel?"
+  hfkit search out corpus.jsonl queries.jsonl --qrels qrels.tsv -o hits.jsonl
+"""
+
+CONVERT = """Write INPUT in another format.
+
+Between CoNLL files, the files of doccano, Prodigy, Label Studio, spaCy and CLUENER, SQuAD, and
+tables (CSV, TSV, JSON Lines, JSON, Parquet). What the output has no place for is counted.
+
+\b
+  hfkit convert people.conll -o people.jsonl
+  hfkit convert annotated.jsonl -o train.conll --scheme bioes
+  hfkit convert people.conll --to label-studio -o tasks.json
+  hfkit convert squad.json -o questions.csv
+"""

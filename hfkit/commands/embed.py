@@ -1,0 +1,125 @@
+"""`hfkit embed`: texts in, vectors out, in the order of the input.
+
+A row without a text is an error where only vectors are written (.npy, .parquet): a gap would move
+all rows behind it. In JSON Lines it says why it has none, and the rest go on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hfkit.config import Columns, EmbedConfig
+from hfkit.data.inputs import Input, open_texts
+from hfkit.data.output import open_output
+from hfkit.data.record import Record
+from hfkit.data.vector_files import Row, check_names, format_of, make_file
+from hfkit.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hfkit.infer.stream import Result, ToRow
+    from hfkit.infer.vectorizer import Vectorizer
+
+log = logging.getLogger(__name__)
+
+MOST_SHOWN = 20  # bad rows named on stderr; the output names them all
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What came of it: rows written, and how many of them have no vector or were cut."""
+
+    rows: int
+    errors: int
+    truncated: int
+
+
+def vectors(config: EmbedConfig) -> NDArray[Any]:
+    """Return the vectors of all texts, ``[texts, D]`` in float32.
+
+    Raises `InputError` with its place for the first text that cannot be read.
+    """
+    import numpy as np
+
+    found: list[NDArray[Any]] = []
+    for window in _results(config):
+        for record, answer, error in window:
+            if answer is None:
+                raise InputError(error, place=record.place)
+            found.append(answer["vector"])
+    return np.stack(found) if found else np.zeros((0, 0), dtype=np.float32)
+
+
+def write_vectors(config: EmbedConfig) -> Embedded:
+    """Write the vectors to ``config.output`` or standard output, window by window.
+
+    Raises `InputError` for a format that is not known and for a row without a text where the format
+    has no place for one, `ResourceError` when the output cannot take more.
+    """
+    format = format_of(config.output)
+    counts = {"rows": 0, "errors": 0, "truncated": 0}
+    with open_output(config.output, config.overwrite) as output:
+        file = make_file(format, output)
+        for window in _results(config, format):
+            file.write([_counted(result, counts) for result in window])
+        file.close()
+    written = Embedded(**counts)
+    _report(written)
+    return written
+
+
+def _results(config: EmbedConfig, format: str = "npy") -> Iterator[list[Result]]:
+    """Open the input, then the model, and start the stream."""
+    from hfkit.infer.stream import predict_stream, read_rows
+    from hfkit.run.embedding import configured
+
+    if not config.model:
+        raise InputError("no model", hint="name one: hfkit embed minilm texts.txt -o vectors.npy")
+    given = open_texts(
+        config.inputs,
+        config,
+        text=config.text,
+        column=config.text_column,
+        offline=config.offline,
+    )
+    vectorizer: Vectorizer = configured(config).of("", config.prompt)
+    rows = read_rows(_checked(given.records, format), lambda record: _to_row(config, given, record))
+    return predict_stream(rows, vectorizer, live=given.live)
+
+
+def _checked(records: Iterable[Record], format: str) -> Iterator[Record]:
+    for record in records:
+        check_names(record, format)
+        yield record
+
+
+def _to_row(config: EmbedConfig, given: Input, record: Record) -> ToRow:
+    from hfkit.data.columns import find_columns
+
+    names, roles = list(record.fields), {"text": "the text"}
+    chosen = Columns() if given.single else Columns(text_column=config.text_column)
+    return find_columns(names, [record.fields], roles, chosen, need_label=False).row
+
+
+def _counted(result: Result, counts: dict[str, int]) -> Row:
+    """Count, and name the first bad rows on stderr."""
+    record, answer, error = result
+    counts["rows"] += 1
+    if answer is None:
+        counts["errors"] += 1
+        if counts["errors"] <= MOST_SHOWN:
+            log.warning("%s: %s", record.place, error)
+        return record, None, error
+    counts["truncated"] += "truncated" in answer
+    return record, answer["vector"], ""
+
+
+def _report(written: Embedded) -> None:
+    if written.errors:
+        log.warning("%d of %d rows have no vector", written.errors, written.rows)
+    if written.truncated:
+        log.warning("%d of %d texts were cut", written.truncated, written.rows)
