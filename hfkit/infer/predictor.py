@@ -88,10 +88,11 @@ class Predictor:
     def predict(self, rows: Sequence[Row]) -> list[Answer]:
         """Answer rows, in their order, about `AT_ONCE` encoded rows at a time."""
         answers: list[Answer] = []
-        size = FIRST  # rows; how many encoded rows one makes shows after the first ones
-        while len(answers) < len(rows):
-            part = rows[len(answers) : len(answers) + size]
+        start, size = 0, FIRST  # rows; how many encoded rows one makes shows after the first ones
+        while start < len(rows):
+            part = rows[start : start + size]
             encoded = self.encode(part)
             answers += self.task.decode(self.run(encoded), encoded, part)
+            start += len(part)
             size = max(1, AT_ONCE * len(part) // max(len(encoded), 1))
         return answers
