@@ -20,6 +20,10 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Schedule = Literal["linear", "cosine", "constant"]
 InputFormat = Literal["auto", "csv", "tsv", "jsonl", "json", "parquet", "conll", "text"]
 OutputFormat = Literal["auto", "jsonl", "csv", "tsv", "table"]
+DataFormat = Literal[
+    "auto", "conll", "tokens", "spans", "doccano", "prodigy", "label-studio", "spacy", "cluener",
+    "squad", "jsonl", "json", "csv", "tsv", "parquet",
+]  # fmt: skip
 Engine = Literal["auto", "torch"]
 
 
@@ -332,69 +336,21 @@ class PredictConfig(Machine, Reading, Columns, TaskSettings, Knowledge):
     overwrite: bool = setting(False, "Replace the output file")
 
 
-class Vectors(Section):
-    """How a text becomes a vector."""
+class ConvertConfig(Machine, Reading, Columns):
+    """Settings of `hfkit convert`."""
 
-    max_length: int | None = setting(
-        None,
-        "Longest window in tokens; default: the model's own limit, at most 512",
-        flags=("--max-seq-length",),
-        ge=4,
-    )
-    on_long: Literal["window", "truncate", "error"] = setting(
-        "window", "Texts longer than max_length: average their windows, cut, or stop"
-    )
-    normalize: bool = setting(True, "Vectors of length 1")
-    dimensions: int | None = setting(
-        None, "Keep only the first N numbers of each vector (Matryoshka models)", ge=1
-    )
-    batch_size: int = setting(32, "Texts computed at once", flags=("-b",), ge=1)
-    engine: Engine = setting("auto", "What computes")
-
-
-class EmbedConfig(Machine, Reading, Vectors):
-    """Settings of `hfkit embed`."""
-
-    model: str | None = setting(
-        None, "A run of similarity or any encoder", flags=("-m", "--model-name-or-path")
-    )
-    inputs: list[str] = setting([], "Texts, a file, or - for stdin", flags=("-d", "--data"))
-    output: str | None = setting(
-        None, "File to write: .npy, .parquet or .jsonl; default: stdout, JSON Lines", flags=("-o",)
-    )
-    text: bool = setting(False, "Take the input as text even if it looks like a file name")
-    text_column: str | None = setting(None, "Column with the text", flags=("--column",))
-    prompt: str | None = setting(None, "Put this in front of each text; default: as the model says")
-    overwrite: bool = setting(False, "Replace the output file")
-
-
-class SearchConfig(Machine, Reading, Vectors):
-    """Settings of `hfkit search`."""
-
-    model: str | None = setting(
-        None, "A run of similarity or any encoder", flags=("-m", "--model-name-or-path")
-    )
-    corpus: str | None = setting(
-        None, "Texts to search: a file, or one that `hfkit embed` wrote", flags=("-d", "--data")
-    )
-    queries: list[str] = setting([], "Texts to search for, a file, or - for stdin")
+    input: str | None = setting(None, "Data to convert: file, glob, - or Hub id", flags=("-d",))
     output: str | None = setting(None, "File to write; default: stdout", flags=("-o",))
-    top_k: int = setting(10, "Texts found for each query", flags=("-k",), ge=1, le=10_000)
-    qrels: str | None = setting(
-        None, "File with the right answers: query-id, corpus-id, score; scores the search"
+    to: DataFormat = setting(
+        "auto", "Format of the output; auto goes by the name of the file", flags=("--format",)
     )
-    text: bool = setting(False, "Take the query as text even if it looks like a file name")
-    text_column: str | None = setting(None, "Column with the text of the corpus")
-    query_column: str | None = setting(None, "Column with the text of the queries")
-    id_column: str | None = setting(None, "Column with the id; default: one called id or _id")
-    prompt: str | None = setting(
-        None, "Put this in front of each text of the corpus; default: as the model says"
+    task: str | None = setting(
+        None, "Task the rows are for; guessed from the columns when absent", flags=("-t",)
     )
-    query_prompt: str | None = setting(
-        None, "Put this in front of each query; default: as the model says"
+    scheme: Literal["keep", "io", "iob1", "iob2", "bioes", "bmes", "bilou"] = setting(
+        "keep", "How tags mark entities; keep: as they are (iob2 for entities of a text)"
     )
     overwrite: bool = setting(False, "Replace the output file")
-    json_output: bool = setting(False, "Print the scores as JSON", flags=("--json",))
 
 
 C = TypeVar("C", bound=Section)

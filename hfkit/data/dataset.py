@@ -18,12 +18,9 @@ from itertools import chain, islice
 from typing import Any
 
 from hfkit.config import Columns, Reading
-from hfkit.data import cells
-from hfkit.data.answers import AnswerReader
 from hfkit.data.column_names import LabelKind
 from hfkit.data.columns import ColumnMap, find_columns
-from hfkit.data.entities import EntityReader
-from hfkit.data.formats import label_studio
+from hfkit.data.label_cells import LabelCells, left_out
 from hfkit.data.labels import LabelReader, warn_near_duplicates
 from hfkit.data.record import Fields, Record, strict
 from hfkit.data.source import read
@@ -124,11 +121,11 @@ def load_rows(
     found = replace(found, label_kind=label_kind)
     labels = like.labels if like else LabelReader.from_settings(chosen, label_base or 0)
     data = Dataset(source, [], found, labels, "")
-    left_out: Counter[str] = Counter()
+    unused: Counter[str] = Counter()
     for record in chain(first, peeked.records):
-        reason = _left_out(record.fields, label_kind)
+        reason = left_out(record.fields, label_kind)
         if reason:
-            left_out[reason] += 1
+            unused[reason] += 1
             continue
         try:
             data.rows.append(found.row(record.fields))
@@ -136,7 +133,7 @@ def load_rows(
             raise InputError(error.message, place=record.place, hint=error.hint) from error
         data.paths.append(record.path)
         data.lines.append(record.line)
-    for reason, count in left_out.items():
+    for reason, count in unused.items():
         log.info("%s: rows %s skipped: %d", source, reason, count)
     if not data.rows:
         raise InputError("no rows", place=source)
@@ -150,18 +147,6 @@ def load_rows(
         _read_labels(data, label_kind, learn=learn)
     data.digest = _digest(data.rows)
     return data
-
-
-def _left_out(fields: Fields, kind: LabelKind) -> str:
-    """Why a row is not to be used: empty where it is. Not a bad row: a tool's word about it."""
-    if all(value is None or value == "" for value in fields.values()):
-        return "without anything in them"  # what spreadsheets leave behind
-    if kind == "entities" and "text" in fields:
-        if "spans" in fields and fields.get("answer") in ("reject", "ignore"):
-            return f"with the answer '{fields['answer']}'"
-        if label_studio.was_skipped(fields):
-            return "without an annotation"
-    return ""
 
 
 def _fits(columns: ColumnMap, record: Record) -> bool:
@@ -202,21 +187,15 @@ def _name_labels(data: Dataset, *, learn: bool) -> None:
 
 def _read_labels(data: Dataset, kind: LabelKind, *, learn: bool) -> None:
     """Turn the cells of the label column into entities, answers or numbers, in place."""
-    entities, answers = EntityReader(data.labels), AnswerReader()
-    if kind == "entities" and learn:
-        data.labels.learn_numbers(entities.numbers(row["label"] for row in data.rows))
+    label_cells = LabelCells(kind, data.labels)
+    if learn:
+        label_cells.learn(row["label"] for row in data.rows)
     for number, row in enumerate(data.rows):
         try:
-            if kind == "entities":
-                row["label"] = entities.read(row["label"], row.get("text"), row.get("tokens"))
-            elif kind == "answers":
-                row["label"] = answers.read(row["label"], row["context"])
-            else:
-                row["label"] = cells.number(row["label"])
+            row["label"] = label_cells.read(row)
         except InputError as error:
             raise InputError(error.message, place=data.place(number), hint=error.hint) from error
-    entities.tell(data.source)
-    answers.tell(data.source)
+    label_cells.tell(data.source)
 
 
 def _digest(rows: Iterable[Row]) -> str:

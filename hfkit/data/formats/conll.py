@@ -28,6 +28,7 @@ from hfkit.errors import EmptyError, InputError, did_you_mean
 log = logging.getLogger(__name__)
 
 SUFFIXES = (".conll", ".iob", ".iob2", ".bio", ".bioes", ".bmes", ".ner")
+FEWEST_GLUED = 10  # words; in fewer it may be chance
 HEAD = 1000  # lines that are not blank, from which the layout is found
 DOCUMENT = "-DOCSTART-"
 DOCUMENT_FIELD = "document"
@@ -313,11 +314,11 @@ def _counts(cells: Iterable[str]) -> bool:
 def _is_glued(words: list[str]) -> bool:
     """Whether every word is a character with its number in a segment: 0, or one more than before.
 
-    >>> _is_glued(["科0", "技1", "全0"]), _is_glued(["A4", "B5"]), _is_glued(["70", "81"])
+    >>> _is_glued(["科0", "技1", "全0"] * 9), _is_glued(["A4", "B6"] * 9), _is_glued(["70"] * 9)
     (True, False, False)
     """
     matches = [match for match in map(GLUED.fullmatch, words) if match]
-    if len(matches) < len(words):
+    if len(matches) < max(len(words), FEWEST_GLUED):
         return False
     numbers = [int(match[2]) for match in matches]
     odd = sum(b not in (0, a + 1) for a, b in zip([-1, *numbers], numbers, strict=False))
