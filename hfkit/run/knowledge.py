@@ -39,7 +39,8 @@ def with_documents(opened: Opened, config: PredictConfig) -> Opened:
     retriever = _retriever(config, [passage.findable for passage in library])
     log.info(
         "%s: documents %d, passages %d; %s finds %d of them for each question",
-        config.documents, len(documents), len(library), config.retriever, config.passages,
+        config.documents, len(documents), len(library), config.retriever,
+        min(config.passages, len(library)),
     )  # fmt: skip
     task = OpenQuestionAnswering(opened.task, library, retriever, config.passages)
     columns = {role: name for role, name in (opened.columns or {}).items() if role != "context"}
