@@ -18,11 +18,9 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 from hfkit.config import (
     ConvertConfig,
-    EmbedConfig,
     EvaluateConfig,
     FinetuneConfig,
     PredictConfig,
-    SearchConfig,
     Section,
 )
 from hfkit.errors import InputError
@@ -35,6 +33,7 @@ from hfkit.tasks.options import (
     SimilarityOptions,
     ZeroShotOptions,
 )
+from hfkit.vector_config import EmbedConfig, SearchConfig
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hfkit.config import (
     C,
     ConvertConfig,
-    EmbedConfig,
     EvaluateConfig,
     FinetuneConfig,
     PredictConfig,
-    SearchConfig,
     Section,
 )
 from hfkit.errors import InputError, did_you_mean
+from hfkit.vector_config import EmbedConfig, SearchConfig
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hfkit.config import Columns, EmbedConfig
+from hfkit.config import Columns
 from hfkit.data.inputs import Input, open_texts
 from hfkit.data.output import open_output
 from hfkit.data.record import Record
 from hfkit.data.vector_files import Row, check_names, format_of, make_file
 from hfkit.errors import InputError
+from hfkit.vector_config import EmbedConfig
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

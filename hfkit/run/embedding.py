@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from hfkit.errors import InputError
 
 if TYPE_CHECKING:
-    from hfkit.config import EmbedConfig, SearchConfig
     from hfkit.infer.vectorizer import Vectorizer
+    from hfkit.vector_config import EmbedConfig, SearchConfig
 
 log = logging.getLogger(__name__)
 
