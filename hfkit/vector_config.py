@@ -1,4 +1,4 @@
-"""The settings of `hfkit embed` and `hfkit search`, declared as all others are in `hfkit.config`."""
+"""The settings of `hfkit embed` and `hfkit search`; the others are in `hfkit.config`."""
 
 from __future__ import annotations
 
