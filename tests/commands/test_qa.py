@@ -107,7 +107,11 @@ def test_transformers_loads_the_folder_and_finds_the_same(hfkit: Any, trained: P
         places = batch.pop("offset_mapping")[0].tolist()
         with torch.no_grad():
             outputs = model(**batch)
-        first, last = int(outputs.start_logits.argmax()), int(outputs.end_logits.argmax())
+        inside = torch.tensor([one == 1 for one in batch.sequence_ids(0)])
+        first, last = (
+            int(logits[0].masked_fill(~inside, -1e9).argmax())
+            for logits in (outputs.start_logits, outputs.end_logits)
+        )
         answer = one["prediction"]
         assert [places[first][0], places[last][1]] == [answer["start"], answer["end"]]
 
