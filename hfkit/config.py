@@ -19,7 +19,7 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Schedule = Literal["linear", "cosine", "constant"]
 InputFormat = Literal["auto", "csv", "tsv", "jsonl", "json", "parquet", "conll", "text"]
-OutputFormat = Literal["auto", "jsonl", "csv", "tsv", "table"]
+OutputFormat = Literal["auto", "jsonl", "csv", "tsv", "conll", "table"]
 DataFormat = Literal[
     "auto", "conll", "tokens", "spans", "doccano", "prodigy", "label-studio", "spacy", "cluener",
     "squad", "jsonl", "json", "csv", "tsv", "parquet",

@@ -11,11 +11,11 @@ import re
 import sys
 import unicodedata
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from hfkit.spans import Span
+from hfkit.spans import Span, lenient_spans
 
 # Thai to Tibetan, Myanmar, Hangul, Khmer, kana, Han, and their extensions.
 UNSPACED = (
@@ -32,6 +32,41 @@ class Fitted(NamedTuple):
     spans: list[Span]
     widened: int
     wordless: int
+
+
+class Passage(NamedTuple):
+    """A text with the places of its words; `given` as words, which one space joins, or cut up."""
+
+    text: str
+    places: list[tuple[int, int]]
+    given: bool
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Passage:
+        """The passage of a row with ``tokens`` or, where it has none, ``text``."""
+        if row.get("tokens") is None:
+            return cls(row["text"], find_words(row["text"]), False)
+        return cls(" ".join(row["tokens"]), token_offsets(row["tokens"]), True)
+
+    @property
+    def words(self) -> list[str]:
+        """The words as texts."""
+        return [self.text[start:end] for start, end in self.places]
+
+    def marked(self, label: Sequence[Any]) -> list[Span]:
+        """The entities of a label (tags of given words, else ``{"start", "end", "label"}``) as
+        spans of characters, without white space at their borders."""
+        if self.given:
+            return on_characters(lenient_spans(label), self.places)
+        spans = (Span(one["start"], one["end"], one["label"]) for one in label)
+        return [trimmed(span, self.text) for span in spans]
+
+    def entities(self, spans: Iterable[Span]) -> list[dict[str, Any]]:
+        """Spans of characters as entities with their text."""
+        return [
+            {"label": label, "start": start, "end": end, "text": self.text[start:end]}
+            for start, end, label in spans
+        ]
 
 
 def find_words(text: str) -> list[tuple[int, int]]:

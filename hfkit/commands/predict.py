@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfkit.config import Columns, PredictConfig
+from hfkit.data.formats import conll
 from hfkit.data.inputs import Input, open_input
 from hfkit.data.output import Output, open_output
 from hfkit.data.record import Fields, Record
@@ -75,8 +76,8 @@ def write_predictions(
             spread=config.scores,
             single=given.single,
         )
-        bars = format == "table" and given.single
-        shorten = (lambda answer: answer) if bars else _shorten(config, opened)
+        whole = format == "conll" or (format == "table" and given.single)
+        shorten = (lambda answer: answer) if whole else _shorten(config, opened)
         counts = {"rows": 0, "errors": 0, "truncated": 0}
         for window in results:
             _count(window, counts)
@@ -118,6 +119,8 @@ def _format(config: PredictConfig, given: Input, output: Output) -> str:
         suffix = Path(config.output or "").suffix.lower()
         if suffix in (".csv", ".tsv", ".jsonl", ".ndjson"):
             return {".csv": "csv", ".tsv": "tsv"}.get(suffix, "jsonl")
+        if suffix in conll.SUFFIXES:
+            return "conll"
     if output.is_terminal:
         return "table"
     return given.format if given.format in ("csv", "tsv") else "jsonl"

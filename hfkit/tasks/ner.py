@@ -33,7 +33,6 @@ from hfkit.spans import (
     Span,
     convert,
     joined,
-    lenient_spans,
     log_softmax,
     recognise,
     scheme_of_labels,
@@ -48,13 +47,11 @@ from hfkit.tasks.base import Answer, EncodedRow, LabelKind, Outputs, Row, Task
 from hfkit.tasks.options import NerOptions
 from hfkit.windows import central
 from hfkit.words import (
-    find_words,
+    Passage,
     furthest,
     misfits,
     on_characters,
     on_words,
-    token_offsets,
-    trimmed,
     without_overlap,
     words_of_tokens,
 )
@@ -108,7 +105,8 @@ class Ner(Task[NerOptions]):
         """
         self.scheme = self._checked(rows)
         tags = {tag for row in rows for tag in self._tags(row)}
-        types = {span.label for row in rows for span in _marked(row)}  # also of those left out
+        marked = (span for row in rows for span in Passage.of(row).marked(row["label"]))
+        types = {span.label for span in marked}  # also of those that tags leave out
         tags |= {joined("" if self.scheme == "io" else "B", label) for label in types}
         if tags <= {OUTSIDE}:
             raise InputError("no row has an entity; there is nothing to learn")
@@ -136,19 +134,19 @@ class Ner(Task[NerOptions]):
         that of the last word it reaches into, -1 where there is none."""
         windows: dict[int, list[EncodedRow]] = {}
         long: dict[str, Any] = {"on_long": self.options.on_long, "stride": self.options.stride}
-        in_words = [number for number, row in enumerate(rows) if _in_words(row)]
-        tokens = [rows[number]["tokens"] for number in in_words]
-        for number, own in zip(in_words, tokenizer.encode_words(tokens, **long), strict=True):
+        passages = [Passage.of(row) for row in rows]
+        given = [number for number, passage in enumerate(passages) if passage.given]
+        parts = tokenizer.encode_words([rows[number]["tokens"] for number in given], **long)
+        for number, own in zip(given, parts, strict=True):
             windows[number] = [{**part, "_last": part["_words"]} for part in own]
-        whole = [number for number, row in enumerate(rows) if not _in_words(row)]
-        texts = [rows[number]["text"] for number in whole]
-        parts = tokenizer.encode(texts, located=True, **long)
-        for number, content, own in zip(whole, texts, parts, strict=True):
-            words = find_words(content)
-            for part in own:
-                places = words_of_tokens(part.pop("_starts"), part.pop("_ends"), words)
-                part["_words"], part["_last"] = places
+        whole = [number for number, passage in enumerate(passages) if not passage.given]
+        parts = tokenizer.encode([rows[number]["text"] for number in whole], located=True, **long)
+        for number, own in zip(whole, parts, strict=True):
             windows[number] = own
+            for part in own:
+                offsets = part.pop("_starts"), part.pop("_ends")
+                found = words_of_tokens(*offsets, passages[number].places)
+                part["_words"], part["_last"] = found
         return [{**part, "_row": number} for number in range(len(rows)) for part in windows[number]]
 
     def targets(self, rows: Sequence[Row], encoded: Sequence[EncodedRow]) -> None:
@@ -174,24 +172,26 @@ class Ner(Task[NerOptions]):
         windows, answers = _by_row(zip(encoded, outputs, strict=True)), []
         for number, row in enumerate(rows):
             parts, computed = zip(*windows[number], strict=True)
-            words = _places(row)
-            chosen = central([part["_words"] for part in parts], len(words))
+            passage = Passage.of(row)
+            count = len(passage.places)
+            chosen = central([part["_words"] for part in parts], count)
             seen = [word for word, (window, _) in enumerate(chosen) if window >= 0]
             logits = [computed[chosen[word][0]]["logits"][chosen[word][1]] for word in seen]
             scores = log_softmax(np.reshape(logits, (len(seen), len(self.labels))))
             path = scores.argmax(axis=1) if allowed is None else viterbi(scores, allowed)
-            last = furthest(((part["_words"], part["_last"]) for part in parts), len(words))
+            reach = ((part["_words"], part["_last"]) for part in parts)
+            last = furthest(reach, count)
             tags = [self.labels[label] for label in path]
             found = strict_spans(tags, self.scheme)
             spans = [
                 Span(seen[start], last[seen[end - 1]] + 1, label) for start, end, label in found
             ]
-            answer: Answer = {"entities": _entities(on_characters(spans, words), _text(row))}
-            for entity, (start, end, _) in zip(answer["entities"], found, strict=True):
+            entities = passage.entities(on_characters(spans, passage.places))
+            for entity, (start, end, _) in zip(entities, found, strict=True):
                 chances = np.exp([scores[place, path[place]] for place in range(start, end)])
                 entity["score"] = float(chances.mean())
-            if _in_words(row):
-                answer["tags"] = self._all_tags(tags, seen, tags_of(spans, len(words)))
+            answer = {"entities": entities, "tokens" if passage.given else "words": passage.words}
+            answer["tags"] = self._all_tags(tags, seen, tags_of(spans, count))
             if any(part.get("_truncated") for part in parts):
                 answer["truncated"] = True
             answers.append(answer)
@@ -205,6 +205,13 @@ class Ner(Task[NerOptions]):
             every[word] = tag
         return every
 
+    def brief(self, answer: Answer) -> Answer:
+        """The entities; tags only where words were given."""
+        kept = (
+            ("entities", "tags", "truncated") if "tokens" in answer else ("entities", "truncated")
+        )
+        return {key: answer[key] for key in kept if key in answer}
+
     def gold(self, rows: Sequence[Row]) -> list[Answer]:
         """The entities as they are marked, overlapping ones included; tags as `decode` writes them.
 
@@ -216,14 +223,15 @@ class Ner(Task[NerOptions]):
         known = {split(label)[1] for label in self.labels} - {""}
         answers = []
         for number, row in enumerate(rows):
-            marked = sorted(_marked(row))
+            passage = Passage.of(row)
+            marked = sorted(passage.marked(row["label"]))
             for _, _, label in marked:
                 if known and label not in known:
                     shown = ", ".join(f'"{name}"' for name in sorted(known)[:20])
                     problem = f'entity type "{label}" was not seen at training; known: {shown}'
                     raise RowError(problem, row=number)
-            answer: Answer = {"entities": _entities(marked, _text(row))}
-            if _in_words(row):
+            answer: Answer = {"entities": passage.entities(marked)}
+            if passage.given:
                 answer["tags"] = convert(row["label"], self._written)
             if row.get("document") is not None:
                 answer["document"] = row["document"]
@@ -237,20 +245,24 @@ class Ner(Task[NerOptions]):
 
     def _tags(self, row: Row) -> list[str]:
         """The tag of each word; of entities that overlap, those of the longest."""
-        if _in_words(row):
+        if row.get("tokens") is not None:
             return convert(row["label"], self._written)
-        words = find_words(row["text"])
-        spans, _ = without_overlap(on_words(_marked(row), words).spans)
-        return tags_of(spans, len(words), self._written)
+        marked, places = _marked_words(row)
+        kept, _ = without_overlap(on_words(marked, places).spans)
+        return tags_of(kept, len(places), self._written)
 
     def _checked(self, rows: Sequence[Row]) -> Scheme:
         """Look through marked rows, say what is odd, and return the scheme to learn them in."""
-        pairs = (((), ()) if _in_words(row) else (_marked(row), _places(row)) for row in rows)
-        for what, (count, first) in misfits(pairs).items():
+        in_words = [row.get("tokens") is not None for row in rows]
+        texts = (
+            ((), ()) if given else _marked_words(row)
+            for row, given in zip(rows, in_words, strict=True)
+        )
+        for what, (count, first) in misfits(texts).items():
             self._say(logging.WARNING, f"{count} entities {what} (the first in row {first + 1})")
-        if not any(map(_in_words, rows)):
+        if not any(in_words):
             return "iob2"
-        tags = [row["label"] if _in_words(row) else [] for row in rows]
+        tags = [row["label"] if given else [] for row, given in zip(rows, in_words, strict=True)]
         found = recognise(tags, self.options.scheme)
         self._say(logging.INFO, f"the tags are {found.scheme} ({found.reason})")
         if found.violations:
@@ -265,31 +277,9 @@ class Ner(Task[NerOptions]):
             log.log(level, note)
 
 
-def _in_words(row: Row) -> bool:
-    return row.get("tokens") is not None
-
-
-def _text(row: Row) -> str:
-    return " ".join(row["tokens"]) if _in_words(row) else str(row["text"])
-
-
-def _places(row: Row) -> list[tuple[int, int]]:
-    return token_offsets(row["tokens"]) if _in_words(row) else find_words(row["text"])
-
-
-def _marked(row: Row) -> list[Span]:
-    """The entities of a row as spans of characters, without white space at their borders."""
-    if _in_words(row):
-        return on_characters(lenient_spans(row["label"]), token_offsets(row["tokens"]))
-    spans = [Span(one["start"], one["end"], one["label"]) for one in row["label"]]
-    return [trimmed(span, row["text"]) for span in spans]
-
-
-def _entities(spans: Sequence[Span], text: str) -> list[dict[str, Any]]:
-    return [
-        {"label": label, "start": start, "end": end, "text": text[start:end]}
-        for start, end, label in spans
-    ]
+def _marked_words(row: Row) -> tuple[list[Span], list[tuple[int, int]]]:
+    passage = Passage.of(row)
+    return passage.marked(row["label"]), passage.places
 
 
 def _by_row(pairs: Iterable[Window]) -> dict[int, list[Window]]:

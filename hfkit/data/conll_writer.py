@@ -1,0 +1,52 @@
+"""Predicted entities as CoNLL: a word and its tag a line, a blank line after each text.
+
+    Anna    B-PER
+    Roth    I-PER
+    left    O
+
+Texts that came as words keep them; others are cut as the task cuts them. A text without an answer
+is a comment, ``# row 7: …``, so that the file has a block for every row of the input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hfkit.data.record import Record
+from hfkit.data.writer import Answer, Result
+from hfkit.errors import InputError
+
+
+class Conll:
+    """Writes answers that have a tag for each word; `unfit` counts texts that lines cannot hold."""
+
+    def __init__(self) -> None:
+        self.unfit = 0
+
+    def text(self, results: Sequence[Result]) -> str:
+        """Return a block for each result. Raises `InputError` for answers without tags."""
+        return "".join(self._block(*result) + "\n" for result in results)
+
+    def end(self) -> str:
+        """Return nothing: every block is complete."""
+        return ""
+
+    def _block(self, record: Record, answer: Answer | None, error: str) -> str:
+        if answer is None:
+            return _comment(record, error)
+        if "tags" not in answer:
+            raise InputError(
+                "CoNLL holds a tag for each word", place="--format", hint="use jsonl for this task"
+            )
+        words = answer.get("tokens", answer.get("words", ()))
+        if not words:
+            return _comment(record, "no word")
+        for word in words:
+            if not word or word.isspace() or set(word) & set("\t\r\n"):
+                self.unfit += 1
+                return _comment(record, f"the word {word!r} does not fit into a line; use jsonl")
+        return "".join(f"{w}\t{tag}\n" for w, tag in zip(words, answer["tags"], strict=True))
+
+
+def _comment(record: Record, error: str) -> str:
+    return f"# row {record.row}: {' '.join(error.split())}\n"
