@@ -120,7 +120,7 @@ def make_writer(
     spread: bool = False,
     single: bool = False,
 ) -> Writer:
-    """Return the writer of a format: ``jsonl``, ``csv``, ``tsv`` or ``table``.
+    """Return the writer of a format: ``jsonl``, ``csv``, ``tsv``, ``conll`` or ``table``.
 
     `separator` joins the labels of one row in CSV; `spread` gives each score a column of its own;
     `single`: a table is about one text only.
@@ -129,6 +129,10 @@ def make_writer(
         return Delimited("," if format == "csv" else "\t", naming, separator, spread)
     if format == "table":
         return Table(single)
+    if format == "conll":
+        from hfkit.data.conll_writer import Conll
+
+        return Conll()
     return JsonLines(naming)
 
 
@@ -320,11 +324,16 @@ class Table:
 def _brief(answer: Mapping[str, Any]) -> str:
     """The answer in a few words: ``pos  0.93``."""
     if "label" in answer:
-        return f"{_shown(answer['label'], 40)}  {answer['score']:.2f}"
+        score = f"  {answer['score']:.2f}" if "score" in answer else ""  # a server gives none
+        return f"{_shown(answer['label'], 40)}{score}"
     if "labels" in answer:
         return ", ".join(_shown(label, 40) for label in answer["labels"]) or "(none)"
     if "value" in answer:
         return f"{answer['value']:.4g}"
+    if "entities" in answer:
+        found = answer["entities"]
+        each = (f"{one['label']} {_shown(one['text'], 40)} {one['score']:.2f}" for one in found)
+        return ", ".join(each) or "(none)"
     return to_json(rounded(dict(answer)))
 
 
