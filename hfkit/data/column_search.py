@@ -225,7 +225,7 @@ class Search:
         starts = self._named((START,))
         if len(starts) == 1 and not any(is_answers(value) for value in self._values(label)):
             self.columns["label"] = [label, starts[0]]
-            self.reasons["label"] = f"its name beside {shown(starts[0])}"
+            self.reasons["label"] = "their names"
 
     def _take_text(self) -> None:
         free = self._free()
@@ -288,7 +288,9 @@ class Search:
         return len(texts) * 2 > len(values)
 
     def _holds_words(self, name: str) -> bool:
-        return self._all(name, cells.are_words)
+        """Whether the first value is a list of words; one further down that is not is told."""
+        values = self._values(name)
+        return bool(values) and cells.are_words(values[0])
 
     def _holds_entities(self, name: str) -> bool:
         """Whether the first value that says something is entities, or a tag for each word."""
@@ -332,10 +334,9 @@ class Search:
                 continue
             flag = FLAGS[role]
             what = spoken(role)
-            log.info(
-                "column %s is the %s (%s); override with %s",
-                listed(_each(column)), what, reason, flag,
-            )  # fmt: skip
+            be = "column %s is" if isinstance(column, str) else "columns %s are"
+            text = f"{be} the %s (%s); override with %s"
+            log.info(text, listed(_each(column)), what, reason, flag)
         if label_wanted and self.need_label and "label" not in self.columns:
             text = "no column of scores: the texts of a row are taken to belong together; "
             log.info("%sname one with %s", text, FLAGS["label"])

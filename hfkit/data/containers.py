@@ -165,7 +165,7 @@ class Conll:
         lines = (f"{word}\t{tag}\n" for word, tag in zip(words, tags, strict=True))
         self._output.write("".join(lines) + "\n")
         for name in fields.keys() - {"tokens", "tags", "document"}:
-            self._losses[f"fields {name!r}, which CoNLL has no place for"] += 1
+            self._losses[f"rows with {name!r}, which CoNLL has no place for"] += 1
 
     def close(self) -> None:
         """Every sentence is complete."""
@@ -212,7 +212,7 @@ class Squad:
             }
         )
         for name in fields.keys() - {"id", "title", "question", "context", "answers"}:
-            self._losses[f"fields {name!r}, which SQuAD has no place for"] += 1
+            self._losses[f"rows with {name!r}, which SQuAD has no place for"] += 1
 
     def close(self) -> None:
         """Write the last article and close the brackets."""

@@ -24,6 +24,7 @@ KEEP = "keep"  # tags as they are
 # What annotation tools write beside the data; it would say nothing in another file.
 OF_TOOLS = frozenset(
     ("answer", "_input_hash", "_task_hash", "_session_id", "_view_id", "_is_binary", "_timestamp")
+    + ("annotations",)  # how many a task of Label Studio had
 )
 
 
@@ -94,7 +95,7 @@ def _with_rest(fields: Fields, item: Item, losses: Losses) -> Fields:
         if name in OF_TOOLS or (name == "tokens" and "text" in item.row):
             continue
         if name in fields:
-            losses[f"fields {name!r}, whose name is taken"] += 1
+            losses[f"rows with {name!r}, whose name is taken"] += 1
         else:
             fields[name] = value
     return fields

@@ -102,7 +102,7 @@ def test_the_corpus_of_bad_files(
 ) -> None:
     if case["exit"] == 0:
         pytest.skip("a good file")
-    flags: list[object] = []
+    flags: list[object] = ["-t", case["task"]] if "task" in case else []
     for name, value in case.get("flags", {}).items():
         value = ",".join(value) if isinstance(value, list) else value
         value = BAD_INPUTS / value if name == "label_names" else value

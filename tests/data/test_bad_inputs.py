@@ -9,48 +9,40 @@ import pytest
 import yaml
 
 from hfkit.config import FinetuneConfig
-from hfkit.data.columns import find_columns
-from hfkit.data.labels import LabelReader
-from hfkit.data.record import strict
-from hfkit.data.source import read
-from hfkit.errors import HfkitError, InputError
-from hfkit.registry import TASKS
+from hfkit.data.dataset import load_rows
+from hfkit.errors import HfkitError, RowError
+from hfkit.registry import TASKS, make_task
 
 FOLDER = Path(__file__).parent.parent / "bad_inputs"
 CASES = yaml.safe_load((FOLDER / "expected.yaml").read_text(encoding="utf-8"))
-ROLES = TASKS["classification"].columns
 
 
-def rows_of(name: str, flags: dict) -> list:
+def rows_of(name: str, flags: dict, task: str = "classification") -> list:
     """Read a file as training does."""
     if "label_names" in flags:
         flags = {**flags, "label_names": str(FOLDER / flags["label_names"])}
     config = FinetuneConfig(**flags)
-    records = list(strict(read(str(FOLDER / name), config)))
-    names = list(dict.fromkeys(name for record in records for name in record.fields))
-    sample = [record.fields for record in records]
-    columns = find_columns(names, sample, ROLES, config, need_label=True)
-    labels = LabelReader.from_settings(config)
-    rows = []
-    for record in records:
+    entry = TASKS[task]
+    roles = {role.replace("label?", "label"): what for role, what in entry.columns.items()}
+    data = load_rows(str(FOLDER / name), config, config, roles, label_kind=entry.label_kind)
+    if task == "ner":  # only all tags together show that a scheme is unknown
         try:
-            row = columns.row(record.fields)
-            if isinstance(columns.columns["label"], str):
-                row["label"] = labels.read(row["label"])
-        except InputError as error:
-            raise InputError(error.message, place=record.place, hint=error.hint) from error
-        rows.append(row)
-    return rows
+            make_task("ner", {}).learn(data.rows)
+        except RowError as error:
+            raise data.located(error) from error
+    return data.rows
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['file']}-{case.get('flags', '')}")
-def test_file_says_what_is_wrong(case):
-    flags = case.get("flags", {})
+def test_file_says_what_is_wrong(case, caplog):
+    flags, task = case.get("flags", {}), case.get("task", "classification")
     if case["exit"] == 0:
-        assert len(rows_of(case["file"], flags)) == case["rows"]
+        caplog.set_level("INFO")
+        assert len(rows_of(case["file"], flags, task)) == case["rows"]
+        assert case.get("notes", "") in caplog.text
         return
     with pytest.raises(HfkitError) as caught, warnings.catch_warnings():
-        rows_of(case["file"], flags)
+        rows_of(case["file"], flags, task)
     message = str(caught.value)
     assert caught.value.exit_code == case["exit"]
     assert case["says"] in message
