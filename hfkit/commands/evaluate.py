@@ -99,7 +99,11 @@ def _from_model(model: str, config: EvaluateConfig) -> Answered:
     predictor = make_predictor(opened, config)
     answers: list[Answer] = []
     for rows in windows(data.rows, WINDOW, WINDOW):
-        answers += predictor.predict(rows)
+        try:
+            answers += predictor.predict(rows)
+        except RowError as error:
+            error.row += len(answers)
+            raise data.located(error) from error
     return Answered(opened.task, answers, gold)
 
 

@@ -9,6 +9,7 @@ from hfkit.config import PredictConfig
 from hfkit.errors import InputError
 
 if TYPE_CHECKING:
+    from hfkit.infer.endpoint import EndpointPredictor
     from hfkit.infer.predictor import Predictor
     from hfkit.tasks.base import Answer
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 class Model:
     """A run or model in memory. `labels` are what it tells apart, in the order of its outputs."""
 
-    def __init__(self, predictor: Predictor) -> None:
+    def __init__(self, predictor: Predictor | EndpointPredictor) -> None:
         self._predictor = predictor
         self.labels = list(predictor.task.labels)
 

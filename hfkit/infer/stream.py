@@ -18,7 +18,7 @@ from queue import Empty, Full, Queue
 from threading import Event as Flag
 from threading import Thread
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from hfkit.data.record import Fields, Record
 from hfkit.errors import HfkitError, InputError
@@ -40,14 +40,23 @@ T = TypeVar("T")
 
 
 class Answering(Protocol):
-    """What answers rows: a `Predictor`, a `Vectorizer`, a server elsewhere."""
+    """What answers rows: a `Predictor`, a `Vectorizer`."""
 
     @property
     def batch_size(self) -> int:
         """How many rows it likes to be given at least."""
         ...
 
-    def predict(self, rows: Sequence[Row]) -> Sequence[Answer | str]:
+    def predict(self, rows: Sequence[Row]) -> list[Answer]:
+        """Answer rows in their order; raise where one cannot be answered."""
+        ...
+
+
+@runtime_checkable
+class Attempting(Protocol):
+    """What knows by itself which rows it cannot answer: asking a server again costs."""
+
+    def attempt(self, rows: Sequence[Row]) -> list[Answer | str]:
         """Answer rows in their order; a text in place of an answer says why a row has none."""
         ...
 
@@ -198,6 +207,8 @@ def _answers(predictor: Answering, rows: Sequence[Row]) -> list[Answer | str]:
 
     What is no matter of a row (memory, the network, a refusal) is raised.
     """
+    if isinstance(predictor, Attempting):
+        return predictor.attempt(rows)
     try:
         return list(predictor.predict(rows))
     except InputError as error:

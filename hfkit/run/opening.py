@@ -35,16 +35,18 @@ class Opened:
     """A model with everything around it that turns rows into answers, but for the engine.
 
     `settings` are those of the run, `columns` says which column of its data was what, `label_base`
-    the number of the first of its label names; all are None for a model from elsewhere.
+    the number of the first of its label names; all are None for a model from elsewhere. `endpoint`
+    is the server that answers, if it is not a model here; it has no tokenizer.
     """
 
     name: str
     folder: Path
     task: Task[Any]
-    tokenizer: Tokenizer
+    tokenizer: Tokenizer | None
     settings: FinetuneConfig | None = None
     columns: dict[str, str | list[str]] | None = None
     label_base: int | None = None
+    endpoint: str | None = None
 
 
 def open_run(model: str, config: EvaluateConfig | PredictConfig) -> Opened:
@@ -57,6 +59,8 @@ def open_run(model: str, config: EvaluateConfig | PredictConfig) -> Opened:
     from hfkit.model.facts import describe, require_head
     from hfkit.model.locate import locate
 
+    if config.options.get("endpoint"):
+        return _elsewhere(model, config)
     located = locate(model, offline=config.offline)
     saved = read_settings(located.folder)
     if saved and ":" in (saved.task or "") and config.task != saved.task:
@@ -66,15 +70,14 @@ def open_run(model: str, config: EvaluateConfig | PredictConfig) -> Opened:
             hint=f"if you trust it: -t {saved.task}",
         )
     name = config.task or (saved.task if saved else None) or _guessed(located.folder)
-    options = {
-        **(saved.options if saved and saved.task == find_task(name)[0] else {}),
-        **config.options,
-    }
+    trained = saved.task if saved else None
+    own = trained is not None and find_task(trained)[0] == find_task(name)[0]
+    options = {**(saved.options if saved and own else {}), **config.options}
     task = make_task(name, options)
     if saved:
         _check_weights(located.folder)
     facts = describe(located.folder)
-    if (located.folder / DECISIONS).is_file():
+    if own and (located.folder / DECISIONS).is_file():
         task.decisions = sealing.read_json(located.folder / DECISIONS).get("decisions") or {}
     task.restore(json.loads((located.folder / "config.json").read_text("utf-8")))
     require_head(facts, task.auto_class, model)
@@ -84,7 +87,22 @@ def open_run(model: str, config: EvaluateConfig | PredictConfig) -> Opened:
     if saved and not (located.folder / "tokenizer.json").exists():
         load = text.from_transformers  # a tokenizer that exists in Python only
     tokenizer = load(located.folder, max_length)
-    return Opened(model, located.folder, task, tokenizer, saved, **_data_of(located.folder))
+    data = _data_of(located.folder) if own else {}
+    return Opened(model, located.folder, task, tokenizer, saved, **data)
+
+
+def _elsewhere(model: str, config: EvaluateConfig | PredictConfig) -> Opened:
+    """A model that a server has. Raises `InputError` for a task that is not answered in words."""
+    name = config.task or "zero-shot"
+    if find_task(name)[0] != "zero-shot":
+        raise InputError(
+            f"{name} needs a model here: a server can only choose between labels (zero-shot)",
+            place="--endpoint",
+        )
+    task = make_task(name, config.options)
+    if config.options.get("template"):
+        log.info("--template plays no part where a server answers")
+    return Opened(model, Path(), task, None, endpoint=config.options["endpoint"])
 
 
 def checked_length(wanted: int | None, longest: int) -> int:

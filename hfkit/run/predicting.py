@@ -6,16 +6,29 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hfkit.config import EvaluateConfig, PredictConfig
+    from hfkit.infer.endpoint import EndpointPredictor
     from hfkit.infer.predictor import Predictor
     from hfkit.run.opening import Opened
 
 
-def make_predictor(opened: Opened, config: EvaluateConfig | PredictConfig) -> Predictor:
-    """Load the model and put it behind an engine. Raises what `load_for_prediction` does."""
+def make_predictor(
+    opened: Opened, config: EvaluateConfig | PredictConfig
+) -> Predictor | EndpointPredictor:
+    """Load the model and put it behind an engine, or a server in its place. Raises what
+    `load_for_prediction` does."""
+    from hfkit.infer.endpoint import EndpointPredictor
     from hfkit.infer.predictor import Predictor
     from hfkit.infer.torch_engine import TorchEngine, bound_caches, choose_device
     from hfkit.model.load import load_for_prediction
 
+    if opened.endpoint is not None or opened.tokenizer is None:
+        return EndpointPredictor(
+            opened.task,
+            opened.name,
+            opened.endpoint or "",
+            offline=config.offline,
+            at_once=config.batch_size,
+        )
     bound_caches()
     device = choose_device(config.device)
     task = opened.task
