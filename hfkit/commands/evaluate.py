@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from hfkit.config import Columns, EvaluateConfig
 from hfkit.data.output import open_output
 from hfkit.errors import InputError, RowError, did_you_mean
+from hfkit.run.answered import Answered, columns_of, from_predictions, gold_of
 
 if TYPE_CHECKING:
     from hfkit.data.dataset import Dataset
     from hfkit.metrics.statistics import Scores
     from hfkit.metrics.user import UserMetric
     from hfkit.run.opening import Opened
-    from hfkit.tasks.base import Answer, Task
+    from hfkit.tasks.base import Answer
 
 log = logging.getLogger(__name__)
 
@@ -43,14 +44,6 @@ class Evaluated:
         """Return what `-o` and `--json` write."""
         head = {"model": self.model, "data": self.data, "metric": self.metric}
         return {**head, **self.scores.to_json(), "missed": self.missed}
-
-
-class Answered(NamedTuple):
-    """Answers beside the right answers, and the task that gave them."""
-
-    task: Task[Any]
-    answers: list[Answer]
-    gold: list[Answer]
 
 
 def evaluate(config: EvaluateConfig) -> Evaluated:
@@ -77,7 +70,7 @@ def _evaluated(model: str, config: EvaluateConfig) -> Evaluated:
 
     limits = [_limit(text) for text in config.fail_under]
     more = _more_metrics(config)
-    read = _from_predictions if is_predictions(model) else _from_model
+    read = from_predictions if is_predictions(model) else _from_model
     answered = read(model, config)
     scores = _scored(answered, more)
     lower = find_metric(answered.task.metric).lower_is_better
@@ -95,7 +88,7 @@ def _from_model(model: str, config: EvaluateConfig) -> Answered:
         raise InputError("no data", hint="name a file with the right answers after the model")
     opened = open_run(model, config)
     data = _load(config.data, config, opened)
-    gold = _gold(opened.task, data)
+    gold = gold_of(opened.task, data)
     predictor = make_predictor(opened, config)
     answers: list[Answer] = []
     for rows in windows(data.rows, WINDOW, WINDOW):
@@ -112,7 +105,7 @@ def _load(source: str, config: EvaluateConfig, opened: Opened) -> Dataset:
     from hfkit.data.columns import ColumnMap
     from hfkit.data.dataset import load_rows
 
-    chosen, saved = _columns(config), opened.settings
+    chosen, saved = columns_of(config), opened.settings
     known = ColumnMap.from_dict(opened.columns) if opened.columns else None
     if saved is not None:
         names = saved.label_names if Path(saved.label_names or "").is_file() else None
@@ -135,71 +128,6 @@ def _load(source: str, config: EvaluateConfig, opened: Opened) -> Dataset:
         label_base=opened.label_base,
         label_kind=opened.task.label_kind,
     )
-
-
-def _columns(config: EvaluateConfig) -> Columns:
-    return Columns(**{name: getattr(config, name) for name in Columns.model_fields})
-
-
-def _gold(task: Task[Any], data: Dataset) -> list[Answer]:
-    try:
-        return task.gold(data.rows)
-    except RowError as error:
-        raise data.located(error) from error
-
-
-def _from_predictions(source: str, config: EvaluateConfig) -> Answered:
-    """Take the answers from a file, and the labels from the data or from the same file."""
-    from hfkit.data.dataset import load_rows
-    from hfkit.data.predictions import check_order, read_predictions
-
-    answers = read_predictions(source, config.label_delimiter or "|")
-    labels = {"label": "the right answer"}
-    data = load_rows(
-        config.data or source, config, _columns(config), labels, offline=config.offline
-    )
-    if len(data.rows) != len(answers):
-        raise InputError(
-            f"{len(answers)} predictions for {len(data.rows)} rows",
-            place=source,
-            hint="predictions and data are matched by their order; give the data predicted on",
-        )
-    if config.data:
-        check_order(source, config.data, config)
-    task = _task_of(answers, data, config)
-    return Answered(task, answers, _gold(task, data))
-
-
-def _task_of(answers: Sequence[Answer], data: Dataset, config: EvaluateConfig) -> Task[Any]:
-    """Make the task that gives such answers, with the labels of the answers and of the data."""
-    from hfkit.registry import make_task
-
-    problem = _problem(answers[0])
-    task = make_task(config.task or "classification", {"problem": problem, **config.options})
-    if problem == "regression":
-        return task
-    if "scores" in answers[0] and problem == "single-label":
-        task.labels = list(answers[0]["scores"])  # all of them, in the order of the model
-        return task
-    given = [answer[key] for answer in answers for key in ("label", "labels") if key in answer]
-    names: set[str] = set()
-    for cell in [*given, *(row["label"] for row in data.rows)]:
-        names.update(cell if isinstance(cell, list) else [str(cell)])
-    task.labels = sorted(names)
-    if len(names) > 1 and problem == "single-label":
-        task.learn([{"label": name} for name in task.labels])  # the order a model would have
-    return task
-
-
-def _problem(answer: Mapping[str, Any]) -> str:
-    for key, problem in (
-        ("label", "single-label"),
-        ("labels", "multi-label"),
-        ("value", "regression"),
-    ):
-        if key in answer:
-            return problem
-    raise InputError("the predictions have neither label nor labels nor value")
 
 
 def _more_metrics(config: EvaluateConfig) -> dict[str, UserMetric]:

@@ -1,12 +1,14 @@
 """Reading what `hfkit predict` wrote: the answers in a JSON Lines, CSV or TSV file.
 
 In JSON Lines an answer is the value of ``prediction``. In CSV it is spread over columns:
-``prediction.label``, ``prediction.labels`` (joined by a separator), ``prediction.value``, and the
-scores, each in a column of its own or joined like the labels.
+``prediction.label``, ``prediction.labels`` (joined by a separator), ``prediction.value``,
+``prediction.answer`` with its place, and the scores, each in a column of its own or joined like the
+labels; ``prediction.entities`` is JSON.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,9 @@ Answer = dict[str, Any]
 
 NAME = "prediction"
 SCORES = f"{NAME}.scores."
+NUMBERS = ("score", "value")
+LISTS = ("entities", "tags")
+PLACES = ("start", "end")
 
 
 def is_predictions(source: str) -> bool:
@@ -99,8 +104,25 @@ def _unflattened(flat: dict[str, str], separator: str) -> Answer:
         numbers = [_number(part) for part in joined.split(separator)] if joined else []
         if numbers and len(numbers) == len(answer["labels"]):
             answer["scores"] = dict(zip(answer["labels"], numbers, strict=True))
-    answer |= {key: _number(flat[key]) for key in ("score", "value") if flat.get(key)}
+    if "answer" in flat:
+        places = {key: int(_number(flat[key])) if flat.get(key) else None for key in PLACES}
+        answer |= {"answer": flat["answer"], **places}
+    answer |= {key: _list(flat[key]) for key in LISTS if flat.get(key)}
+    answer |= {
+        key: _number(flat[key]) for key in NUMBERS if flat.get(key) not in (None, "", "null")
+    }
     return answer | ({"scores": spread} if spread else {})
+
+
+def _list(cell: str) -> list[Any]:
+    """A list, which a cell holds as JSON."""
+    try:
+        value = json.loads(cell)
+    except ValueError:
+        value = None
+    if not isinstance(value, list):
+        raise InputError(f"expected a list, got {cell[:40]!r}")
+    return value
 
 
 def _number(text: str) -> float:

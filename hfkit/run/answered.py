@@ -1,0 +1,109 @@
+"""Answers beside the right answers, and answers that were read from a file of predictions.
+
+Such a file needs no model to be scored: what its answers hold tells the task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hfkit.config import Columns, EvaluateConfig
+from hfkit.errors import InputError, RowError
+
+if TYPE_CHECKING:
+    from hfkit.data.dataset import Dataset
+    from hfkit.tasks.base import Answer, Task
+
+# What an answer holds -> the task that gives such answers; the first that fits.
+TASK_OF_KEY = {
+    "entities": "ner",
+    "answer": "qa",
+    "label": "classification",
+    "labels": "classification",
+    "value": "classification",
+    "score": "similarity",
+}
+PROBLEM_OF_KEY = {"label": "single-label", "labels": "multi-label", "value": "regression"}
+
+
+class Answered(NamedTuple):
+    """Answers beside the right answers, and the task that gave them."""
+
+    task: Task[Any]
+    answers: list[Answer]
+    gold: list[Answer]
+
+
+def columns_of(config: EvaluateConfig) -> Columns:
+    """The settings that say which column is what."""
+    return Columns(**{name: getattr(config, name) for name in Columns.model_fields})
+
+
+def gold_of(task: Task[Any], data: Dataset) -> list[Answer]:
+    """The right answers. Raises `InputError` with its place for one that the task does not know."""
+    try:
+        return task.gold(data.rows)
+    except RowError as error:
+        raise data.located(error) from error
+
+
+def from_predictions(source: str, config: EvaluateConfig) -> Answered:
+    """Take the answers from a file, and the right ones from the data or from the same file.
+
+    Raises `InputError` where the two are not about the same rows, and for answers of no task.
+    """
+    from hfkit.data.dataset import load_rows
+    from hfkit.data.predictions import check_order, read_predictions
+    from hfkit.registry import make_task
+
+    answers = read_predictions(source, config.label_delimiter or "|")
+    key = _telling(answers[0])
+    problem = {"problem": PROBLEM_OF_KEY[key]} if key in PROBLEM_OF_KEY else {}
+    name = config.task or TASK_OF_KEY[key]
+    classes = TASK_OF_KEY[key] == "classification"
+    task = make_task("classification" if classes else name, {**problem, **config.options})
+    data = load_rows(
+        config.data or source,
+        config,
+        columns_of(config),
+        {"label": "the right answer"} if classes else task.columns,
+        offline=config.offline,
+        label_kind=task.label_kind,
+    )
+    if len(data.rows) != len(answers):
+        raise InputError(
+            f"{len(answers)} predictions for {len(data.rows)} rows",
+            place=source,
+            hint="predictions and data are matched by their order; give the data predicted on",
+        )
+    if config.data:
+        check_order(source, config.data, config)
+    if classes:
+        _name_labels(task, PROBLEM_OF_KEY[key], answers, data)
+    return Answered(task, answers, gold_of(task, data))
+
+
+def _telling(answer: Mapping[str, Any]) -> str:
+    """The key of an answer that tells its task."""
+    for key in TASK_OF_KEY:
+        if key in answer:
+            return key
+    known = ", ".join(TASK_OF_KEY)
+    raise InputError("the predictions hold no answer of a known task", hint=f"known: {known}")
+
+
+def _name_labels(task: Task[Any], problem: str, answers: Sequence[Answer], data: Dataset) -> None:
+    """Give a classifier the labels of the answers and of the data."""
+    if problem == "regression":
+        return
+    if "scores" in answers[0] and problem == "single-label":
+        task.labels = list(answers[0]["scores"])  # all of them, in the order of the model
+        return
+    given = [answer[key] for answer in answers for key in ("label", "labels") if key in answer]
+    names: set[str] = set()
+    for cell in [*given, *(row["label"] for row in data.rows)]:
+        names.update(cell if isinstance(cell, list) else [str(cell)])
+    task.labels = sorted(names)
+    if len(names) > 1 and problem == "single-label":
+        task.learn([{"label": name} for name in task.labels])  # the order a model would have
