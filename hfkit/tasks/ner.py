@@ -259,15 +259,16 @@ class Ner(Task[NerOptions]):
             for row, given in zip(rows, in_words, strict=True)
         )
         for what, (count, first) in misfits(texts).items():
-            self._say(logging.WARNING, f"{count} entities {what} (the first in row {first + 1})")
+            note = f"entities that {what}: {count} (the first in row {first + 1})"
+            self._say(logging.WARNING, note)
         if not any(in_words):
             return "iob2"
         tags = [row["label"] if given else [] for row, given in zip(rows, in_words, strict=True)]
         found = recognise(tags, self.options.scheme)
         self._say(logging.INFO, f"the tags are {found.scheme} ({found.reason})")
         if found.violations:
-            odd = f"{found.violations} tags do not follow {found.scheme}"
-            self._say(logging.WARNING, f"{odd}: one without a beginning begins an entity")
+            odd = f"tags that are not as {found.scheme} has them: {found.violations}"
+            self._say(logging.WARNING, f"{odd}; an entity begins where one has no beginning")
         return "io" if found.scheme == "io" else "iob2"
 
     def _say(self, level: int, note: str) -> None:

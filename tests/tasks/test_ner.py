@@ -360,9 +360,10 @@ def test_gold_keeps_what_tags_cannot_express(caplog: pytest.LogCaptureFixture) -
     assert "tags" not in gold
     said = [record.getMessage() for record in caplog.records]
     assert said == [
-        "1 entities begin or end within a word, the whole of which is learnt (the first in row 1)",
-        "1 entities hold no word and cannot be learnt (the first in row 1)",
-        "2 entities overlap with a longer one, which is learnt (the first in row 1)",
+        "entities that begin or end within a word, the whole of which is learnt: 1"
+        " (the first in row 1)",
+        "entities that hold no word and cannot be learnt: 1 (the first in row 1)",
+        "entities that overlap with a longer one, which is learnt: 2 (the first in row 1)",
     ]
 
 
@@ -374,7 +375,7 @@ def test_the_scheme_and_its_violations_are_said(caplog: pytest.LogCaptureFixture
     said = [record.getMessage() for record in caplog.records]
     assert said == [
         "the tags are iob2 (entities begin with B-)",
-        "1 tags do not follow iob2: one without a beginning begins an entity",
+        "tags that are not as iob2 has them: 1; an entity begins where one has no beginning",
     ]
     assert made.gold(rows)[3]["tags"] == ["O", "B-X"]
 
