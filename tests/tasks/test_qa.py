@@ -344,6 +344,17 @@ def test_longest_answer() -> None:
     assert outputs_of(task(max_answer_length=3), window)["answer"] == "bcd"
 
 
+def test_spaces_that_a_tokenizer_counts_to_a_word_are_left_out() -> None:
+    encoded = [
+        {"input_ids": [0, 0], "_starts": [-1, 2], "_ends": [-1, 9], "_row": 0, "_null": 0},
+        {"input_ids": [0, 0], "_starts": [-1, 8], "_ends": [-1, 9], "_row": 1, "_null": 0},
+    ]
+    outputs = [{"start_logits": np.zeros(2), "end_logits": np.zeros(2)}] * 2
+    first, second = task().decode(outputs, encoded, [row("in Paris ")] * 2)
+    assert (first["answer"], first["start"], first["end"]) == ("Paris", 3, 8)
+    assert second["answer"] == ""  # a space is no answer
+
+
 def test_the_end_is_never_before_the_start() -> None:
     window = {"part": (0, 10), "null": 0.0, "start": {8: 9.0}, "end": {2: 9.0}}
     answer = outputs_of(task(top_k=20), window)
