@@ -21,11 +21,15 @@ if TYPE_CHECKING:
     from hfkit.tasks.base import LabelKind, Task
 
 
+EXAMPLE = '"some text"'
+
+
 @dataclass(frozen=True)
 class TaskEntry:
     """One row of the table of tasks. `label_kind` says what the label column holds; `options` leads
     to the typed options, so that they become flags without importing the task; `aliases` are other
-    names, each with what it implies. A task that is not `trainable` takes a model as it is."""
+    names, each with what it implies. A task that is not `trainable` takes a model as it is. `example`
+    is something to ask, as it is typed after ``hfkit predict MODEL``."""
 
     target: str
     summary: str
@@ -34,6 +38,7 @@ class TaskEntry:
     options: str | None = None
     aliases: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     trainable: bool = True
+    example: str = EXAMPLE
 
 
 TASKS: dict[str, TaskEntry] = {
@@ -77,6 +82,7 @@ TASKS: dict[str, TaskEntry] = {
         label_kind="answers",
         options="hfkit.tasks.options:QaOptions",
         aliases={"question-answering": {}, "extractive-qa": {}},
+        example='question="Who wrote it?" context="Anna wrote it."',
     ),
     "similarity": TaskEntry(
         target="hfkit.tasks.similarity:Similarity",
@@ -90,6 +96,7 @@ TASKS: dict[str, TaskEntry] = {
         label_kind="scores",
         options="hfkit.tasks.options:SimilarityOptions",
         aliases={"sentence-similarity": {}, "sts": {}, "embedding": {}},
+        example='text="some text" text_pair="another one"',
     ),
     "zero-shot": TaskEntry(
         target="hfkit.tasks.zero_shot:ZeroShot",
@@ -132,6 +139,11 @@ def load_object(target: str) -> Any:
 def plugins(group: str) -> dict[str, str]:
     """Return the installed plug-ins of an entry point group as name -> ``module:object``."""
     return {point.name: point.value for point in entry_points(group=group)}
+
+
+def example_of(task: str) -> str:
+    """Something to ask a model of the task, as it is typed after ``hfkit predict MODEL``."""
+    return TASKS[task].example if task in TASKS else EXAMPLE
 
 
 def task_names() -> list[str]:

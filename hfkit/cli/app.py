@@ -25,6 +25,7 @@ from hfkit.cli.options import VerbCommand, verb_callback
 from hfkit.cli.wording import CONVERT, EMBED, EVALUATE, EXAMPLES, FINETUNE, PREDICT, SEARCH
 from hfkit.errors import BROKEN_PIPE, FINDINGS, ResourceError
 from hfkit.layers import resolve
+from hfkit.registry import example_of
 
 app = typer.Typer(
     name="hfkit",
@@ -162,13 +163,13 @@ def _tell_finetuned(result: Any, as_json: bool, quiet: bool) -> None:
         print(folder, flush=True)
     if not quiet:
         show_scores(result.scores, sys.stderr, result.split)
-        _say_next(folder)
+        _say_next(folder, result.task)
     return None
 
 
-def _say_next(folder: str) -> None:
+def _say_next(folder: str, task: str) -> None:
     run = shlex.quote(folder)
-    say("next", f'hfkit predict {run} "some text"')
+    say("next", f"hfkit predict {run} {example_of(task)}")
     say("next", f"hfkit evaluate {run} test.csv")
 
 

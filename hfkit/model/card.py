@@ -14,6 +14,7 @@ from typing import Any
 
 from hfkit import sealing
 from hfkit.model.locate import HUB_ID
+from hfkit.registry import example_of
 
 # Tasks by the names the Hub has for them.
 PIPELINE_TAGS = {
@@ -24,11 +25,6 @@ PIPELINE_TAGS = {
     "text2text": "text2text-generation",
     "generation": "text-generation",
     "pretraining": "fill-mask",
-}
-# What to type after `hfkit predict FOLDER`, by task.
-EXAMPLES = {
-    "qa": 'question="Who wrote it?" context="A text that says who wrote it."',
-    "similarity": 'text="a text" text_pair="another one"',
 }
 LIMITS = """## Intended use and limits
 
@@ -164,7 +160,7 @@ def _scores(card: Card) -> str:
 
 
 def _usage(card: Card) -> str:
-    example = EXAMPLES.get(card.task, '"a text"')
+    example = example_of(card.task)
     return f"## How to use it\n\n```sh\nhfkit predict FOLDER {example}\n```\n\n{_python(card)}"
 
 
