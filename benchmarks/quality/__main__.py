@@ -90,6 +90,11 @@ def run(job: dict, runs: Path) -> dict:
 def table(runs: Path) -> None:
     """Mean and spread over the seeds: one table a task, one line a data set, size and tool."""
     lines = [json.loads(line) for line in runs.read_text().splitlines()]
+    seen: dict[tuple, int] = {}
+    for line in lines:
+        same = tuple(line[name] for name in ("task", "set", "limit", "seed"))
+        if seen.setdefault(same, line["rows"]) != line["rows"]:
+            print(f"different rows on the two sides: {same}", file=sys.stderr)
     for task in TASKS:
         groups: dict[tuple, list[dict]] = {}
         for line in lines:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from benchmarks.quality.ours import finetuned
 from benchmarks.quality.peers import best, train
 from benchmarks.quality.rows import checksum, conll, drawn
 
@@ -99,3 +100,14 @@ def with_peer(job: dict, models: Path) -> dict[str, Any]:
     collator = DataCollatorForTokenClassification(tokenizer)
     history = train(job, model, encoded(rows)[0], held_out, collator, score)
     return {**best(history, "f1"), "rows": checksum([words for words, _ in rows])}
+
+
+def with_hfkit(job: dict, models: Path) -> dict[str, Any]:
+    validation = conll(FILES[job["set"]][1])
+    with finetuned(job, FILES[job["set"]]) as (model, own, rows):
+        answers = model.predict([{"tokens": words} for words, _ in validation])
+    gold = [tags for _, tags in validation]
+    found = scores(
+        gold, [answer["tags"] for answer in answers], [[*range(len(tags))] for tags in gold]
+    )
+    return {**found, "own": own, "rows": checksum([row["tokens"] for row in rows])}

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.quality.ours import finetuned
 from benchmarks.quality.peers import best, train
 from benchmarks.quality.rows import checksum, drawn, squad
 from benchmarks.quality.squad import scores
@@ -24,7 +25,7 @@ JOBS = [
     },
 ]  # fmt: skip
 FILES = {"squad_v2": ("squad_v2/train.json", "squad_v2/validation.json")}
-SCORES = ["f1", "exact", "f1_has", "f1_no", "best_f1", "best_exact"]
+SCORES = ["f1", "exact", "f1_has", "f1_no", "best_f1", "best_exact", "f1_span"]
 N_BEST = 20
 MAX_ANSWER = 30  # tokens
 
@@ -138,3 +139,14 @@ def dataset(found: dict[str, Any]) -> Any:
     from datasets import Dataset
 
     return Dataset.from_dict(found["inputs"])
+
+
+def with_hfkit(job: dict, models: Path) -> dict[str, Any]:
+    validation = squad(FILES[job["set"]][1])
+    asked = [{name: row[name] for name in ("question", "context")} for row in validation]
+    with finetuned(job, FILES[job["set"]], stride=job["stride"]) as (model, own, rows):
+        answers = model.predict(asked)
+    golds = [[text for text, _ in row["answers"]] for row in validation]
+    texts = [answer["best_answer"] for answer in answers]
+    found = scores(golds, texts, [answer["no_answer_score"] for answer in answers])
+    return {**found, "own": own, "rows": checksum([row["question"] for row in rows])}

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.quality.ours import finetuned
 from benchmarks.quality.peers import best
 from benchmarks.quality.rows import checksum, drawn, pairs
 
@@ -20,6 +21,10 @@ JOBS = [
     },
 ]  # fmt: skip
 FILES = {"stsb": ("stsb/sts-train.csv", "stsb/sts-dev.csv")}
+READING = {
+    "input_format": "tsv", "no_header": True, "quoting": "none", "extra_columns": "ignore",
+    "columns": "_,_,_,_,label,text,text_pair",
+}  # fmt: skip
 SCORES = ["spearman", "pearson"]
 
 
@@ -80,3 +85,20 @@ def with_peer(job: dict, models: Path) -> dict[str, Any]:
         )  # fmt: skip
         trainer.train()
     return {**best(history, "spearman"), "rows": checksum([row[:2] for row in rows])}
+
+
+def with_hfkit(job: dict, models: Path) -> dict[str, Any]:
+    from scipy.stats import pearsonr, spearmanr
+
+    validation = pairs(FILES[job["set"]][1])
+    with finetuned(job, FILES[job["set"]], **READING) as (model, own, rows):
+        answers = model.predict(
+            [first for first, _, _ in validation], [second for _, second, _ in validation]
+        )
+    given, gold = [answer["score"] for answer in answers], [score for _, _, score in validation]
+    return {
+        "spearman": float(spearmanr(gold, given).statistic),
+        "pearson": float(pearsonr(gold, given).statistic),
+        "own": own,
+        "rows": checksum([[row["text"], row["text_pair"]] for row in rows]),
+    }

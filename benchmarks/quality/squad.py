@@ -42,7 +42,8 @@ def scores(
     """EM and F1 where a question whose null score is above the threshold gets the answer "".
 
     `best` is the best answer that is not empty; `golds` has no text for what has no answer. The
-    figures `best_*` are those of the threshold that is best on these very questions.
+    figures `best_*` are those of the threshold that is best on these very questions, `*_span` those
+    of the questions with an answer where each is given its best text.
     """
     golds = [[text for text in texts if normal(text)] or [""] for texts in golds]
     points = {
@@ -65,6 +66,9 @@ def scores(
             point for point, empty in zip(at, nothing, strict=True) if not empty
         )
         found[f"{name}_no"] = mean(point for point, empty in zip(at, nothing, strict=True) if empty)
+        found[f"{name}_span"] = mean(
+            point for point, empty in zip(kept, nothing, strict=True) if not empty
+        )
         found[f"best_{name}"] = best_mean(kept, nothing, null_scores)
     return found
 

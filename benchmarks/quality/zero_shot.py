@@ -67,7 +67,7 @@ def with_hfkit(job: dict, models: Path) -> dict[str, Any]:
         model, task="zero-shot", max_length=512, template=TEMPLATE,
         labels=",".join(LABELS[job["set"]].values()),
     )  # fmt: skip
-    answers = [predictor.predict(text) for text in texts]
+    answers = predictor.predict(texts)
     return scores(texts, gold, [answer["label"] for answer in answers])
 
 
