@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hfkit.api import embed, evaluate, finetune, predict, search
+    from hfkit.api import convert, embed, evaluate, finetune, predict, search
     from hfkit.commands.load import load
     from hfkit.errors import (
         DivergedError,
@@ -36,6 +36,7 @@ __all__ = [
     "SafetyError",
     "StoppedError",
     "__version__",
+    "convert",
     "embed",
     "evaluate",
     "finetune",
@@ -45,6 +46,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "convert": "hfkit.api",
     "embed": "hfkit.api",
     "evaluate": "hfkit.api",
     "finetune": "hfkit.api",

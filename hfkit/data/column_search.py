@@ -198,6 +198,7 @@ class Search:
             found = self._named_labels()
         elif self.kind == "entities":
             found = self._named(LABELS["entities"], self._holds_entities)
+            found = [n for n in found if self._is_aligned(n)] or found if len(found) > 1 else found
         else:
             found = self._named(LABELS[self.kind])
         if len(found) == 1:
@@ -299,6 +300,14 @@ class Search:
         if not said:
             return bool(shapes)
         return said[0] in SPANS or (said[0] == "tags" and "tokens" in self.columns)
+
+    def _is_aligned(self, name: str) -> bool:
+        """Whether there are as many entries as words, in all rows looked at."""
+        words = self.columns.get("tokens")
+        pairs = [(fields.get(str(words)), fields.get(name)) for fields in self.sample]
+        lists = [[cells.structured(cell) for cell in pair] for pair in pairs if None not in pair]
+        both = [pair for pair in lists if all(isinstance(cell, list) for cell in pair)]
+        return bool(both) and all(len(word) == len(tag) for word, tag in both)
 
     def _header_is_data(self) -> bool:
         """Whether the names look like a row: a number, a sentence, or a value of their column."""

@@ -270,4 +270,7 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _what(value: Any) -> str:
-    return shown(value) if isinstance(value, (str, int, float)) else kind_of(value)
+    if isinstance(value, str):
+        return shown(value)
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return str(value) if number else kind_of(value)

@@ -22,9 +22,12 @@ Losses = Counter[str]
 
 KEEP = "keep"  # tags as they are
 # What annotation tools write beside the data; it would say nothing in another file.
+# `annotations` is the number of those of a task of Label Studio.
 OF_TOOLS = frozenset(
-    ("answer", "_input_hash", "_task_hash", "_session_id", "_view_id", "_is_binary", "_timestamp")
-    + ("annotations",)  # how many a task of Label Studio had
+    (
+        *("answer", "_input_hash", "_task_hash", "_session_id", "_view_id", "_is_binary"),
+        *("_timestamp", "annotations"),
+    )
 )
 
 

@@ -151,7 +151,7 @@ def _files(source: str, paths: list[str], reading: Reading) -> Iterator[Record]:
             if first and not record.error:
                 first = False
                 columns = set(record.fields) if columns is None else columns
-                if set(record.fields) ^ columns - {conll.DOCUMENT_FIELD}:
+                if (set(record.fields) ^ columns) - {conll.DOCUMENT_FIELD}:
                     here, there = listed(record.fields), listed(sorted(columns))
                     problem = f"the columns are {here}; in {paths[0]} they are {there}"
                     raise InputError(problem, place=path)

@@ -41,6 +41,10 @@ class VectorFile(Protocol):
         """Write what belongs at the end."""
         ...
 
+    def abandon(self) -> None:
+        """Let go of everything after a failure; nothing more is written."""
+        ...
+
 
 def format_of(path: str | None) -> str:
     """The format that the name of an output stands for; standard output takes JSON Lines.
@@ -104,6 +108,9 @@ class NpyFile:
         else:
             self._output.write_bytes(header)
 
+    def abandon(self) -> None:
+        """Nothing is held."""
+
     def _header(self) -> bytes:
         import numpy as np
 
@@ -128,6 +135,9 @@ class JsonLinesFile:
 
     def close(self) -> None:
         """Every line is complete."""
+
+    def abandon(self) -> None:
+        """Nothing is held."""
 
     def _line(self, record: Record, vector: NDArray[Any] | None, error: str) -> str:
         if vector is None:
@@ -175,19 +185,27 @@ class ParquetFile:
             self._writer = ParquetWriter(self._sink, schema)
         self._writer.close()
 
+    def abandon(self) -> None:
+        """pyarrow complains of a writer that was never closed."""
+        self._sink.closing = True
+        if self._writer is not None:
+            self._writer.close()
+
 
 class _Sink(io.RawIOBase):
     """What pyarrow writes to: bytes, one after the other."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
+        self.closing = False  # nothing is written any more
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any) -> int:
         content = bytes(data)
-        self._output.write_bytes(content)
+        if not self.closing:
+            self._output.write_bytes(content)
         return len(content)
 
     def tell(self) -> int:

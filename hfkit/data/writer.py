@@ -334,6 +334,13 @@ def _brief(answer: Mapping[str, Any]) -> str:
         found = answer["entities"]
         each = (f"{one['label']} {_shown(one['text'], 40)} {one['score']:.2f}" for one in found)
         return ", ".join(each) or "(none)"
+    if "answer" in answer:
+        each = (
+            f"{_shown(one['answer'], 40) or '(none)'}  {one['score']:.2f}"
+            + (f"  {_shown(str(one['document']), 40)}" if one.get("document") is not None else "")
+            for one in answer.get("answers") or [answer]
+        )
+        return ", ".join(each)
     return to_json(rounded(dict(answer)))
 
 

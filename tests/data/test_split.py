@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hfkit.data.split import stratified_split
+from hfkit.data.split import split_rows, stratified_split
 from hfkit.errors import InputError
 
 LABELS = st.lists(st.sampled_from("aaaabbc"), min_size=4, max_size=200)
@@ -92,3 +92,56 @@ def test_too_few_rows(labels):
 def test_the_share_is_a_share():
     with pytest.raises(InputError, match="between 0 and 1"):
         stratified_split(["a", "a"], 1.5, 0)
+
+
+def parts_of(rows, kind, share=0.1):
+    kept, cut = split_rows(rows, kind, share, seed=3)
+    assert sorted(kept + cut) == list(range(len(rows)))
+    return kept, cut
+
+
+ANSWER = [{"text": "c", "start": 0}]
+
+
+def test_questions_about_one_context_stay_together():
+    rows = [
+        {
+            "question": str(n),
+            "context": f"c{n // 3}",
+            "label": [{"text": "c", "start": 0}] * (n % 2),
+        }
+        for n in range(300)
+    ]
+    kept, cut = parts_of(rows, "answers")
+    assert 25 <= len(cut) <= 30
+    assert not {rows[n]["context"] for n in kept} & {rows[n]["context"] for n in cut}
+
+
+def test_rare_types_of_entities_are_in_both_parts():
+    rows = [
+        {"tokens": [str(n)], "label": ["B-RARE" if n % 50 == 0 else "S-COMMON" if n % 3 else "O"]}
+        for n in range(500)
+    ]
+    _, cut = parts_of(rows, "entities")
+    assert abs(len(cut) - 50) <= 5
+    assert sum(rows[n]["label"] == ["B-RARE"] for n in cut) == 1
+    spans = [{"text": str(n), "label": [{"start": 0, "end": 1, "label": "A"}]} for n in range(40)]
+    assert len(parts_of(spans, "entities")[1]) == 4
+
+
+def test_sentences_of_a_document_stay_together_where_there_are_enough():
+    rows = [{"tokens": [str(n)], "label": ["O"], "document": n // 10} for n in range(400)]
+    kept, cut = parts_of(rows, "entities")
+    assert len(cut) == 40
+    assert not {n // 10 for n in kept} & {n // 10 for n in cut}
+    few = [{**row, "document": row["document"] // 20} for row in rows]
+    assert len(parts_of(few, "entities")[1]) == 40
+    assert parts_of(rows[:400], "entities") == parts_of(rows[:400], "entities")
+
+
+def test_pairs_with_and_without_a_score():
+    pairs = [{"text": f"a{n % 20}", "text_pair": f"b{n % 20}"} for n in range(40)]
+    kept, cut = parts_of(pairs, "scores")
+    assert len(cut) == 4 and not {n % 20 for n in kept} & {n % 20 for n in cut}
+    scored = [{"text": str(n), "text_pair": "b", "label": n / 100} for n in range(100)]
+    assert {n // 10 for n in parts_of(scored, "scores")[1]} == set(range(10))

@@ -208,7 +208,8 @@ def _add(sentence: _Sentence, layout: Layout, number: int, line: str, cells: lis
 def _layout(head: list[str], path: str, reading: Reading) -> Layout:
     """Find the layout from the first lines, and say it."""
     full = [line for line in head if line.strip(BLANK) and not line.startswith(DOCUMENT)]
-    words = [line for line in full if not line.startswith("#")] or full
+    words = [line for line in full if not line.startswith("#")]
+    words = words or [line for line in full if TAG.fullmatch(_cut(line, "\t" in line)[-1])] or full
     if not words:
         raise InputError("holds no sentence", place=path)
     tabs = "\t" in words[0]
