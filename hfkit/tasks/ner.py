@@ -215,28 +215,38 @@ class Ner(Task[NerOptions]):
     def gold(self, rows: Sequence[Row]) -> list[Answer]:
         """The entities as they are marked, overlapping ones included; tags as `decode` writes them.
 
-        Raises `RowError` for a type of entity that the model does not know and a tag of no scheme.
+        Entities of a type that the model does not know are there to be missed. Raises `RowError`
+        where there are no others, and for a tag of no scheme.
         """
         scheme = self._checked(rows)
         if not self.labels:  # predictions are scored without their model
             self.scheme = scheme
-        known = {split(label)[1] for label in self.labels} - {""}
         answers = []
-        for number, row in enumerate(rows):
+        for row in rows:
             passage = Passage.of(row)
-            marked = sorted(passage.marked(row["label"]))
-            for _, _, label in marked:
-                if known and label not in known:
-                    shown = ", ".join(f'"{name}"' for name in sorted(known)[:20])
-                    problem = f'entity type "{label}" was not seen at training; known: {shown}'
-                    raise RowError(problem, row=number)
-            answer: Answer = {"entities": passage.entities(marked)}
+            answer: Answer = {"entities": passage.entities(sorted(passage.marked(row["label"])))}
             if passage.given:
                 answer["tags"] = convert(row["label"], self._written)
             if row.get("document") is not None:
                 answer["document"] = row["document"]
             answers.append(answer)
+        self._check_types([[one["label"] for one in answer["entities"]] for answer in answers])
         return answers
+
+    def _check_types(self, types: Sequence[Sequence[str]]) -> None:
+        known = {split(label)[1] for label in self.labels} - {""}
+        unknown = [(row, one) for row, own in enumerate(types) for one in own if one not in known]
+        if not known or not unknown:
+            return
+        shown = ", ".join(f'"{name}"' for name in sorted(known)[:20])
+        row, label = unknown[0]
+        if len(unknown) == sum(map(len, types)):
+            problem = f'entity type "{label}" was not seen at training; known: {shown}'
+            raise RowError(problem, row=row)
+        names = ", ".join(f'"{name}"' for name in sorted({one for _, one in unknown}))
+        what = f"entities of a type that was not seen at training: {len(unknown)}"
+        note = f"{what} ({names}; the first in row {row + 1}); they count as missed; known: {shown}"
+        self._say(logging.WARNING, note)
 
     @property
     def _written(self) -> Scheme:

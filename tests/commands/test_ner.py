@@ -237,7 +237,7 @@ def test_documents_are_drawn_whole(
 
 
 CASES = [
-    ("B-WEATHER\nsun\tB-PLANET", 'entity type "PLANET" was not seen at training; known: "MUSIC"'),
+    ("B-PLANET", 'entity type "PLANET" was not seen at training; known: "MUSIC"'),
     ("B-WEATHER\nsun\tWEATHER", 'tag "WEATHER" has no prefix'),
     ("B-WEATHER\nsun\tL-WEATHER\nfog\tM-WEATHER", "is of no known scheme: prefixes B, L, M"),
 ]
@@ -294,3 +294,20 @@ def test_a_dry_run_counts_windows(
     assert plan["task"] == "ner"
     assert plan["best_by"] == "f1"
     assert plan["windows"] > plan["rows"]["train"]
+
+
+@pytest.mark.parametrize("name", ["tokens", "texts"])
+def test_a_file_of_predictions_scores_as_the_model_does(
+    hfkit: Command, trained: Path, files: dict[str, Path], tmp_path: Path, name: str
+) -> None:
+    gold = files["test"]
+    if name == "texts":
+        gold = write_jsonl(tmp_path / "gold.jsonl", [as_text(row) for row in sentences(40, seed=2)])
+    out = tmp_path / "out.jsonl"
+    assert hfkit("predict", trained, files[name], "-o", out)[0] == 0
+    code, found, stderr = hfkit("evaluate", out, gold, "--json")
+    assert code == 0, stderr
+    code, wanted, stderr = hfkit("evaluate", trained, gold, "--json")
+    assert code == 0, stderr
+    assert json.loads(found)["values"] == pytest.approx(json.loads(wanted)["values"])
+    assert json.loads(found)["intervals"] == json.loads(wanted)["intervals"]

@@ -383,7 +383,7 @@ def test_the_scheme_and_its_violations_are_said(caplog: pytest.LogCaptureFixture
 def test_mistakes_are_named_with_their_row() -> None:
     rows = [{"tokens": ["a"], "label": ["B-X"]}]
     with pytest.raises(RowError, match='entity type "Y" was not seen at training; known: "X"') as e:
-        task(rows).gold([*rows, {"tokens": ["a"], "label": ["B-Y"]}])
+        task(rows).gold([{"tokens": ["a"], "label": [tag]} for tag in ("O", "B-Y", "B-Z")])
     assert e.value.row == 1
     with pytest.raises(RowError, match='tag "X" has no prefix') as e:
         task([*rows, {"text": "b", "label": []}, {"tokens": ["a"], "label": ["X"]}])
@@ -392,6 +392,20 @@ def test_mistakes_are_named_with_their_row() -> None:
         task([{"tokens": ["a"], "label": ["O"]}])
     with pytest.raises(RowError, match='tag "L-X" is not of the scheme iob2; it has B-, I- and O'):
         task([{"tokens": ["a"], "label": ["L-X"]}], scheme="iob2")
+
+
+def test_entities_of_an_unknown_type_are_there_to_be_missed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rows = [{"tokens": ["a", "b"], "label": tags} for tags in (["B-X", "O"], ["B-X", "B-Y"])]
+    made = task(rows[:1])
+    with caplog.at_level(logging.WARNING, "hfkit"):
+        gold = made.gold(rows)
+    assert [len(one["entities"]) for one in gold] == [1, 2]
+    assert caplog.records[0].getMessage() == (
+        'entities of a type that was not seen at training: 1 ("Y"; the first in row 2);'
+        ' they count as missed; known: "X"'
+    )
 
 
 class ByToken:
