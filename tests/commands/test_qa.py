@@ -289,3 +289,18 @@ def test_a_model_that_never_saw_an_unanswerable_question(
     )
     assert code == 0, err
     assert json.loads(out)["prediction"]["answer"]
+
+
+def test_a_table_shows_answers_and_their_documents(
+    hfkit: Any, trained: Path, handbook: Path, tmp_path: Path
+) -> None:
+    path = write_jsonl(tmp_path / "asked.jsonl", [{"question": "south"}, {"question": "???"}])
+    code, out, err = hfkit(
+        "predict", trained / "run", path, "--documents", handbook, "--format", "table",
+        "--null-threshold", 99,
+    )  # fmt: skip
+    assert code == 0, err
+    first, second = out.splitlines()
+    assert "south.txt" in first
+    assert any(word in first for word in WEATHER)
+    assert second.startswith("(none)  1.00")
