@@ -112,10 +112,12 @@ def _spans(entities: Sequence[Mapping[str, Any]]) -> set[Span]:
 
 
 def _documents(gold: Sequence[Answer]) -> list[Hashable] | None:
-    """What the examples are drawn by: their document, else each on its own."""
-    if not any("document" in one for one in gold):
-        return None
-    return [one.get("document", ("alone", number)) for number, one in enumerate(gold)]
+    """What the examples are drawn by: their document, else each on its own.
+
+    A single document says nothing of how documents differ; its examples are drawn then.
+    """
+    names = [one.get("document", ("alone", number)) for number, one in enumerate(gold)]
+    return names if 1 < len(set(names)) < len(names) else None
 
 
 def _table(entities: Sequence[set[Span]], types: Sequence[str]) -> NDArray[np.intp]:

@@ -163,6 +163,9 @@ def test_documents_are_drawn_whole() -> None:
         del one["document"]
     alone = score(Entities(given, gold, [])).intervals["f1"]
     assert np.ptp(together) > 2 * np.ptp(alone)
+    for one in gold:
+        one["document"] = "the only one"  # nothing to draw from but its sentences
+    assert score(Entities(given, gold, [])).intervals["f1"] == alone
 
 
 def test_what_does_not_fit_is_named() -> None:
