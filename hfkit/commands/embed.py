@@ -65,9 +65,13 @@ def write_vectors(config: EmbedConfig) -> Embedded:
     counts = {"rows": 0, "errors": 0, "truncated": 0}
     with open_output(config.output, config.overwrite) as output:
         file = make_file(format, output)
-        for window in _results(config, format):
-            file.write([_counted(result, counts) for result in window])
-        file.close()
+        try:
+            for window in _results(config, format):
+                file.write([_counted(result, counts) for result in window])
+            file.close()
+        except BaseException:
+            file.abandon()
+            raise
     written = Embedded(**counts)
     _report(written)
     return written
