@@ -161,6 +161,7 @@ LIGHT_COMMANDS = [
     ["finetune", "--help"],
     ["predict", "--help"],
     ["evaluate", "--help"],
+    ["convert", "--help"],
     ["tasks"],
     ["recipes", "ls"],
     ["config", "schema"],

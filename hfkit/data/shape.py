@@ -6,6 +6,7 @@ a label is classification, as is everything that shows nothing else.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -113,6 +114,7 @@ def _matches(columns: _Columns, chosen: Columns) -> Guess | None:
 def _pair(columns: _Columns, chosen: Columns) -> Guess | None:
     """Two texts: the label tells numbers from names; without one they belong together."""
     pair = next(((a, b) for a, b in PAIRS if a in columns and b in columns), None)
+    pair = pair or _nameless(columns)
     if pair is None and not chosen.text_pair_column:
         return None
     used = {chosen.text_column, chosen.text_pair_column, *(columns.by_plain[n] for n in pair or ())}
@@ -137,6 +139,14 @@ def _pair(columns: _Columns, chosen: Columns) -> Guess | None:
     if words <= {"0", "1", "true", "false"}:
         return "classification", "two texts with 0 or 1; for vectors of texts use -t similarity"
     return None
+
+
+def _nameless(columns: _Columns) -> tuple[str, str] | None:
+    """The two columns of a file without a header that are not numbers, if the third one is."""
+    if len(columns.names) != 3 or not all(re.fullmatch(r"column\d", n) for n in columns.names):
+        return None
+    texts = [name for name in columns.names if not all(map(cells.is_number, columns.values(name)))]
+    return (texts[0], texts[1]) if len(texts) == 2 else None
 
 
 def _is_fraction(value: Any) -> bool:

@@ -21,6 +21,7 @@ COMMANDS = [
     "finetune",
     "evaluate",
     "predict",
+    "convert",
     "embed",
     "search",
     "tasks",

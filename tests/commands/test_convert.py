@@ -104,7 +104,7 @@ def texts_with_entities(draw):
     return {"text": text, "entities": sorted(label, key=lambda one: (one["start"], one["end"]))}
 
 
-MANY = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MANY = settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.mark.parametrize(
