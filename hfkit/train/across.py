@@ -50,4 +50,4 @@ def loss_and_gradient(
     with torch.enable_grad():
         total, count = loss(SimpleNamespace(embeddings=leaf), batch)
         (gradient,) = torch.autograd.grad(total, leaf, allow_unused=True, materialize_grads=True)
-    return float(total), float(count), gradient
+    return float(total.detach()), float(count), gradient
