@@ -7,7 +7,8 @@
 
 What leaves here is a list of ``{"text", "start"}``, empty where there is no answer, such that the
 text stands in the context at its start. Where the file gives another place, or none, the text is
-searched in the context: the occurrence nearest to the place given. That is counted and told.
+searched in the context: the occurrence nearest to the place given. That is counted and told. An
+answer that stands nowhere, beside one that does, is kept for scoring: last, with the start -1.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ Answer = dict[str, Any]
 STARTS = ("answer_start", "start", "answer_starts")
 ELSEWHERE = "%s: answers that were not at their offset and were found by searching: %d"
 NO_OFFSET = "%s: answers without an offset, taken where they stand first: %d"
-ABSENT = "%s: answers that do not stand in their context and are left out: %d (%d questions have another one)"  # noqa: E501
+ABSENT = "%s: answers that do not stand in their context, kept for scoring alone: %d (%d questions have another one)"  # noqa: E501
+NOWHERE = -1  # the start of such an answer
 
 
 @dataclass
@@ -38,11 +40,11 @@ class AnswerReader:
 
     moved: int = 0  # not at the place given
     searched: int = 0  # no place given
-    absent: int = 0  # left out, beside one that was found
-    questions: int = 0  # with an answer left out
+    absent: int = 0  # nowhere in the context, beside one that was found
+    questions: int = 0  # with such an answer
 
     def read(self, cell: Any, context: str) -> list[Answer]:
-        """Return the answers of a cell.
+        """Return the answers of a cell; those that stand nowhere in the context come last.
 
         Raises `InputError`, without a place, for a cell that is none of the above, and where no
         answer of a question stands in the context.
@@ -60,7 +62,7 @@ class AnswerReader:
             raise InputError(problem, hint="mend it, or take the row out")
         self.absent += len(absent)
         self.questions += bool(absent)
-        return found
+        return found + [{"text": text, "start": NOWHERE} for text in absent]
 
     def tell(self, source: str) -> None:
         """Log what was counted; a loss is a warning."""

@@ -65,12 +65,12 @@ def test_nearest_against_a_search_of_all_places():
         assert nearest(context, text, start) == expected
 
 
-def test_an_answer_that_is_not_there_is_left_out_beside_others(caplog):
+def test_an_answer_that_is_not_there_is_for_scoring_alone(caplog):
     reader = AnswerReader()
-    cell = {"text": ["Ada", "Bonn"], "answer_start": [0, -1]}
-    assert reader.read(cell, CONTEXT) == [ADA]
+    cell = {"text": ["Bonn", "Ada"], "answer_start": [-1, 0]}
+    assert reader.read(cell, CONTEXT) == [ADA, {"text": "Bonn", "start": -1}]
     reader.tell("x.json")
-    assert "that do not stand in their context and are left out: 1 (1 questions" in caplog.text
+    assert "do not stand in their context, kept for scoring alone: 1 (1 questions" in caplog.text
     with pytest.raises(InputError, match="the answer 'Bonn' does not stand in the context"):
         reader.read([{"text": "Bonn", "answer_start": 3}], CONTEXT)
 
