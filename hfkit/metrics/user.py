@@ -65,7 +65,8 @@ def _load(name: str, offline: bool) -> Any:
     """Return an `evaluate` module; decides from the name alone whether a file may run."""
     from hfkit.metrics import shells
 
-    if name in shells.SHELLS:
+    known = {**shells.SHELLS, **shells.ELSEWHERE}
+    if name in known:
         return shells.load(name)
     if _is_path(name):
         return _load_path(Path(name).expanduser().absolute(), name)
@@ -73,7 +74,7 @@ def _load(name: str, offline: bool) -> Any:
         return _load_hub(name, offline)
     raise InputError(
         f"unknown metric '{name}' (a file of that name in the working directory is never run)",
-        hint=f"{did_you_mean(name, shells.SHELLS)}; a file needs its path, as ./{name}.py",
+        hint=f"{did_you_mean(name, known)}; a file needs its path, as ./{name}.py",
     )
 
 
@@ -158,7 +159,9 @@ def _names_of_inputs(names: Sequence[str], metric: str) -> tuple[str, str]:
 def _values(
     answers: Sequence[Answer], labels: Sequence[str], module: Any, name: str, who: str
 ) -> list[Any]:
-    """Answers in the numbers that Hub modules read."""
+    """Answers in the numbers (entities: the tags of words) that Hub modules read."""
+    if "tags" in answers[0]:
+        return field(answers, "tags", who=who)
     if "value" in answers[0]:
         return [float(value) for value in field(answers, "value", who=who)]
     ids = {label: number for number, label in enumerate(labels)}

@@ -311,3 +311,11 @@ def test_a_file_of_predictions_scores_as_the_model_does(
     assert code == 0, stderr
     assert json.loads(found)["values"] == pytest.approx(json.loads(wanted)["values"])
     assert json.loads(found)["intervals"] == json.loads(wanted)["intervals"]
+
+
+def test_seqeval_can_be_asked_beside(hfkit: Command, trained: Path, files: dict[str, Path]) -> None:
+    code, out, stderr = hfkit("evaluate", trained, files["test"], "--metric", "seqeval", "--json")
+    assert code == 0, stderr
+    values = json.loads(out)["values"]
+    assert values["overall_f1"] == pytest.approx(values["f1_lenient"])
+    assert values["MUSIC.number"] > 5
