@@ -59,7 +59,9 @@ def tokens(column: str, fields: Fields) -> list[str]:
 
 
 def choices(column: str, fields: Fields) -> list[str]:
-    """Return the labels to choose from: a list, or a text with commas between them."""
+    """Return the labels to choose from: a list, or a text with commas between them.
+
+    Whether one stands there twice is for the task to say."""
     value = structured(present(column, fields))
     found = value.split(",") if isinstance(value, str) else value
     if not isinstance(found, (list, tuple)):
@@ -70,7 +72,7 @@ def choices(column: str, fields: Fields) -> list[str]:
     if wrong is not None or not names:
         what = "is empty" if not wrong else f"holds {kind_of(wrong)}"
         raise InputError(f"column {shown(column)}: the list of labels {what}")
-    return list(dict.fromkeys(names))
+    return names
 
 
 def switched_on(columns: Sequence[str], fields: Fields) -> list[str]:

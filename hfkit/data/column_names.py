@@ -118,6 +118,9 @@ def spoken(role: str) -> str:
     >>> spoken("text_pair"), spoken("context")
     ('second text', 'context')
     """
-    return {"text_pair": "second text", "negative": "text that does not belong"}.get(
-        role, role.replace("_", " ")
-    )
+    others = {
+        "text_pair": "second text",
+        "negative": "text that does not belong",
+        "candidates": "labels to choose from",
+    }
+    return others.get(role, role.replace("_", " "))

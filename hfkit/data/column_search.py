@@ -330,6 +330,8 @@ class Search:
         what = "entities" if role == "label" and self.kind == "entities" else what
         problem = f"no column for the {what}; the columns are {listed(self.names)}"
         hints = [f"name one with {FLAGS[role]}"] if role in FLAGS else []
+        if role == "candidates":
+            hints = ["name them for all rows with --labels", *hints]
         if len(self.names) == 1 and re.search(r"[,;\t|]", self.names[0]):
             hints.append("if they are several, set --delimiter")
         if self._header_is_data():

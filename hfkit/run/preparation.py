@@ -26,7 +26,7 @@ from hfkit.layers import extra
 from hfkit.model.defaults import default_lr, default_model
 from hfkit.model.facts import ModelFacts, describe, estimate_memory
 from hfkit.model.locate import Located, locate
-from hfkit.registry import find_task, make_task
+from hfkit.registry import TASKS, find_task, make_task
 from hfkit.run.opening import checked_length
 
 if TYPE_CHECKING:
@@ -141,6 +141,8 @@ def prepare(config: FinetuneConfig) -> Prepared:
     name, _, implied = find_task(chosen)
     options = {**implied, **config.options}
     task = make_task(name, options)
+    if name in TASKS and not TASKS[name].trainable:
+        task.learn([])  # raises, and says what to train instead
     train = _training_data(config, task, peeked)
     validation, train = _validation_data(config, task, train)
     test = _other_data(config, task, train, config.test) if config.test else None

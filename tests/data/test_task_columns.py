@@ -133,7 +133,7 @@ def test_rows_of_the_other_roles():
     assert ner.row(fields) == {"tokens": TOKENS, "label": TAGS, "document": 0}
     zero = found("zero-shot", {"text": "a b", "label": "x", "candidates": "x, y"})
     row = zero.row({"text": "a b", "label": None, "candidates": "x, y,x"})
-    assert row == {"text": "a b", "label": None, "candidates": ["x", "y"]}
+    assert row == {"text": "a b", "label": None, "candidates": ["x", "y", "x"]}
     with pytest.raises(InputError, match="the list of labels is empty"):
         zero.row({"text": "a b", "candidates": "x,,y"})
     with pytest.raises(InputError, match="no column 'tags'"):
