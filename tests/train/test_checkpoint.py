@@ -128,7 +128,7 @@ def test_weights_of_another_model_are_refused(tmp_path):
     with pytest.raises(InputError, match="another model"):
         checkpoints.load_model(1, tiny_model("roberta"))
     with pytest.raises(InputError, match="another model"):
-        checkpoints.load_model(1, tiny_model("bert", outputs=5))
+        checkpoints.load_model(1, tiny_model("bert", "regression"))
 
 
 def test_progress_comes_back_as_it_was(tmp_path):

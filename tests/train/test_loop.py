@@ -7,23 +7,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from example_data import STEP_LOSSES, make_data
 from training_cases import (
-    FAMILIES,
-    LOSSES,
+    CASES,
     assert_same_curves,
     fingerprint,
     flat,
     invariance_case,
     losses_of,
-    make_data,
     make_parts,
     tiny_model,
     weight_sum,
 )
 
 from hfkit.errors import DivergedError, InputError, ResourceError
+from hfkit.model.heads import Embeddings
 from hfkit.train.launch import make_accelerator
-from hfkit.train.loop import Checkpoint, Evaluation, Step, Stopped, train
+from hfkit.train.loop import Checkpoint, Evaluation, Step, Stopped, seed_dropout, train
 from hfkit.train.stopping import Stop
 
 
@@ -32,15 +32,14 @@ def scored(parts, score):
     return replace(parts, evaluate=lambda: {"score": score(parts.model)}, best="score")
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("problem", LOSSES)
+@pytest.mark.parametrize(("family", "problem"), CASES)
 def test_cutting_a_batch_does_not_change_the_objective(tmp_path, family, problem):
     accelerator = make_accelerator("cpu", "fp32", 1)
     whole, weights, _ = invariance_case(tmp_path / "a", family, problem, accelerator, None)
     cut, cut_weights, _ = invariance_case(tmp_path / "b", family, problem, accelerator, 4)
     assert np.linalg.norm(weights - cut_weights) <= 1e-5 * np.linalg.norm(weights)
     assert_same_curves(cut, whole)
-    started = flat(tiny_model(family, 1 if problem == "regression" else 3))
+    started = flat(tiny_model(family, problem))
     assert np.linalg.norm(weights - started) > 1e-3 * np.linalg.norm(weights)
 
 
@@ -64,6 +63,71 @@ def test_a_step_is_what_torch_would_do(tmp_path):
     assert done.loss == pytest.approx(loss.item(), rel=1e-6)
     assert done.grad_norm == pytest.approx(norm.item(), rel=1e-5)
     assert np.linalg.norm(flat(model) - flat(parts.model)) <= 1e-5 * np.linalg.norm(flat(model))
+
+
+@pytest.mark.parametrize("problem", STEP_LOSSES)
+def test_embedding_twice_gives_what_one_pass_would_with_the_same_dropout(tmp_path, problem):
+    """The reference keeps the graphs of all micro-batches at once and lets autograd do the rest."""
+    parts = make_parts(
+        tmp_path, problem=problem, max_steps=1, warmup=0, weight_decay=0.0, micro_batch=5,
+        dropout=0.3, max_grad_norm=0,
+    )  # fmt: skip
+    model = tiny_model(problem=problem, dropout=0.3).train()
+    (done, *_) = train(parts)
+    rows = parts.plan().rows(0)
+    embeddings = []
+    for number, start in enumerate(range(0, len(rows), 5)):
+        batch = _tensors(parts, rows[start : start + 5])
+        seed_dropout(parts.settings.seed, 0, 0, number)
+        inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+        embeddings.append(model(**inputs).embeddings)
+    outputs = Embeddings(embeddings=torch.cat(embeddings))
+    loss, count = parts.loss(outputs, _tensors(parts, rows))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
+    (loss / count).backward()
+    norm = torch.nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
+    optimizer.step()
+    assert done.loss == pytest.approx((loss / count).item(), rel=1e-6)
+    assert done.grad_norm == pytest.approx(norm.item(), rel=1e-5)
+    assert np.linalg.norm(flat(model) - flat(parts.model)) <= 1e-5 * np.linalg.norm(flat(model))
+
+
+def _tensors(parts, rows):
+    return {k: torch.from_numpy(v) for k, v in parts.make_batch(rows.tolist()).items()}
+
+
+def test_a_step_counts_examples_and_keeps_their_rows_together(tmp_path):
+    parts = make_parts(tmp_path, problem="triplets", epochs=1)
+    steps = [event for event in train(parts) if isinstance(event, Step)]
+    examples = len(set(parts.groups.tolist()))
+    assert len(steps) == math.ceil(examples / 16)
+    assert sum(step.rows for step in steps) == examples
+    assert sum(step.tokens for step in steps) == parts.lengths.sum()
+
+
+@pytest.mark.parametrize("micro_batch", [None, 5])
+def test_a_step_loss_under_autocast(tmp_path, micro_batch):
+    parts = make_parts(
+        tmp_path, problem="positives", max_steps=3, micro_batch=micro_batch, dropout=0.1,
+        accelerator=make_accelerator("cpu", "bf16", 1),
+    )  # fmt: skip
+    before = flat(parts.model)
+    losses = losses_of(train(parts))
+    assert all(math.isfinite(loss) and loss > 0 for loss in losses)
+    assert {p.dtype for p in parts.model.parameters()} == {torch.float32}
+    assert np.linalg.norm(flat(parts.model) - before) > 0
+
+
+def test_examples_without_labels_change_nothing_for_a_step_loss(tmp_path):
+    parts = make_parts(tmp_path, problem="graded", max_steps=2, weight_decay=0.1)
+    make_batch = make_data("graded").make_batch
+
+    def unlabelled(rows):
+        return {**make_batch(rows), "labels": np.full(len(rows), np.nan, dtype=np.float32)}
+
+    before = fingerprint(parts.model)
+    assert losses_of(train(replace(parts, make_batch=unlabelled))) == [0.0, 0.0]
+    assert fingerprint(parts.model) == before
 
 
 def _batches(parts):
@@ -125,12 +189,13 @@ def test_unknown_best_score_is_an_input_error(tmp_path):
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("micro_batch", [None, 3])
-def test_resumed_run_equals_uninterrupted(tmp_path, precision, micro_batch):
+@pytest.mark.parametrize("problem", ["single-label", "tokens", "span", *STEP_LOSSES])
+def test_resumed_run_equals_uninterrupted(tmp_path, precision, micro_batch, problem):
     accelerator = make_accelerator("cpu", precision, 1)
 
     def parts(folder: str):
         made = make_parts(
-            tmp_path / folder, dropout=0.1, accelerator=accelerator, epochs=3,
+            tmp_path / folder, problem=problem, dropout=0.1, accelerator=accelerator, epochs=3,
             micro_batch=micro_batch, eval_every=4, checkpoint_every=3, patience=3,
         )  # fmt: skip
         return scored(made, lambda model: -weight_sum(model))
@@ -231,7 +296,7 @@ def test_time_limit(tmp_path):
 @pytest.mark.parametrize("where", ["loss", "gradient"])
 def test_divergence_stops_within_one_step(tmp_path, where):
     parts = make_parts(tmp_path, problem="regression", epochs=3, checkpoint_every=2)
-    _, make_batch = make_data("regression")
+    make_batch = make_data("regression").make_batch
     calls = []
 
     def poisoned(rows):
@@ -253,7 +318,7 @@ def test_divergence_stops_within_one_step(tmp_path, where):
 
 def test_batch_without_labels_is_counted_but_changes_nothing(tmp_path):
     parts = make_parts(tmp_path, max_steps=2, weight_decay=0.1)
-    _, make_batch = make_data("single-label")
+    make_batch = make_data("single-label").make_batch
 
     def unlabelled(rows):
         return {**make_batch(rows), "labels": np.full(len(rows), -100)}

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from training_cases import (
-    FAMILIES,
-    LOSSES,
+    CASES,
+    LONELY,
     assert_same_curves,
     flat,
     invariance_case,
+    lonely_step,
     losses_of,
     make_parts,
 )
@@ -24,7 +25,6 @@ from hfkit.train.launch import make_accelerator
 from hfkit.train.loop import train
 
 pytestmark = pytest.mark.processes
-CASES = [(family, problem) for family in FAMILIES for problem in LOSSES]
 
 
 @pytest.fixture(scope="module")
@@ -66,13 +66,15 @@ def test_all_processes_end_with_the_same_weights(ranks):
     assert digests[0] == digests[1]
 
 
-def test_a_process_without_rows_keeps_step(tmp_path, ranks):
-    parts = make_parts(tmp_path, batch_size=1, max_steps=4)
+@pytest.mark.parametrize("kind", ["row", "step"])
+def test_a_process_without_rows_keeps_step(tmp_path, ranks, kind):
+    parts = make_parts(tmp_path, parts=lonely_step() if kind == "step" else {}, **LONELY)
     losses = losses_of(train(parts))
     results, arrays = ranks[0]
-    np.testing.assert_allclose(results["lonely"]["losses"], losses, rtol=1e-6, atol=1e-6)
+    found = results[f"lonely-{kind}"]["losses"]
+    np.testing.assert_allclose(found, losses, rtol=1e-6, atol=1e-6)
     weights = flat(parts.model)
-    assert np.linalg.norm(arrays["lonely"] - weights) <= 1e-5 * np.linalg.norm(weights)
+    assert np.linalg.norm(arrays[f"lonely-{kind}"] - weights) <= 1e-5 * np.linalg.norm(weights)
 
 
 def test_a_part_without_use_stays_as_it_was(ranks):
