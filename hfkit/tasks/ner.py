@@ -29,6 +29,7 @@ from hfkit.errors import InputError, RowError
 from hfkit.registry import TASKS
 from hfkit.spans import (
     OUTSIDE,
+    SCHEMES,
     Scheme,
     Span,
     convert,
@@ -122,12 +123,12 @@ class Ner(Task[NerOptions]):
         }
 
     def restore(self, model_config: Mapping[str, Any]) -> None:
-        """Take the labels from any model's config.json, and their scheme: what hfkit wrote, else
-        the option, else what they look like."""
+        """Take the labels of any model, and their scheme: as saved, as given, or as it looks."""
         id2label = {int(key): str(name) for key, name in model_config.get("id2label", {}).items()}
         self.labels = [id2label[number] for number in sorted(id2label)]
-        named = "" if self.options.scheme == "auto" else self.options.scheme
-        self.scheme = model_config.get("tag_scheme") or named or scheme_of_labels(self.labels)
+        named = [model_config.get("tag_scheme"), self.options.scheme]
+        known = (scheme for name in named for scheme in SCHEMES if scheme == name)
+        self.scheme = next(known, scheme_of_labels(self.labels))
 
     def features(self, rows: Sequence[Row], tokenizer: Tokenizer) -> list[EncodedRow]:
         """One encoded row per window. ``_words`` holds the number of each token's word, ``_last``
@@ -264,10 +265,8 @@ class Ner(Task[NerOptions]):
     def _checked(self, rows: Sequence[Row]) -> Scheme:
         """Look through marked rows, say what is odd, and return the scheme to learn them in."""
         in_words = [row.get("tokens") is not None for row in rows]
-        texts = (
-            ((), ()) if given else _marked_words(row)
-            for row, given in zip(rows, in_words, strict=True)
-        )
+        pairs = zip(rows, in_words, strict=True)
+        texts = (((), ()) if given else _marked_words(row) for row, given in pairs)
         for what, (count, first) in misfits(texts).items():
             note = f"entities that {what}: {count} (the first in row {first + 1})"
             self._say(logging.WARNING, note)

@@ -277,6 +277,9 @@ def test_the_scheme_of_an_ambiguous_foreign_model_can_be_named() -> None:
     own = task(scheme="iob1")  # a run on IOB1 data has IOB2 labels, and says so
     own.restore({"id2label": labels, "tag_scheme": "iob2"})
     assert own.scheme == "iob2"
+    foreign = task()
+    foreign.restore({"id2label": labels, "tag_scheme": "BIO"})
+    assert foreign.scheme == "iob2"
 
 
 def test_constrained_decoding_gives_only_what_is_possible() -> None:
