@@ -26,24 +26,47 @@ class Span(NamedTuple):
     document: Any = None
 
 
+def inside(starts: Sequence[int], ends: Sequence[int]) -> NDArray[np.bool_]:
+    """The tokens that stand for characters of the context: those whose place is one."""
+    places = np.asarray(starts)
+    found: NDArray[np.bool_] = (places >= 0) & (np.asarray(ends) > places)
+    return found
+
+
+def tokens_of(
+    starts: Sequence[int], ends: Sequence[int], start: int, end: int
+) -> tuple[int, int] | None:
+    """First and last token that hold the characters from `start` to `end`; None without one.
+
+    >>> tokens_of([-1, 0, 4, 8], [-1, 3, 7, 12], 4, 9)
+    (2, 3)
+    """
+    there = inside(starts, ends)
+    first = np.flatnonzero(there & (np.asarray(ends) > start))
+    last = np.flatnonzero(there & (np.asarray(starts) < end))
+    if not len(first) or not len(last) or first[0] > last[-1]:
+        return None
+    return int(first[0]), int(last[-1])
+
+
 def best_spans(
     start_logits: NDArray[Any],
     end_logits: NDArray[Any],
-    inside: NDArray[np.bool_],
+    allowed: NDArray[np.bool_],
     n_best: int,
     longest: int,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
     """Pair the `n_best` best starts with the `n_best` best ends of one window, all ``[tokens]``.
 
-    Both are `inside` (tokens of the context), the end not before the start, and the span has at
+    Both are `allowed` (tokens of the context), the end not before the start, and the span has at
     most `longest` tokens. Returns first tokens, last tokens and scores, the best first.
 
-    >>> inside = np.array([False, True, True, True])
-    >>> found = best_spans(np.array([9, 1, 3, 0]), np.array([9, 4, 0, 2]), inside, 2, 30)
+    >>> context = np.array([False, True, True, True])
+    >>> found = best_spans(np.array([9, 1, 3, 0]), np.array([9, 4, 0, 2]), context, 2, 30)
     >>> [column.tolist() for column in found]
     [[2, 1], [3, 1], [5.0, 5.0]]
     """
-    places = np.flatnonzero(inside)
+    places = np.flatnonzero(allowed)
     starts = _best(start_logits, places, n_best)
     ends = _best(end_logits, places, n_best)
     first, last = (grid.ravel() for grid in np.meshgrid(starts, ends, indexing="ij"))

@@ -66,8 +66,12 @@ class NerOptions(LongTexts):
 class QaOptions(LongTexts):
     """Options of `qa`."""
 
-    max_answer_length: int = setting(
-        30, "Longest answer, in tokens", changes_result=True, ge=1, le=512
+    max_answer_length: int | None = setting(
+        None,
+        "Longest answer, in tokens; default: 99% of the training answers fit, at least 30",
+        changes_result=True,
+        ge=1,
+        le=512,
     )
     n_best: int = setting(
         20, "Starts and ends looked at in each window", changes_result=True, ge=1, le=100
@@ -119,7 +123,9 @@ class ZeroShotOptions(LongTexts):
         None, "Labels to choose from, comma-separated", changes_result=True
     )
     labels_file: str | None = setting(
-        None, "File with one label a line; a comma may be inside", changes_result=True
+        None,
+        "File with a label a line; a comma may be inside, a tab before what describes it",
+        changes_result=True,
     )
     template: str | None = setting(
         None,

@@ -27,18 +27,17 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hfkit.nbest import Span, best_spans, confidences, pooled, trimmed
+from hfkit.nbest import Span, best_spans, confidences, inside, pooled, tokens_of, trimmed
 from hfkit.registry import TASKS
 from hfkit.tasks.base import Answer, EncodedRow, LabelKind, Outputs, Row, Task
 from hfkit.tasks.options import QaOptions
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from hfkit.text import Tokenizer
 
 log = logging.getLogger(__name__)
 
+USUAL_LENGTH = 30  # tokens: 99 of 100 English answers are shorter
 INTERNAL = ("no_answer_score", "best_answer")
 
 
@@ -53,6 +52,7 @@ class QuestionAnswering(Task[QaOptions]):
     def __init__(self, options: QaOptions) -> None:
         super().__init__(options)
         self.unanswerable = False  # whether the training data has questions without an answer
+        self.lengths: list[int] = []  # of the training answers, in tokens
 
     @property
     def auto_class(self) -> str:
@@ -81,6 +81,17 @@ class QuestionAnswering(Task[QaOptions]):
             return self.options.null_threshold
         fitted: float | None = self.decisions.get("null_threshold")
         return 0.0 if fitted is None and self.unanswerable else fitted
+
+    @property
+    def max_answer_length(self) -> int:
+        """As asked for; else so long that 99 % of the training answers are found, at least 30."""
+        if self.options.max_answer_length is not None:
+            return self.options.max_answer_length
+        if self.lengths:
+            most = -(-99 * len(self.lengths) // 100)  # rounded up: of a few, all
+            return max(USUAL_LENGTH, sorted(self.lengths)[most - 1])
+        found: int = self.decisions.get("max_answer_length", USUAL_LENGTH)
+        return found
 
     def learn(self, rows: Sequence[Row]) -> None:
         """See whether some questions have no answer."""
@@ -115,14 +126,14 @@ class QuestionAnswering(Task[QaOptions]):
         encoded: list[EncodedRow] = []
         for number, parts in enumerate(windows):
             for place, part in enumerate(parts):
-                inside = [end for start, end in zip(part["_starts"], part["_ends"], strict=True)
+                covered = [end for start, end in zip(part["_starts"], part["_ends"], strict=True)
                           if start >= 0]  # fmt: skip
                 first = next((start for start in part["_starts"] if start >= 0), 0)
                 whole = place == len(parts) - 1 and not part.get("_truncated")
                 part["_row"] = number
                 part["_null"] = _place(tokenizer.null_id, part["input_ids"])
                 part["_from"] = first if place else 0
-                part["_to"] = len(rows[number]["context"]) if whole else max(inside, default=0)
+                part["_to"] = len(rows[number]["context"]) if whole else max(covered, default=0)
                 encoded.append(part)
         return encoded
 
@@ -130,9 +141,8 @@ class QuestionAnswering(Task[QaOptions]):
         """Add ``start_positions`` and ``end_positions``: the tokens of the first gold answer, or
         CLS where the window does not hold it whole. Says which answers cannot be learnt as given.
         """
-        found: set[int] = set()
+        lengths: dict[int, int] = {}
         inexact: set[int] = set()
-        long: set[int] = set()
         for part in encoded:
             number, answers = part["_row"], rows[part["_row"]]["label"]
             part["start_positions"] = part["end_positions"] = part["_null"]
@@ -140,26 +150,29 @@ class QuestionAnswering(Task[QaOptions]):
                 continue
             start = answers[0]["start"]
             place = trimmed(rows[number]["context"], start, start + len(answers[0]["text"]))
-            tokens = _tokens_of(part, *place)
+            if place[0] < part["_from"] or place[1] > part["_to"]:
+                continue
+            tokens = tokens_of(part["_starts"], part["_ends"], *place)
             if tokens is None:
                 continue
             first, last = part["start_positions"], part["end_positions"] = tokens
-            found.add(number)
+            lengths[number] = last - first + 1
             if (part["_starts"][first], part["_ends"][last]) != place:
                 inexact.add(number)
-            if last - first >= self.options.max_answer_length:
-                long.add(number)
-        self._tell(len({part["_row"] for part in encoded if rows[part["_row"]]["label"]}),
-                   found, inexact, long)  # fmt: skip
+        self.lengths += lengths.values()
+        self._tell(sum(bool(row["label"]) for row in rows), lengths, len(inexact))
 
-    def _tell(self, count: int, found: set[int], inexact: set[int], long: set[int]) -> None:
-        if len(found) < count:
-            log.warning("%d of %d answers lie in no window as a whole", count - len(found), count)
+    def _tell(self, count: int, lengths: Mapping[int, int], inexact: int) -> None:
+        longest = self.max_answer_length
+        long = sum(length > longest for length in lengths.values())
+        if len(lengths) < count:
+            log.warning("%d of %d answers lie in no window as a whole", count - len(lengths), count)
         if inexact:
-            log.info("%d of %d answers begin or end within a token", len(inexact), count)
-        if long:
-            log.warning("%d of %d answers are longer than --max-answer-length %d, in tokens",
-                        len(long), count, self.options.max_answer_length)  # fmt: skip
+            log.info("%d of %d answers begin or end within a token", inexact, count)
+        if long or longest > USUAL_LENGTH:
+            say = log.warning if long else log.info
+            say("answers of up to %d tokens are looked for, %d of %d are longer; override with "
+                "--max-answer-length", longest, long, count)  # fmt: skip
 
     def decode(
         self, outputs: Sequence[Outputs], encoded: Sequence[EncodedRow], rows: Sequence[Row]
@@ -193,9 +206,9 @@ class QuestionAnswering(Task[QaOptions]):
         first, last, scores = best_spans(
             output["start_logits"],
             output["end_logits"],
-            _inside(part),
+            inside(starts, ends),
             self._kept,
-            self.options.max_answer_length,
+            self.max_answer_length,
         )
         spans = []
         for one, other, score in zip(first, last, scores.tolist(), strict=True):
@@ -231,6 +244,7 @@ class QuestionAnswering(Task[QaOptions]):
         from hfkit.answers import best_threshold
 
         self.decisions["unanswerable"] = self.unanswerable
+        self.decisions["max_answer_length"] = self.max_answer_length
         if not self.unanswerable or self.options.null_threshold is not None:
             return
         without = sum(not one["answers"] for one in gold)
@@ -265,25 +279,3 @@ def _record(span: Span, share: float) -> Answer:
 def _place(token: int | None, ids: Sequence[int]) -> int:
     """Where CLS stands; the first token for a family that has none."""
     return 0 if token is None or token not in ids else ids.index(token)
-
-
-def _inside(part: EncodedRow) -> NDArray[Any]:
-    """The tokens that stand for characters of the context."""
-    import numpy as np
-
-    starts = np.asarray(part["_starts"])
-    return (starts >= 0) & (np.asarray(part["_ends"]) > starts)
-
-
-def _tokens_of(part: EncodedRow, start: int, end: int) -> tuple[int, int] | None:
-    """First and last token of the characters; None where the window does not hold them all."""
-    import numpy as np
-
-    if start < part["_from"] or end > part["_to"]:
-        return None
-    inside = _inside(part)
-    first = np.flatnonzero(inside & (np.asarray(part["_ends"]) > start))
-    last = np.flatnonzero(inside & (np.asarray(part["_starts"]) < end))
-    if not len(first) or not len(last) or first[0] > last[-1]:
-        return None
-    return int(first[0]), int(last[-1])

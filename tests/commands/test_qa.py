@@ -283,7 +283,7 @@ def test_a_model_that_never_saw_an_unanswerable_question(
 ) -> None:
     folder = run_on(tmp_path, tiny_base_folder, 0.0)
     decided = json.loads((folder / "run" / "decisions.json").read_text())["decisions"]
-    assert decided == {"unanswerable": False}
+    assert decided == {"unanswerable": False, "max_answer_length": 30}
     code, out, err = hfkit(
         "predict", folder / "run", "question=the weather?", "context=pan soup", "--format", "jsonl"
     )

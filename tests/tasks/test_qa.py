@@ -229,10 +229,31 @@ def test_what_is_cut_is_said(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         made.targets(rows, encoded)
     assert "1 of 2 answers lie in no window as a whole" in caplog.text
-    assert "1 of 2 answers are longer than --max-answer-length 4, in tokens" in caplog.text
+    assert "answers of up to 4 tokens are looked for, 1 of 2 are longer" in caplog.text
     first, second = made.decode(perfect(encoded), encoded, rows)
     assert first["truncated"] is True
     assert "truncated" not in second
+
+
+def test_answers_as_long_as_those_of_the_training_data_are_found(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rows = [row("b " * 60, "b " * length + "b") for length in (1, 2, 3, 20)]  # in bytes: 2 n + 1
+    made = task()
+    assert made.max_answer_length == 30
+    with caplog.at_level(logging.INFO):
+        made.targets(rows, made.features(rows, byte_level(400)))
+        assert "answers of up to 41 tokens are looked for, 0 of 4 are longer" in caplog.text
+        made.targets(rows[3:] * 100, made.features(rows[3:] * 100, byte_level(400)))
+    assert made.max_answer_length == 41
+    assert "answers of up to 41 tokens are looked for, 0 of 100 are longer" in caplog.text
+    made.decide(
+        [made.answer([Span("b", 0, 1, 0.0)], 0.0)], [{"answers": [{"text": "b", "start": 0}]}]
+    )
+    again = task()
+    again.decisions = made.decisions
+    assert again.max_answer_length == 41
+    assert task(max_answer_length=5).max_answer_length == 5
 
 
 def test_an_answer_within_a_token_is_told(
@@ -412,7 +433,7 @@ def test_the_threshold_is_fitted_for_f1() -> None:
 
 def test_a_model_without_unanswerable_questions_always_answers() -> None:
     made = fitted([row("a", "a"), row("b", "b")], [5.0, 50.0])
-    assert made.decisions == {"unanswerable": False}
+    assert made.decisions == {"unanswerable": False, "max_answer_length": 30}
     assert made.answer([Span("z", 0, 1, 0.0)], 99.0)["answer"] == "z"
     asked = fitted([row("a", "a"), row("b")], [0.0, 1.0], null_threshold=7.0)
     assert "null_threshold" not in asked.decisions
