@@ -45,11 +45,8 @@ log = logging.getLogger(__name__)
 GRADED, SAME, MATCHING = "graded", "same", "matching"
 LOSSES = {GRADED: "cosent", SAME: "contrastive", MATCHING: "multiple-negatives"}
 KINDS = {loss: kind for kind, loss in LOSSES.items()}
-METRICS = {
-    GRADED: ("similarity", "spearman"),
-    SAME: ("binary-similarity", "average_precision"),
-    MATCHING: ("retrieval", "ndcg@10"),
-}
+METRICS = {GRADED: "similarity", SAME: "binary-similarity", MATCHING: "retrieval"}
+BEST = dict(zip(METRICS.values(), ("spearman", "average_precision", "ndcg@10"), strict=True))
 FITTING = {GRADED: (GRADED, SAME), SAME: (SAME,), MATCHING: (MATCHING, SAME)}  # loss: labels
 SAID = {
     GRADED: ("the labels are numbers", "pairs are put in their order (CoSENT)"),
@@ -89,12 +86,12 @@ class Similarity(Task[SimilarityOptions]):
     @property
     def metric(self) -> str:
         """By the labels that there are to compare with."""
-        return METRICS[self.judged or self.kind or GRADED][0]
+        return METRICS[self.judged or self.kind or GRADED]
 
     @property
     def best(self) -> str:
         """What no scale and no threshold changes."""
-        return METRICS[self.judged or self.kind or GRADED][1]
+        return BEST[self.metric]
 
     @property
     def loss(self) -> str:
@@ -114,9 +111,8 @@ class Similarity(Task[SimilarityOptions]):
         """
         found = _kind(rows)
         said, loss = SAID[found]
-        fitting = FITTING[self.kind or found]
-        if found not in fitting or (self.crossed and found == MATCHING):
-            what = "a cross-encoder" if self.crossed else LOSSES[self.kind or found]
+        what = "a cross-encoder" if self.crossed else LOSSES[self.kind or found]
+        if found not in FITTING[self.kind or found] or (self.crossed and found == MATCHING):
             raise InputError(f"{what} cannot learn from this: {said}")
         if self.kind is None:
             self.kind = found
@@ -178,11 +174,10 @@ class Similarity(Task[SimilarityOptions]):
             for side, role in enumerate(SIDES)
             if row.get(role) is not None
         ]
+        found = encode([text for *_, text in asked])
         return [
             {**part, "_row": number, "side": side, "share": float(len(part["input_ids"]))}
-            for (number, side, _), parts in zip(
-                asked, encode([text for *_, text in asked]), strict=True
-            )
+            for (number, side, _), parts in zip(asked, found, strict=True)
             for part in parts
         ]
 
