@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from pages import environment as small_runs
+from pages import write_files
 
 from hfkit.model.locate import packaged_minilm
 from hfkit.samples import sample
@@ -31,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     if packaged_minilm() is None:
         pytest.skip("the extra `demo` is not installed")
-    folder = tmp_path_factory.mktemp("readme")
+    folder = write_files(tmp_path_factory.mktemp("readme"))
     for name, part, count in (("messages", "train", 80), ("test", "test", 24)):
         with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as stream:
             writer = csv.DictWriter(stream, ["text", "label"])
@@ -59,13 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def environment() -> dict[str, str]:
     """The commands as they stand, but few steps and short texts."""
-    return {
-        **os.environ,
-        "HFKIT_MAX_STEPS": "2",
-        "HFKIT_MAX_LENGTH": "32",
-        "HFKIT_DEVICE": "cpu",
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    }
+    return {**small_runs(), "HFKIT_MAX_LENGTH": "32"}
 
 
 def test_every_command_runs(folder: Path, environment: dict[str, str]) -> None:
