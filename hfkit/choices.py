@@ -12,18 +12,23 @@ from hfkit.errors import InputError, did_you_mean
 OPPOSITES = ("contra", "not_entail", "non_entail", "no_entail")
 
 
-def named_labels(labels: str | None, path: str | None, several: bool) -> list[str]:
-    """The labels of ``--labels`` or of ``--labels-file``; none where neither is given.
+def named_labels(labels: str | None, path: str | None, several: bool) -> dict[str, str]:
+    """The labels of ``--labels`` or of ``--labels-file``, each with what describes it; none where
+    neither is given.
 
     Raises `InputError` for both, and as `check_labels` does.
     """
     if labels is None and path is None:
-        return []
+        return {}
     if labels is not None and path is not None:
         raise InputError("also given as --labels-file", place="--labels")
-    found = split_labels(labels) if labels is not None else read_labels(path or "")
-    check_labels(found, "--labels" if path is None else path, several=several)
-    return found
+    if labels is None:
+        lines = [line.partition("\t") for line in read_lines(path or "")]
+        found = [(label.strip(), about.strip() or label.strip()) for label, _, about in lines]
+    else:
+        found = [(label, label) for label in split_labels(labels)]
+    check_labels([label for label, _ in found], path or "--labels", several=several)
+    return dict(found)
 
 
 def split_labels(text: str) -> list[str]:
@@ -35,8 +40,10 @@ def split_labels(text: str) -> list[str]:
     return [label.strip() for label in text.split(",")]
 
 
-def read_labels(path: str) -> list[str]:
-    """The labels in a file, one a line; blank lines are passed over, a comma is part of its label.
+def read_lines(path: str) -> list[str]:
+    """The lines of a file of labels, one a line and, behind a tab, what describes it in words.
+
+    Blank lines are passed over; a comma is part of its label.
 
     Raises `InputError` where the file cannot be read or holds none.
     """
@@ -47,10 +54,10 @@ def read_labels(path: str) -> list[str]:
         raise InputError(f"cannot be read ({reason})", place=path) from error
     except UnicodeDecodeError as error:
         raise InputError("is not UTF-8", place=path) from error
-    labels = [line.strip() for line in lines if line.strip()]
-    if not labels:
+    lines = [line.strip() for line in lines if line.strip()]
+    if not lines:
         raise InputError("no labels in it", place=path, hint="write one a line")
-    return labels
+    return lines
 
 
 def as_labels(value: Any) -> list[str]:

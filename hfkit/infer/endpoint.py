@@ -125,7 +125,12 @@ class EndpointPredictor:
 
     def _asked(self, text: str, labels: Sequence[str], *, constrained: bool) -> str:
         several = self.task.options.multi_label
+        described = self.task.described
+        about = {
+            label: described[label] for label in labels if described.get(label, label) != label
+        }
         listed = "Labels: " + json.dumps(list(labels), ensure_ascii=False)
+        listed += f"\nWhat they mean: {json.dumps(about, ensure_ascii=False)}" if about else ""
         body: dict[str, Any] = {
             "model": self._model,
             "messages": [

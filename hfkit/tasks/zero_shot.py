@@ -55,7 +55,8 @@ class ZeroShot(Task[ZeroShotOptions]):
 
     def __init__(self, options: ZeroShotOptions) -> None:
         super().__init__(options)
-        self.labels = named_labels(options.labels, options.labels_file, options.multi_label)
+        self.described = named_labels(options.labels, options.labels_file, options.multi_label)
+        self.labels = list(self.described)
         self._kind = CLASSIFIER
         self._entailment = 0  # number of the logit of entailment
         self._opposite: int | None = None  # of contradiction or "not entailment"
@@ -163,7 +164,7 @@ class ZeroShot(Task[ZeroShotOptions]):
         ] + [{**part, "_row": row, "_sentence": name} for (name, row), (part,) in labels]
 
     def _sentence(self, label: str) -> str:
-        return self.template.replace("{}", label)
+        return self.template.replace("{}", self.described.get(label, label))
 
     def _check_lengths(self, choices: Iterable[Sequence[str]], tokenizer: Tokenizer) -> None:
         """A label's sentence takes at most half a window: then the text is the longer side of any

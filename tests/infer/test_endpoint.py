@@ -108,6 +108,15 @@ def test_the_labels_constrain_the_answer(server) -> None:
     assert "Authorization" not in headers
 
 
+def test_descriptions_are_told_and_labels_answered(server, tmp_path) -> None:
+    path = tmp_path / "labels.txt"
+    path.write_text("A\tabout a game\nB\n")
+    server.reply = lambda body: '{"label": "A"}'
+    task = make_task("zero-shot", {"labels_file": str(path)})
+    assert EndpointPredictor(task, "tiny", server.url).predict(rows("x")) == [{"label": "A"}]
+    assert '{"A": "about a game"}' in server.requests[0][1]["messages"][0]["content"]
+
+
 def test_several_labels(server) -> None:
     server.reply = lambda body: '{"labels": ["world politics", "sports", "sports"]}'
     answers = predictor(server, multi_label=True).predict(rows("x"))

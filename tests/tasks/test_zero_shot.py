@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from toys import TOPICS, write_base_model, write_classifier
 
-from hfkit.choices import find_entailment, read_labels
+from hfkit.choices import find_entailment, read_lines
 from hfkit.errors import InputError, RowError
 from hfkit.infer.predictor import Predictor
 from hfkit.infer.torch_engine import TorchEngine
@@ -246,6 +246,16 @@ def test_an_embedding_model_compares_vectors(encoder) -> None:
     assert several["labels"] == [name for name in expected if expected[name] >= 0.5]
 
 
+def test_a_label_may_be_described_in_other_words(encoder, nli, tmp_path) -> None:
+    path = tmp_path / "labels.txt"
+    path.write_text("A\tdrum\nB\tsoup\n", "utf-8")
+    for folder in (encoder, nli):
+        [plain] = predictor(folder, labels="drum,soup").predict([{"text": "fog"}])
+        [found] = predictor(folder, labels_file=str(path)).predict([{"text": "fog"}])
+        assert list(found["scores"]) == ["A", "B"]
+        assert list(found["scores"].values()) == pytest.approx(list(plain["scores"].values()))
+
+
 def test_each_label_is_embedded_once(encoder) -> None:
     ready = predictor(encoder, labels="drum,soup")
     encoded = ready.encode([{"text": "fog"}] * 50)
@@ -257,6 +267,8 @@ def test_labels_are_named_on_one_line_or_in_a_file(tmp_path) -> None:
     path = tmp_path / "labels.txt"
     path.write_text("\ufeffred, white and blue\r\n\n  green \n", "utf-8")
     assert zero_shot(labels_file=str(path)).labels == ["red, white and blue", "green"]
+    path.write_text("LOC\ta place\nHUM\n", "utf-8")
+    assert zero_shot(labels_file=str(path)).described == {"LOC": "a place", "HUM": "HUM"}
     assert "candidates?" in zero_shot(labels="a,b").columns
     assert "candidates" in zero_shot().columns
 
@@ -283,10 +295,10 @@ def test_an_empty_or_foreign_file_of_labels_is_refused(tmp_path) -> None:
     path = tmp_path / "labels.txt"
     path.write_text("\n \n")
     with pytest.raises(InputError, match="no labels in it"):
-        read_labels(str(path))
+        read_lines(str(path))
     path.write_bytes(b"caf\xe9\n")
     with pytest.raises(InputError, match="not UTF-8"):
-        read_labels(str(path))
+        read_lines(str(path))
 
 
 def test_rows_bring_their_own_labels() -> None:
