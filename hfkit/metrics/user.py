@@ -136,6 +136,8 @@ def _inputs(
         raise InputError(f"{len(answers)} answers for {len(gold)} gold answers")
     names = list(_features(module))
     prediction, reference = _names_of_inputs(names, module.name)
+    if "answer" in answers[0]:
+        return _questions(module, answers, gold), None
     if prediction == "prediction_scores":
         config, predicted = _score_inputs(answers, labels)
     else:
@@ -172,6 +174,33 @@ def _values(
     if getattr(_features(module)[name], "dtype", "") == "string":
         return names
     return _known(names, ids, who)
+
+
+def _questions(module: Any, answers: Sequence[Answer], gold: Sequence[Answer]) -> Inputs:
+    """Answers to questions as the modules `squad` and `squad_v2` read them."""
+    predictions: list[dict[str, Any]] = [
+        {"id": str(number), "prediction_text": text}
+        for number, text in enumerate(field(answers, "answer", who="answer"))
+    ]
+    if "no_answer_probability" in _features(module)["predictions"]:
+        if not all("no_answer_score" in one for one in answers):
+            hint = "predict with --scores"
+            raise InputError("the answers hold no no_answer_score", place=module.name, hint=hint)
+        for one, answer in zip(predictions, answers, strict=True):
+            score = answer["no_answer_score"]
+            likely = 1.0 if score is None else 0.5 * (1 + math.tanh(0.5 * score))
+            one["no_answer_probability"] = likely
+    references = [
+        {
+            "id": str(number),
+            "answers": {
+                "text": [one["text"] for one in right],
+                "answer_start": [one["start"] for one in right],
+            },
+        }
+        for number, right in enumerate(field(gold, "answers", who="gold answer"))
+    ]
+    return {"predictions": predictions, "references": references}
 
 
 def _known(names: Sequence[str], ids: Mapping[str, int], who: str) -> list[int]:

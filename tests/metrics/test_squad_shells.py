@@ -6,6 +6,7 @@ from squad_rules import normal, official, random_case
 
 from hfkit.errors import InputError
 from hfkit.metrics import shells
+from hfkit.metrics.user import user_metric
 
 
 def references(golds):
@@ -89,3 +90,19 @@ def test_a_question_without_prediction():
 def test_a_name_close_to_one():
     with pytest.raises(InputError, match="did you mean 'squad"):
         shells.load("squad_v3")
+
+
+def test_a_metric_of_this_name_reads_answers():
+    answers = [
+        {"answer": "x y", "no_answer_score": -2.0},
+        {"answer": "", "no_answer_score": None},
+        {"answer": "z", "no_answer_score": 0.5},
+    ]
+    gold = [{"answers": [{"text": "x", "start": 0}]}, {"answers": []}, {"answers": []}]
+    found = user_metric("squad_v2")(answers, gold, [])
+    assert found["f1"] == pytest.approx(100 * (2 / 3 + 1) / 3)
+    assert found["best_f1_thresh"] == pytest.approx(1 / (1 + np.exp(2.0)))
+    right = [{"answers": [{"text": "x", "start": 0}]}] * 3
+    assert user_metric("squad")(answers, right, [])["exact_match"] == 0.0
+    with pytest.raises(InputError, match="squad_v2: the answers hold no no_answer_score"):
+        user_metric("squad_v2")([{"answer": "x"}], right[:1], [])
