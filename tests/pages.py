@@ -105,7 +105,7 @@ def _pairs(folder: Path) -> None:
     same = ["text_a,text_b,label"]
     matching = ["anchor,positive"]
     for number in range(30):
-        person, place, other = PEOPLE[number % 6], PLACES[number % 6], PLACES[(number * 5 + 1) % 6]
+        person, place, other = PEOPLE[number % 6], PLACES[number % 6], PLACES[(number * 5 + 2) % 6]
         verb = VERBS[number % 4]
         graded.append(f"{person} {verb} {place},{person} {verb} {other},{number % 6 * 0.9:.1f}")
         same.append(f"{person} {verb} {place},{person} was in {other},{int(place == other)}")

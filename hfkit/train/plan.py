@@ -98,6 +98,11 @@ class Plan:
         """The progress once the scores of its step are known."""
         best = self.best or ""
         name = best.removeprefix("-")
+        if name not in scores and progress.best_step is not None:
+            return progress.judged(math.nan, lower_is_better=False)  # undefined, but only now
+        if not scores:
+            hint = "all its labels are the same, or all answers; give other data with --validation"
+            raise InputError("no score is defined on the validation data", hint=hint)
         if name not in scores:
             hint = did_you_mean(name, scores)
             raise InputError(f"no score '{name}' to pick the best by", hint=hint)

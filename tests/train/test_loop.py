@@ -187,6 +187,16 @@ def test_unknown_best_score_is_an_input_error(tmp_path):
         list(train(parts))
 
 
+def test_a_score_that_is_undefined_once_is_not_the_best(tmp_path):
+    scores = iter([{"score": 0.5}, {}, {"score": 0.7}])
+    parts = make_parts(tmp_path, epochs=3)
+    events = list(train(replace(parts, evaluate=lambda: next(scores), best="score")))
+    assert [e.best for e in events if isinstance(e, Evaluation)] == [True, False, True]
+    parts = make_parts(tmp_path / "never", max_steps=1)
+    with pytest.raises(InputError, match=r"no score is defined .*--validation"):
+        list(train(replace(parts, evaluate=dict, best="score")))
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("micro_batch", [None, 3])
 @pytest.mark.parametrize("problem", ["single-label", "tokens", "span", *STEP_LOSSES])
