@@ -104,7 +104,7 @@ def _pairs(folder: Path) -> None:
     graded = ["sentence1,sentence2,score"]
     same = ["text_a,text_b,label"]
     matching = ["anchor,positive"]
-    for number in range(30):
+    for number in range(60):
         person, place, other = PEOPLE[number % 6], PLACES[number % 6], PLACES[(number * 5 + 2) % 6]
         verb = VERBS[number % 4]
         graded.append(f"{person} {verb} {place},{person} {verb} {other},{number % 6 * 0.9:.1f}")
