@@ -118,6 +118,23 @@ def test_a_step_loss_under_autocast(tmp_path, micro_batch):
     assert np.linalg.norm(flat(parts.model) - before) > 0
 
 
+@pytest.mark.parametrize("micro_batch", [None, 5])
+def test_a_step_loss_with_scaled_gradients(tmp_path, micro_batch):
+    """What fp16 needs; a power of two is exact, so nothing else may change."""
+    runs = []
+    for name, scaler in {"plain": None, "scaled": torch.amp.GradScaler("cpu")}.items():
+        accelerator = make_accelerator("cpu", "fp32", 1)
+        accelerator.scaler = scaler
+        parts = make_parts(
+            tmp_path / name, problem="triplets", max_steps=3, micro_batch=micro_batch, dropout=0.1,
+            accelerator=accelerator,
+        )  # fmt: skip
+        runs.append((losses_of(train(parts)), flat(parts.model)))
+    (losses, weights), (scaled_losses, scaled) = runs
+    assert scaled_losses == pytest.approx(losses, rel=1e-6)
+    assert np.linalg.norm(weights - scaled) <= 1e-5 * np.linalg.norm(weights)
+
+
 def test_examples_without_labels_change_nothing_for_a_step_loss(tmp_path):
     parts = make_parts(tmp_path, problem="graded", max_steps=2, weight_decay=0.1)
     make_batch = make_data("graded").make_batch
