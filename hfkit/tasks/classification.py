@@ -105,8 +105,7 @@ class Classification(Task[ClassificationOptions]):
         if self.problem == "regression" and self.options.class_weights != "none":
             raise InputError("a number has no class to weigh", place="--class-weights")
         if self.problem == "regression":
-            for number, row in enumerate(rows):
-                _number(row, number)
+            self.gold(rows)  # each label is a number
             return
         names = Counter(name for cell in cells for name in _names(cell))
         if self.problem == "single-label":
@@ -118,8 +117,7 @@ class Classification(Task[ClassificationOptions]):
                         hint="use --problem multi-label",
                     )
             if len(names) < 2:
-                only = next(iter(names))
-                raise InputError(f'only one class ("{only}"); there is nothing to tell apart')
+                raise InputError(f'only one class ("{min(names)}"); there is nothing to tell apart')
         if not names:
             raise InputError("no row has a label")
         self.labels = sorted(names, key=_by_number_then_name)
@@ -155,17 +153,15 @@ class Classification(Task[ClassificationOptions]):
         kinds = {value: key for key, value in PROBLEM_TYPES.items()}
         stored = kinds.get(model_config.get("problem_type") or "")
         guessed = "regression" if len(self.labels) == 1 else "single-label"
-        if self.problem == "auto":
-            self.problem = stored or guessed
-        if self.problem == "regression":
-            self.labels = []
+        self.problem = (stored or guessed) if self.problem == "auto" else self.problem
+        self.labels = [] if self.problem == "regression" else self.labels
 
     def features(self, rows: Sequence[Row], tokenizer: Tokenizer) -> list[EncodedRow]:
         """One encoded row per window; ``_share`` is the weight of a window within its text."""
-        paired = bool(rows) and "text_pair" in rows[0]
+        pairs = [row["text_pair"] for row in rows if "text_pair" in row]
         windows = tokenizer.encode(
             [row["text"] for row in rows],
-            [row["text_pair"] for row in rows] if paired else None,
+            pairs or None,
             on_long=self.options.on_long,
             stride=self.options.stride,
         )
@@ -222,8 +218,8 @@ class Classification(Task[ClassificationOptions]):
             return logits
         if self.problem == "multi-label":
             return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)))  # the sigmoid, without overflow
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
     def _answer(self, scores: NDArray[Any]) -> Answer:
         if self.problem == "regression":
