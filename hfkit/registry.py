@@ -28,8 +28,8 @@ EXAMPLE = '"some text"'
 class TaskEntry:
     """One row of the table of tasks. `label_kind` says what the label column holds; `options` leads
     to the typed options, so that they become flags without importing the task; `aliases` are other
-    names, each with what it implies. A task that is not `trainable` takes a model as it is. `example`
-    is something to ask, as it is typed after ``hfkit predict MODEL``."""
+    names, each with what it implies. A task that is not `trainable` takes a model as it is.
+    `example` is something to ask, as it is typed after ``hfkit predict MODEL``."""
 
     target: str
     summary: str

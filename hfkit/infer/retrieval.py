@@ -127,13 +127,14 @@ class Bm25:
 
 
 class ByVector:
-    """Passages by the likeness of their vectors to that of the question; exact."""
+    """Passages by the likeness of their vectors ``[passages, D]`` to that of the question; exact.
+    `vectors` gives those of questions."""
 
     def __init__(
-        self, texts: Sequence[str], vectors: Callable[[Sequence[str]], NDArray[Any]]
+        self, corpus: NDArray[Any], vectors: Callable[[Sequence[str]], NDArray[Any]]
     ) -> None:
+        self.corpus = corpus
         self.vectors = vectors
-        self.corpus = vectors(texts)
 
     def find(self, questions: Sequence[str], count: int) -> list[list[int]]:
         """See `Retriever.find`."""

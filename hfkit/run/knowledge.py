@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hfkit.errors import InputError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from hfkit.config import PredictConfig
     from hfkit.infer.retrieval import Retriever
     from hfkit.run.opening import Opened
@@ -49,35 +47,14 @@ def with_documents(opened: Opened, config: PredictConfig) -> Opened:
 
 def _retriever(config: PredictConfig, texts: Sequence[str]) -> Retriever:
     from hfkit.infer.retrieval import Bm25, ByVector
+    from hfkit.run.embedding import open_vectorizer
 
     if config.retriever == "bm25":
         return Bm25(texts)
-    return ByVector(texts, _vectors(config))
-
-
-def _vectors(config: PredictConfig) -> Callable[[Sequence[str]], NDArray[Any]]:
-    """What gives texts the vectors of the similarity model that ``--retriever`` names."""
-    import numpy as np
-
-    from hfkit.config import PredictConfig as Settings
-    from hfkit.run.opening import open_run
-    from hfkit.run.predicting import make_predictor
-
-    settings = Settings(
-        task="similarity",
-        device=config.device,
+    vectorizer = open_vectorizer(
+        config.retriever,
         offline=config.offline,
+        device=config.device,
         batch_size=config.batch_size,
     )
-    opened = open_run(config.retriever, settings)
-    if opened.task.auto_class == "AutoModelForSequenceClassification":
-        raise InputError(
-            "a cross-encoder has no vectors to search", place="--retriever", hint="use bm25"
-        )
-    predictor = make_predictor(opened, settings)
-
-    def vectors(texts: Sequence[str]) -> NDArray[Any]:
-        answers = predictor.predict([{"text": text} for text in texts])
-        return np.stack([answer["vectors"][0] for answer in answers])
-
-    return vectors
+    return ByVector(vectorizer.of("document").vectors(texts), vectorizer.of("query").vectors)

@@ -71,7 +71,7 @@ def test_vectors_find_the_nearest() -> None:
     def vectors(texts: Any) -> Any:
         return np.array([[text.count("a"), text.count("b")] for text in texts], dtype=float)
 
-    assert ByVector(["aaa", "bb", "ab"], vectors).find(["b", "a"], 2) == [[1, 2], [0, 2]]
+    assert ByVector(vectors(["aaa", "bb", "ab"]), vectors).find(["b", "a"], 2) == [[1, 2], [0, 2]]
 
 
 # ---- reading the passages
