@@ -95,7 +95,7 @@ def rounded(value: Any) -> Any:
         return {key: rounded(item) for key, item in value.items()}
     if isinstance(value, list):
         return [rounded(item) for item in value]
-    return value
+    return rounded(value.tolist()) if hasattr(value, "tolist") else value  # an array
 
 
 class Writer(Protocol):

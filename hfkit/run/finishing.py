@@ -88,8 +88,8 @@ def finish(fitted: Fitted, folder: Path) -> Finetuned:
 
 def _scores(fitted: Fitted, name: str, data: Dataset) -> Scores:
     task = fitted.prepared.task
-    answers = fitted.answers(name)
-    return score(find_metric(task.metric)(answers, task.gold(data.rows), task.labels))
+    answers, gold = fitted.answers(name), task.gold(data.rows)  # the metric may go by the gold
+    return score(find_metric(task.metric)(answers, gold, task.labels))
 
 
 def _write(fitted: Fitted, done: Finetuned) -> None:

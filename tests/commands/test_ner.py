@@ -62,19 +62,6 @@ def as_text(row: Sentence) -> dict[str, Any]:
     return {"text": " ".join(words), "entities": entities}
 
 
-@pytest.fixture
-def hfkit(capfd: pytest.CaptureFixture[str]) -> Command:
-    """Run a command line in this process; give its exit code, stdout and stderr."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        capfd.readouterr()
-        code = command_line([str(argument) for argument in arguments])
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The same kind of sentences as IOB1, as texts with spans, and as BIOES."""
