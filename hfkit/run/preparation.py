@@ -146,7 +146,8 @@ def prepare(config: FinetuneConfig) -> Prepared:
     train = _training_data(config, task, peeked)
     validation, train = _validation_data(config, task, train)
     test = _other_data(config, task, train, config.test) if config.test else None
-    for part, data in (("validation", validation), ("test", test)):
+    # The validation data last: they pick the checkpoint, so a task goes by their kind of labels.
+    for part, data in (("test", test), ("validation", validation)):
         if data is not None:
             _check_against(train, data, part, task)
     model = config.model
