@@ -36,6 +36,7 @@ class Scores:
 
 class Finetuned:
     folder = Path("runs/it is")
+    task = "classification"
     scores = Scores()
     split = "validation"
 
