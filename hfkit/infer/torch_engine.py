@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# What no task asks for, and large: heads of encoder-decoder models give it beside their logits.
+UNUSED = frozenset({"loss", "encoder_last_hidden_state"})
+
 # oneDNN and the layer above it keep what they prepared for every shape they have met. Batches of
 # texts have thousands of shapes: without a bound, memory grows for as long as the input does.
 BOUNDS = {"LRU_CACHE_CAPACITY": "16", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64"}
@@ -60,7 +63,7 @@ class TorchEngine:
         return {
             name: value.float().cpu().numpy()
             for name, value in outputs.items()
-            if isinstance(value, torch.Tensor) and name != "loss"
+            if isinstance(value, torch.Tensor) and name not in UNUSED
         }
 
     def _run_halves(self, batch: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
