@@ -64,6 +64,7 @@ class Search:
         wanted = {role.removesuffix("?"): role.endswith("?") for role in roles}
         for role in wanted:
             self._take_chosen(role)
+        self._tell_unread(wanted)
         for role in wanted:
             self._take_known(role, known.get(role))
         if "text_pair" in wanted and not {"text", "text_pair"} & set(self.columns):
@@ -107,6 +108,13 @@ class Search:
         self.reasons[role] = reason
 
     # What is said
+
+    def _tell_unread(self, wanted: Mapping[str, bool]) -> None:
+        """Say which of the columns that the user names the task does not read."""
+        inputs = [role for role in wanted if role != "label"]
+        for role, flag in FLAGS.items():
+            if inputs and role not in wanted and getattr(self.chosen, f"{role}_column", None):
+                log.warning("%s: this task reads %s alone", flag, listed(inputs))
 
     def _take_chosen(self, role: str) -> None:
         column = getattr(self.chosen, f"{role}_column", None)

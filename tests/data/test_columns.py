@@ -134,3 +134,11 @@ def test_several_columns_of_switches_are_several_labels():
     assert [columns.row(fields)["label"] for fields in rows] == [["toxic"], ["rude"]]
     with pytest.raises(InputError, match=r"'rude': expected 0 or 1, got null"):
         columns.row({"text": "a", "toxic": 1, "rude": None})
+
+
+def test_a_named_column_that_the_task_does_not_read_is_said(caplog) -> None:
+    roles = {"text": "", "label?": ""}
+    chosen = Columns(text_column="a", text_pair_column="b")
+    with caplog.at_level("WARNING"):
+        find_columns(["a", "b"], [{"a": "one", "b": "two"}], roles, chosen, need_label=False)
+    assert caplog.messages == ["--text-pair-column: this task reads 'text' alone"]
