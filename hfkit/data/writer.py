@@ -341,6 +341,9 @@ def _brief(answer: Mapping[str, Any]) -> str:
             for one in answer.get("answers") or [answer]
         )
         return ", ".join(each)
+    if "score" in answer:
+        same = "" if "same" not in answer else "  same" if answer["same"] else "  not the same"
+        return f"{answer['score']:.2f}{same}"
     return to_json(rounded(dict(answer)))
 
 

@@ -202,3 +202,15 @@ def test_a_single_text_with_several_labels_marks_the_chosen():
 
 def test_a_number_is_shown_as_one():
     assert written("table", [(record(text="x"), {"value": 3.81234}, "")], single=True) == "3.812\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "line"),
+    [
+        ({"score": 3.8123}, "3.81\n"),
+        ({"score": 0.914, "same": True}, "0.91  same\n"),
+        ({"score": -0.05, "same": False}, "-0.05  not the same\n"),
+    ],
+)
+def test_a_table_has_the_likeness_of_two_texts_in_words(answer, line):
+    assert written("table", [(record(text="x"), answer, "")], single=True) == line
