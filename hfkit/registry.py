@@ -181,7 +181,22 @@ def make_task(name: str, options: Mapping[str, Any]) -> Task[Any]:
     task_class: type[Task[Any]] = load_object(target)
     if not hasattr(task_class, "features"):
         raise InputError(f"{target} is not a task", place="--task")
+    _check_owner(name, task_class.Options, options)
     return task_class(checked(task_class.Options, {**implied, **options}))
+
+
+def _check_owner(task: str, known: type[BaseModel], options: Mapping[str, Any]) -> None:
+    """Raise `InputError` for an option that only other tasks have."""
+    for option in options:
+        if option in known.model_fields:
+            continue
+        for other, entry in TASKS.items():
+            if entry.options and option in load_object(entry.options).model_fields:
+                raise InputError(
+                    f"a setting of {other}; the task is {task}",
+                    place=option,
+                    hint=f"leave it out, or choose the task with -t {other}",
+                )
 
 
 def builtin_options(*, trainable: bool = False) -> dict[str, type[BaseModel]]:

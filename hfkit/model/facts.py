@@ -150,7 +150,8 @@ def require_head(facts: ModelFacts, auto_class: str, name: str) -> None:
     if not facts.has_head:
         raise InputError(
             f"{name} is a base model without a trained head",
-            hint=f"fine-tune it first: hfkit finetune DATA -m {name}",
+            hint=f"fine-tune it first: hfkit finetune DATA -m {name}; "
+            "labels without training: -t zero-shot --labels A,B",
         )
     if not has_head_of(facts, auto_class):
         raise InputError(f"{name} was trained for another task: it is a {facts.architecture}")
