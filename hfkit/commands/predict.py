@@ -7,7 +7,7 @@ on; the command then ends with exit code 1.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -181,7 +181,7 @@ def _to_row(config: PredictConfig, opened: Opened, given: Input, record: Record)
     chosen: Columns = config
     known = opened.columns or {}
     if given.single and len(names) == 1:  # a text typed here is in no column
-        role = next((role for role in roles if not role.endswith("?")), "text")
+        role = _role_of(names[0], list(roles), known)
         chosen, known = Columns(), {role: names[0]}
     kind, sample = opened.task.label_kind, [record.fields]
     columns = find_columns(names, sample, roles, chosen, known, need_label=False, label_kind=kind)
@@ -192,6 +192,21 @@ def _to_row(config: PredictConfig, opened: Opened, given: Input, record: Record)
             hint="name it with --text-pair-column",
         )
     return columns.row
+
+
+def _role_of(name: str, roles: list[str], trained: Mapping[str, Any]) -> str:
+    """What the one text is that was typed. Raises `InputError` where the task reads two texts."""
+    needed = [role for role in roles if not role.endswith("?")]
+    if "text_pair" in trained and "text_pair" not in needed:
+        needed.append("text_pair")
+    if len(needed) > 1:
+        typed = " ".join(f'{role}="…"' for role in needed)
+        elsewhere = ", or the documents to look in with --documents" if "context" in needed else ""
+        raise InputError(
+            f"this model reads {' and '.join(needed)}", hint=f"give {typed}{elsewhere}"
+        )
+    optional = [role.removesuffix("?") for role in roles]
+    return next(iter(needed), name if name in optional else "text")
 
 
 def _shorten(config: PredictConfig, opened: Opened) -> Callable[[dict[str, Any]], dict[str, Any]]:

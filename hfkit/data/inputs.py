@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 PAIR = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
 LONGEST_PATH = 1024
+ALONE = ("text", "question", "tokens")  # columns that make a row by themselves
 
 
 class Input(NamedTuple):
@@ -45,7 +46,9 @@ def open_input(config: PredictConfig) -> Input:
     if not inputs:
         return _piped(config)
     pairs = [PAIR.fullmatch(given) for given in inputs]
-    if len(inputs) > 1 or (pairs[0] and pairs[0][1] == (config.text_column or "text")):
+    named = (config.text_column, config.question_column, config.tokens_column)
+    alone = [name or usual for name, usual in zip(named, ALONE, strict=True)]
+    if len(inputs) > 1 or (pairs[0] and pairs[0][1] in alone):
         if not all(pairs):
             raise InputError(
                 f"{len(inputs)} inputs; expected one, or column=value pairs",

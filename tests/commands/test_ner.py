@@ -151,6 +151,12 @@ def test_a_text_and_tokens_are_answered(
                 assert len(answer["tags"]) == len(before["tokens"])
 
 
+def test_words_typed_as_a_list_are_answered(hfkit: Command, trained: Path) -> None:
+    code, out, stderr = hfkit("predict", trained, 'tokens=["the", "storm"]', "--format", "jsonl")
+    assert code == 0, stderr
+    assert len(json.loads(out)["prediction"]["tags"]) == 2
+
+
 def test_predictions_as_conll_are_read_again(
     hfkit: Command, trained: Path, files: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -217,6 +217,11 @@ def test_a_question_typed_and_from_python(hfkit: Any, trained: Path, handbook: P
     )
     assert code == 0, err
     typed = json.loads(out)["prediction"]
+    named = hfkit(
+        "predict", trained / "run", "question=south weather", "--documents", handbook,
+        "--format", "jsonl",
+    )  # fmt: skip
+    assert json.loads(named[1]) == {"question": "south weather", "prediction": typed}
     import hfkit as package
 
     model = package.load(str(trained / "run"), documents=str(handbook))
@@ -247,6 +252,16 @@ def test_documents_that_cannot_be_used(hfkit: Any, trained: Path, tmp_path: Path
     code, _, err = hfkit("predict", classifier, "x", "--documents", tmp_path / "docs")
     assert code == InputError.exit_code
     assert "documents are for question answering; add -t qa" in err
+
+
+@pytest.mark.parametrize("given", ["south weather", "question=south weather"])
+def test_a_question_alone_is_asked_for_its_context(hfkit: Any, trained: Path, given: str) -> None:
+    code, _, err = hfkit("predict", trained / "run", given)
+    assert code == InputError.exit_code
+    assert err.endswith(
+        'this model reads question and context; give question="…" context="…", or the documents to '
+        "look in with --documents\n"
+    )
 
 
 # ---- data
