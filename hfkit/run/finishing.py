@@ -17,8 +17,9 @@ from hfkit.metrics.statistics import Scores, score
 from hfkit.model.card import Card, CardScore, write_card
 from hfkit.model.folder import write_folder
 from hfkit.registry import find_metric
+from hfkit.run.decisions import DECISIONS
 from hfkit.run.fitting import Fitted
-from hfkit.run.opening import DECISIONS, SETTINGS
+from hfkit.run.opening import SETTINGS
 from hfkit.run.preparation import Prepared, versions
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hfkit import sealing
 from hfkit.errors import InputError, SafetyError
 from hfkit.registry import find_task, make_task
+from hfkit.run.decisions import read_decisions
 
 if TYPE_CHECKING:
     from hfkit.config import EvaluateConfig, FinetuneConfig, PredictConfig
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SETTINGS = "hfkit.yaml"
-DECISIONS = "decisions.json"
 USUAL_LENGTH = 512
 # What a model from elsewhere is asked for, by the end of its architecture's name.
 TASK_OF_HEAD = {"ForTokenClassification": "ner", "ForQuestionAnswering": "qa"}
@@ -77,8 +77,8 @@ def open_run(model: str, config: EvaluateConfig | PredictConfig) -> Opened:
     if saved:
         _check_weights(located.folder)
     facts = describe(located.folder)
-    if own and (located.folder / DECISIONS).is_file():
-        task.decisions = sealing.read_json(located.folder / DECISIONS).get("decisions") or {}
+    if own:
+        task.decisions = read_decisions(located.folder)
     task.restore(json.loads((located.folder / "config.json").read_text("utf-8")))
     require_head(facts, task.auto_class, model)
     wanted = config.max_length or (saved.max_length if saved else None)
