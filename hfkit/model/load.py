@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfkit.errors import InputError
+from hfkit.errors import HfkitError, InputError
 from hfkit.model.facts import ModelFacts, describe, has_head_of, head_kind, require_head
 from hfkit.registry import load_object
 
@@ -153,6 +153,8 @@ def _readable(folder: Path) -> Iterator[None]:
     as every family reads its configuration in its own way."""
     try:
         yield
+    except HfkitError:  # ours says its place itself
+        raise
     except Exception as error:
         reason = next((line for line in str(error).splitlines() if line.strip()), "")
         raise InputError(

@@ -42,8 +42,14 @@ def stored_pooling(folder: Path) -> str | None:
             )
         if kind == "Pooling":
             path = str(step.get("path", ""))
-    if path is None or not (folder / path / "config.json").exists():
+    if path is None:
         return None
+    if not gate.inside(folder, f"{path}/config.json").is_file():
+        raise InputError(
+            "not there, and so how it pools is not known",
+            place=str(folder / path / "config.json"),
+            hint="download the model again",
+        )
     return _mode(gate.read_object(folder, f"{path}/config.json"), str(folder / path))
 
 

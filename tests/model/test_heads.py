@@ -11,7 +11,7 @@ import pytest
 import torch
 from toys import write_base_model, write_classifier
 
-from hfkit.errors import InputError
+from hfkit.errors import InputError, SafetyError
 from hfkit.model.folder import write_folder
 from hfkit.model.heads import Embedder, pooled
 from hfkit.model.load import load_for_prediction, load_for_training
@@ -155,6 +155,22 @@ def test_other_ways_to_a_vector_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         stored_pooling(pooling_folder(tmp_path, config, modules))
+
+
+def test_a_pooling_that_is_not_there_is_not_guessed(tmp_path: Path) -> None:
+    folder = pooling_folder(tmp_path, {}, [("Transformer", ""), ("Pooling", "9_Pooling")])
+    with pytest.raises(InputError, match=r"9_Pooling/config\.json: not there"):
+        stored_pooling(folder)
+    outside = pooling_folder(tmp_path / "other", {}, [("Pooling", "../../secret")])
+    with pytest.raises(SafetyError, match="outside the model's folder"):
+        stored_pooling(outside)
+
+
+def test_a_refusal_keeps_its_place_and_its_kind(tmp_path: Path) -> None:
+    base = write_base_model(tmp_path / "base")
+    pooling_folder(base, {}, [("Pooling", "/etc")])
+    with pytest.raises(SafetyError, match=r"^base/[^(]*outside the model's folder"):
+        load_for_prediction(base, EMBEDDER)
 
 
 def test_a_broken_list_of_steps_is_one_line(tmp_path: Path) -> None:
