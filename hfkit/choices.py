@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,25 @@ def check_labels(labels: Sequence[str], place: str = "", *, several: bool) -> No
     if len(labels) == 1 and not several:
         hint = "name more, or use --multi-label to ask whether it fits"
         raise InputError("one label leaves nothing to choose", place=place, hint=hint)
+
+
+def stored_labels(model_config: Mapping[str, Any]) -> list[str]:
+    """The labels of a model by their numbers, as its config.json has them.
+
+    transformers leaves out the names that it would give itself. Raises `InputError`.
+
+    >>> stored_labels({"id2label": {"1": "pos", "0": "neg"}}), stored_labels({})
+    (['neg', 'pos'], ['LABEL_0', 'LABEL_1'])
+    """
+    names = model_config.get("id2label")
+    if names is None:
+        count = model_config.get("num_labels")
+        return [f"LABEL_{number}" for number in range(count if isinstance(count, int) else 2)]
+    try:
+        return [str(names[key]) for key in sorted(names, key=int)]
+    except (ValueError, TypeError, IndexError) as error:
+        problem = "expected a name for each number as id2label"
+        raise InputError(problem, place="config.json") from error
 
 
 def find_entailment(labels: Sequence[str], chosen: str | None = None) -> tuple[int, int | None]:

@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from hfkit.choices import stored_labels
 from hfkit.errors import InputError, RowError
 from hfkit.registry import TASKS
 from hfkit.tasks.base import Answer, EncodedRow, Outputs, Row, Task
@@ -148,8 +149,7 @@ class Classification(Task[ClassificationOptions]):
 
     def restore(self, model_config: Mapping[str, Any]) -> None:
         """Take labels and kind of problem from a model's config.json."""
-        id2label = {int(key): str(name) for key, name in model_config.get("id2label", {}).items()}
-        self.labels = [id2label[number] for number in sorted(id2label)]
+        self.labels = stored_labels(model_config)
         kinds = {value: key for key, value in PROBLEM_TYPES.items()}
         stored = kinds.get(model_config.get("problem_type") or "")
         guessed = "regression" if len(self.labels) == 1 else "single-label"

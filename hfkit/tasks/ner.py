@@ -25,6 +25,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from hfkit.choices import stored_labels
 from hfkit.errors import InputError, RowError
 from hfkit.registry import TASKS
 from hfkit.spans import (
@@ -124,8 +125,7 @@ class Ner(Task[NerOptions]):
 
     def restore(self, model_config: Mapping[str, Any]) -> None:
         """Take the labels of any model, and their scheme: as saved, as given, or as it looks."""
-        id2label = {int(key): str(name) for key, name in model_config.get("id2label", {}).items()}
-        self.labels = [id2label[number] for number in sorted(id2label)]
+        self.labels = stored_labels(model_config)
         named = [model_config.get("tag_scheme"), self.options.scheme]
         known = (scheme for name in named for scheme in SCHEMES if scheme == name)
         self.scheme = next(known, scheme_of_labels(self.labels))

@@ -27,7 +27,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from hfkit.choices import as_labels, check_labels, find_entailment, named_labels
+from hfkit.choices import as_labels, check_labels, find_entailment, named_labels, stored_labels
 from hfkit.errors import InputError, RowError, did_you_mean
 from hfkit.registry import TASKS
 from hfkit.tasks.base import Answer, EncodedRow, Outputs, Row, Task
@@ -118,8 +118,7 @@ class ZeroShot(Task[ZeroShotOptions]):
             if self.options.multi_label and len(self.labels) == 1:
                 raise InputError("vectors only compare labels: name two or more", place="--labels")
             return
-        names = model_config.get("id2label") or {}
-        stored = [str(names[key]) for key in sorted(names, key=int)]
+        stored = stored_labels(model_config)
         self._entailment, self._opposite = find_entailment(stored, self.options.entailment_label)
         if self.options.multi_label and self._opposite is None:
             log.info("no label named contradiction; scores are entailment's share of all labels")

@@ -559,3 +559,14 @@ def test_tags_that_keep_to_their_scheme_are_read_as_by_transformers_pipeline(
     assert len(kept) > 60
     ours = opened(folder).predict([{"text": content} for content in kept])
     assert [one["entities"] for one in ours] == of_pipeline(folder, "first", kept)
+
+
+def test_labels_that_a_model_does_not_name() -> None:
+    made = make_task("ner", {})
+    made.restore({"num_labels": 3})
+    assert made.labels == ["LABEL_0", "LABEL_1", "LABEL_2"]
+    made.restore({"id2label": None})  # transformers leaves out what it would name itself
+    assert made.labels == ["LABEL_0", "LABEL_1"]
+    for wrong in (["O", "B-X"], 5, {"first": "O"}):
+        with pytest.raises(InputError, match=r"config\.json: expected a name for each number"):
+            made.restore({"id2label": wrong})
