@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hfkit.data.containers import fits_a_line
 from hfkit.data.record import Record
 from hfkit.data.writer import Answer, Result
 from hfkit.errors import InputError
@@ -41,10 +42,12 @@ class Conll:
         words = answer.get("tokens", answer.get("words", ()))
         if not words:
             return _comment(record, "no word")
-        for word in words:
-            if not word or word.isspace() or set(word) & set("\t\r\n"):
+        for what, line in (("word", words), ("tag", answer["tags"])):
+            odd = next((text for text in line if not fits_a_line(text)), None)
+            if odd is not None:
                 self.unfit += 1
-                return _comment(record, f"the word {word!r} does not fit into a line; use jsonl")
+                problem = f"the {what} {odd[:40]!r} does not fit into a line; use jsonl"
+                return _comment(record, problem)
         return "".join(f"{w}\t{tag}\n" for w, tag in zip(words, answer["tags"], strict=True))
 
 

@@ -155,7 +155,7 @@ class Conll:
     def write(self, fields: Fields) -> None:
         """Write a sentence, a mark before it where a document begins."""
         words, tags = fields["tokens"], fields["tags"]
-        if not all(map(_fits, words)) or not all(map(_fits, tags)):
+        if not all(map(fits_a_line, words)) or not all(map(fits_a_line, tags)):
             self._losses["sentences with a word that a line cannot hold, left out"] += 1
             return
         document = fields.get("document", self._document)
@@ -171,7 +171,7 @@ class Conll:
         """Every sentence is complete."""
 
 
-def _fits(word: str) -> bool:
+def fits_a_line(word: str) -> bool:
     """Whether a word can stand between tabs, and is read again as it is."""
     return not (
         set(word) & set("\t\r\n")

@@ -214,3 +214,20 @@ def test_a_number_is_shown_as_one():
 )
 def test_a_table_has_the_likeness_of_two_texts_in_words(answer, line):
     assert written("table", [(record(text="x"), answer, "")], single=True) == line
+
+
+@pytest.mark.parametrize(
+    ("tokens", "tags", "odd"),
+    [
+        (["Ada", "x"], ["B-a,\nb", "O"], "tag 'B-a,\\nb'"),
+        (["Ada", "x"], ["B-a\tb", "O"], "tag 'B-a\\tb'"),
+        (["-DOCSTART-", "x"], ["B-a", "O"], "word '-DOCSTART-'"),
+        (["a\nb", "x"], ["O", "O"], "word 'a\\nb'"),
+    ],
+)
+def test_conll_holds_no_line_that_would_be_read_as_another(tokens, tags, odd):
+    writer = make_writer("conll", Naming())
+    good = {"tokens": ["Bo Li"], "tags": ["B-a"]}
+    text = writer.text([(record(1), {"tokens": tokens, "tags": tags}, ""), (record(2), good, "")])
+    assert text == f"# row 1: the {odd} does not fit into a line; use jsonl\n\nBo Li\tB-a\n\n"
+    assert writer.unfit == 1
