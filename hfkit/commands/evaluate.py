@@ -97,6 +97,9 @@ def _from_model(model: str, config: EvaluateConfig) -> Answered:
         except RowError as error:
             error.row += len(answers)
             raise data.located(error) from error
+    cut = sum(bool(answer.get("truncated")) for answer in answers)
+    if cut:
+        log.warning("%d of %d texts are longer than the model reads and were cut", cut, len(gold))
     return Answered(opened.task, answers, gold)
 
 

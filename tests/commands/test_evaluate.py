@@ -222,3 +222,12 @@ def test_several_labels_in_csv_come_back_whatever_the_delimiter_of_the_data(tmp_
     )
     found = evaluated(predictions, data, label_delimiter=";")
     assert found.scores.values["subset_accuracy"] == 1.0
+
+
+def test_texts_that_were_cut_are_said(tiny_classifier_folder, tmp_path, caplog):
+    rows = f"text,label\n{'rain ' * 200},weather\nsoup,kitchen\n"
+    data = write(tmp_path / "long.csv", rows)
+    evaluated(tiny_classifier_folder, data)
+    assert "were cut" not in caplog.text  # read in windows
+    evaluated(tiny_classifier_folder, data, options={"on_long": "truncate"})
+    assert "1 of 2 texts are longer than the model reads and were cut" in caplog.text
