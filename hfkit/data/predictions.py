@@ -83,7 +83,12 @@ def answer_of(fields: Fields, separator: str = "|") -> Answer:
     }
     failure = fields.get("error")
     if failure or not flat or not any(flat.values()):
-        raise InputError(f"no prediction: {failure}" if failure else "no prediction")
+        if failure:
+            raise InputError(f"no prediction: {failure}")
+        hint = "give what `hfkit predict MODEL DATA -o FILE.jsonl` wrote"
+        if "tags" in fields:
+            hint += "; a CoNLL file does not tell predicted tags from right ones"
+        raise InputError("no prediction", hint=hint)
     return _unflattened(flat, separator)
 
 

@@ -175,6 +175,9 @@ def test_predictions_as_conll_are_read_again(
     code, out, stderr = hfkit("evaluate", trained, tmp_path / "tokens.conll", "--json")
     assert code == 0, stderr
     assert json.loads(out)["values"]["f1"] == 1.0  # its own answers
+    code, _, stderr = hfkit("evaluate", tmp_path / "tokens.conll", files["test"])
+    assert code == 2
+    assert "no prediction; give what `hfkit predict MODEL DATA -o FILE.jsonl` wrote" in stderr
 
 
 def test_a_row_without_an_answer_is_a_comment(
