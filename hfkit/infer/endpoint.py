@@ -16,6 +16,7 @@ import ipaddress
 import json
 import logging
 import os
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -172,8 +173,7 @@ class EndpointPredictor:
         if self._key:
             request.add_unredirected_header("Authorization", f"Bearer {self._key}")
         with self._opener.open(request, timeout=TIMEOUT) as response:
-            content: bytes = response.read(LARGEST)
-        return content
+            return _read(response)
 
     def _raise_if_final(self, code: int, failure: str) -> None:
         if code in (401, 403):
@@ -190,7 +190,7 @@ class EndpointPredictor:
     def _reason(self, error: urllib.error.HTTPError) -> str:
         """What a server says about its refusal, behind a colon."""
         try:
-            text = error.read(LARGEST).decode("utf-8", "replace")
+            text = _read(error).decode("utf-8", "replace")
         except (OSError, HTTPException):
             return ""
         try:
@@ -318,6 +318,20 @@ def _matching(value: Any, labels: Sequence[str]) -> str | None:
     plain = value.strip().removesuffix(".").strip("\"'").casefold()
     alike = [label for label in labels if label.casefold() == plain]
     return alike[0] if len(alike) == 1 else None
+
+
+def _read(reply: Any) -> bytes:
+    """The bytes of a reply, `LARGEST` at most. Raises `TimeoutError` for one that trickles in: the
+    socket's own timeout begins anew with every byte."""
+    end, content = time.monotonic() + TIMEOUT, b""
+    while len(content) < LARGEST:
+        part = reply.read1(1 << 16)
+        if not part:
+            break
+        content += part
+        if time.monotonic() > end:
+            raise TimeoutError("the reply does not end")
+    return content
 
 
 def _seconds(header: str | None, otherwise: float) -> float:

@@ -242,6 +242,17 @@ def test_a_slow_server_is_given_up(server, monkeypatch) -> None:
         predictor(server).predict(rows("x"))
 
 
+def test_a_reply_that_trickles_in_is_given_up(monkeypatch) -> None:
+    class Trickle:
+        def read1(self, size):
+            time.sleep(0.01)  # each byte well within the time that one may take
+            return b" "
+
+    monkeypatch.setattr(endpoint, "TIMEOUT", 0.1)
+    with pytest.raises(TimeoutError, match="does not end"):
+        endpoint._read(Trickle())
+
+
 def test_nobody_there_is_said_at_once(server) -> None:
     ready = predictor(server)
     server.server.server_close()
