@@ -62,12 +62,16 @@ def with_hfkit(job: dict, models: Path) -> dict[str, Any]:
     import hfkit
 
     texts, gold = rows(job)
-    model = "minilm" if job["how"] == "embedding" else str(nli_model(job, models))
-    predictor = hfkit.load(
-        model, task="zero-shot", max_length=512, template=TEMPLATE,
-        labels=",".join(LABELS[job["set"]].values()),
-    )  # fmt: skip
-    answers = predictor.predict(texts)
+    settings = {
+        "task": "zero-shot",
+        "max_length": 512,
+        "labels": ",".join(LABELS[job["set"]].values()),
+    }
+    if job["how"] == "embedding":
+        model = hfkit.load("minilm", **settings)
+    else:
+        model = hfkit.load(str(nli_model(job, models)), template=TEMPLATE, **settings)
+    answers = model.predict(texts)
     return scores(texts, gold, [answer["label"] for answer in answers])
 
 
