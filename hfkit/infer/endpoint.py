@@ -190,7 +190,8 @@ class EndpointPredictor:
     def _reason(self, error: urllib.error.HTTPError) -> str:
         """What a server says about its refusal, behind a colon."""
         try:
-            text = _read(error).decode("utf-8", "replace")
+            with error:
+                text = _read(error).decode("utf-8", "replace")
         except (OSError, HTTPException):
             return ""
         try:
