@@ -47,7 +47,8 @@ def stratified_split(
         chosen = _by_class(units, strata, share, random)
     if not chosen:
         raise InputError(
-            f"{len(labels)} rows are too few to cut a validation part off",
+            f"{len(labels)} rows ({len(units)} with different texts) are too few to cut a "
+            "validation part off",
             place="--validation",
             hint="give a file of its own with --validation FILE",
         )

@@ -6,6 +6,7 @@ and the same command does this part again.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ from hfkit.run.preparation import Prepared, versions
 
 if TYPE_CHECKING:
     from hfkit.data.dataset import Dataset
+
+log = logging.getLogger(__name__)
 
 SCORES = "metrics.json"
 CHECKPOINTS = "checkpoints"
@@ -104,6 +107,7 @@ def _write(fitted: Fitted, done: Finetuned) -> None:
     sealing.write_json(folder / SCORES, saved)
     if prepared.task.decisions:
         sealing.write_json(folder / DECISIONS, _decisions(prepared))
+        _tell_decisions(prepared)
     write_card(folder, _card(prepared, done))
     facts = {
         "task": prepared.task_name,
@@ -126,6 +130,18 @@ def _decisions(prepared: Prepared) -> dict[str, Any]:
     data = prepared.validation
     fitted_on = {"data": Path(data.source).name, "rows": len(data.rows), "sha256": data.digest}
     return {"decisions": prepared.task.decisions, "fitted_on": fitted_on}
+
+
+def _tell_decisions(prepared: Prepared) -> None:
+    """A threshold that was fitted on ten rows is a weak one; say on how many it was."""
+    numbers = [
+        f"{name.replace('_', ' ')} {value:.4g}"
+        for name, value in prepared.task.decisions.items()
+        if isinstance(value, float)
+    ]
+    if numbers:
+        rows = len(prepared.validation.rows)
+        log.info("fitted on %d validation rows: %s (%s)", rows, ", ".join(numbers), DECISIONS)
 
 
 def _data(prepared: Prepared) -> dict[str, Dataset]:

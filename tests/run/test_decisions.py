@@ -17,9 +17,7 @@ def folder_with(folder: Path, decisions: str) -> Path:
 
 def test_good_ones_are_read(tmp_path: Path) -> None:
     assert read_decisions(tmp_path) == {}
-    text = (
-        '{"null_threshold": -1.5, "unanswerable": true, "scale": [0, 5]}'
-    )
+    text = '{"null_threshold": -1.5, "unanswerable": true, "scale": [0, 5]}'
     found = read_decisions(folder_with(tmp_path, text))
     assert found["null_threshold"] == -1.5
     assert found["scale"] == [0, 5]
