@@ -14,7 +14,7 @@ import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import update_wrapper
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from hfkit.config import (
     ConvertConfig,
@@ -26,13 +26,7 @@ from hfkit.config import (
 from hfkit.errors import InputError
 from hfkit.layers import resolve
 from hfkit.recipe import is_recipe_file
-from hfkit.tasks.options import (
-    ClassificationOptions,
-    NerOptions,
-    QaOptions,
-    SimilarityOptions,
-    ZeroShotOptions,
-)
+from hfkit.registry import builtin_options
 from hfkit.vector_config import EmbedConfig, SearchConfig
 
 if TYPE_CHECKING:
@@ -42,6 +36,13 @@ if TYPE_CHECKING:
     from hfkit.commands.evaluate import Evaluated
     from hfkit.commands.finetune import DryRun
     from hfkit.run.finishing import Finetuned
+    from hfkit.tasks.options import (
+        ClassificationOptions,
+        NerOptions,
+        QaOptions,
+        SimilarityOptions,
+        ZeroShotOptions,
+    )
 
 P = ParamSpec("P")
 C = TypeVar("C", bound=Section)
@@ -55,7 +56,6 @@ class Verb(Generic[P, C, R]):
         self,
         run: Callable[[C], R],
         config_class: type[C],
-        arguments: Callable[P, Section],
         positional: Sequence[str],
     ) -> None:
         update_wrapper(self, run)  # its name and docstring
@@ -63,7 +63,13 @@ class Verb(Generic[P, C, R]):
         self.name = run.__name__
         self.config_class = config_class
         self.positional = tuple(positional)
-        self.__signature__ = _signature(cast("type[Section]", arguments), self.positional)
+
+    def __getattr__(self, name: str) -> Any:
+        """The signature is made when someone asks: of a hundred arguments it takes its time."""
+        if name != "__signature__":
+            raise AttributeError(name)
+        self.__signature__ = _signature(self.config_class, self.positional)
+        return self.__signature__
 
     def __call__(
         self, first: Any = None, second: Any = None, /, *args: P.args, **kwargs: P.kwargs
@@ -107,13 +113,17 @@ def prepared(config: C) -> C:
     return config
 
 
-def _signature(arguments: type[Section], positional: Sequence[str]) -> inspect.Signature:
-    """What help() and editors show: the positional names first, then all settings by name."""
-    names = [*positional, *(name for name in arguments.model_fields if name not in positional)]
+def _signature(config: type[Section], positional: Sequence[str]) -> inspect.Signature:
+    """What help() and editors show: the positional names first, then all settings by name, with
+    the options of the built-in tasks."""
+    fields = dict(config.model_fields)
+    if "options" in fields:
+        for name, options in builtin_options().items():
+            fields.setdefault(name, options.model_fields[name])
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     parameters = []
-    for name in names:
-        field = arguments.model_fields[name]
+    for name in [*positional, *(name for name in fields if name not in positional)]:
+        field = fields[name]
         kind = kinds[name not in positional]
         default = field.get_default(call_default_factory=True)
         parameters.append(
@@ -125,29 +135,31 @@ def _signature(arguments: type[Section], positional: Sequence[str]) -> inspect.S
 def verb(
     config_class: type[C], arguments: Callable[P, Section], *positional: str
 ) -> Callable[[Callable[[C], R]], Verb[P, C, R]]:
-    """Make a function of a configuration callable with single settings; `arguments` is the class
-    whose fields these are: the configuration and the options of the built-in tasks."""
-    return lambda run: Verb(run, config_class, arguments, positional)
+    """Make a function of a configuration callable with single settings; the fields of `arguments`,
+    the configuration and the options of the built-in tasks, are what a type checker allows."""
+    return lambda run: Verb(run, config_class, positional)
 
 
-class Options(ClassificationOptions, NerOptions, QaOptions, SimilarityOptions, ZeroShotOptions):
-    """Options of the built-in tasks."""
+if TYPE_CHECKING:
 
+    class Options(ClassificationOptions, NerOptions, QaOptions, SimilarityOptions, ZeroShotOptions):
+        """Options of the built-in tasks."""
 
-# mypy's plug-in for pydantic gives each class a `model_construct` of its own, and finds that two
-# bases that share one disagree.
+    # mypy's plug-in for pydantic gives each class a `model_construct` of its own, and finds that
+    # two bases that share one disagree.
 
+    class FinetuneArguments(FinetuneConfig, Options):  # type: ignore[misc]
+        """Arguments of `finetune`."""
 
-class FinetuneArguments(FinetuneConfig, Options):  # type: ignore[misc]
-    """Arguments of `finetune`."""
+    class EvaluateArguments(EvaluateConfig, Options):  # type: ignore[misc]
+        """Arguments of `evaluate`."""
 
+    class PredictArguments(PredictConfig, Options):  # type: ignore[misc]
+        """Arguments of `predict`."""
 
-class EvaluateArguments(EvaluateConfig, Options):  # type: ignore[misc]
-    """Arguments of `evaluate`."""
-
-
-class PredictArguments(PredictConfig, Options):  # type: ignore[misc]
-    """Arguments of `predict`."""
+else:  # these are for editors; to make such classes would take a tenth of `hfkit --help`
+    FinetuneArguments, EvaluateArguments = FinetuneConfig, EvaluateConfig
+    PredictArguments = PredictConfig
 
 
 @verb(FinetuneConfig, FinetuneArguments, "train")

@@ -73,7 +73,7 @@ def test_help_shows_every_setting_and_option() -> None:
 
 def verb(config_class, *positional: str) -> Verb:
     """A verb that gives back its configuration."""
-    return Verb(lambda config: config, config_class, config_class, positional)
+    return Verb(lambda config: config, config_class, positional)
 
 
 @pytest.fixture(autouse=True)

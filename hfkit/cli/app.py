@@ -21,7 +21,7 @@ from hfkit import __version__
 from hfkit.api import Verb, convert, embed, evaluate, finetune, predict, prepared, search
 from hfkit.cli.console import is_terminal, say, show_scores, start_notes
 from hfkit.cli.failures import Ending, ending
-from hfkit.cli.options import VerbCommand, verb_callback
+from hfkit.cli.options import verb_command
 from hfkit.cli.wording import CONVERT, EMBED, EVALUATE, EXAMPLES, FINETUNE, PREDICT, SEARCH
 from hfkit.errors import BROKEN_PIPE, FINDINGS, ResourceError
 from hfkit.layers import resolve
@@ -219,7 +219,7 @@ def _convert(given: dict[str, Any]) -> Ending:
 
 
 def _add(verb: Verb[Any, Any, Any], act: Callable[[dict[str, Any]], Ending], help: str) -> None:
-    app.command(verb.name, cls=VerbCommand, help=help)(verb_callback(verb, act))
+    app.command(verb.name, cls=verb_command(verb, act), help=help)(lambda: None)
 
 
 _add(finetune, _finetune, FINETUNE)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 import typer.core
+import typer.main
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -27,7 +28,32 @@ HANDLED = ("options",)  # settings without a flag of their own
 
 
 class VerbCommand(typer.core.TyperCommand):
-    """A command whose help is grouped by section and shows one spelling of each flag."""
+    """A command whose help is grouped by section and shows one spelling of each flag.
+
+    Its parameters, a hundred of them, are made when this command is the one that is asked for.
+    """
+
+    verb: Verb[Any, Any, Any]
+    act: Callable[[dict[str, Any]], Any]
+    made: list[Any] | None = None
+
+    def invoke(self, ctx: Any) -> Any:
+        """Hand over what was given, the positional words under their names."""
+        flags = dict(ctx.params)
+        words = flags.pop(POSITIONAL, None) or []
+        given = {name: value for name, value in flags.items() if value not in (None, [], ())}
+        return self.act(self.verb.place(words, given))
+
+    @property
+    def params(self) -> list[Any]:
+        """What Typer makes of the verb's settings."""
+        if self.made is None:
+            self.made = declared(self.verb)
+        return self.made
+
+    @params.setter
+    def params(self, value: list[Any]) -> None:
+        """Typer sets what it read off the callback: nothing."""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The usage line names the positional arguments one by one."""
@@ -56,17 +82,23 @@ def _help_record(param: Any) -> tuple[str, str]:
     return ", ".join([*short, *long[:1]]) + metavar, param.help or ""
 
 
-def verb_callback(verb: Verb[Any, Any, Any], act: Callable[[dict[str, Any]], Any]) -> Any:
-    """Make the function that Typer calls: it gathers what was given and hands it to `act`."""
+def verb_command(
+    verb: Verb[Any, Any, Any], act: Callable[[dict[str, Any]], Any]
+) -> type[VerbCommand]:
+    """Make the class of a verb's command, which gathers what was given and hands it to `act`."""
+    return type("Command", (VerbCommand,), {"verb": verb, "act": staticmethod(act)})
 
-    def callback(**flags: Any) -> Any:
-        words = flags.pop(POSITIONAL, None) or []
-        given = {name: value for name, value in flags.items() if value not in (None, [], ())}
-        return act(verb.place(words, given))
 
-    callback.__name__ = verb.name
-    callback.__signature__ = inspect.Signature(parameters(verb))  # type: ignore[attr-defined]
-    return callback
+def declared(verb: Verb[Any, Any, Any]) -> list[Any]:
+    """The arguments and options of a verb's command, as Typer has them."""
+
+    def described(**flags: Any) -> None:
+        """Stands for the function that these would be the parameters of."""
+
+    described.__signature__ = inspect.Signature(parameters(verb))  # type: ignore[attr-defined]
+    alone = typer.Typer(rich_markup_mode=None, add_completion=False)
+    alone.command()(described)
+    return list(typer.main.get_command(alone).params)
 
 
 def parameters(verb: Verb[Any, Any, Any]) -> list[inspect.Parameter]:
