@@ -86,7 +86,7 @@ class Tokenizer:
                 continue
             self._refuse(length, on_long)
             given, cut = inputs[number], False
-            if side == "second" and on_long == "window":
+            if pairs is not None and side == "second" and on_long == "window":
                 given, cut = self._with_room(given)
             rows = self._shortened(given, on_long == "window", stride, located, side)
             encoded[number] = [{**part, "_truncated": True} for part in rows] if cut else rows

@@ -107,8 +107,9 @@ def _pairs(folder: Path) -> None:
     for number in range(60):
         person, place, other = PEOPLE[number % 6], PLACES[number % 6], PLACES[(number * 5 + 2) % 6]
         verb = VERBS[number % 4]
-        graded.append(f"{person} {verb} {place},{person} {verb} {other},{number % 6 * 0.9:.1f}")
-        same.append(f"{person} {verb} {place},{person} was in {other},{int(place == other)}")
+        first = f"{person} {verb} {place} on day {number}"
+        graded.append(f"{first},{person} {verb} {other},{number % 6 * 0.9:.1f}")
+        same.append(f"{first},{person} was in {other},{int(place == other)}")
         matching.append(f"Who {verb} {place} on day {number}?,{person} {verb} {place}: {number}")
     for name, rows in (("pairs", graded), ("duplicates", same), ("questions", matching)):
         (folder / f"{name}.csv").write_text("\n".join(rows) + "\n")

@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Where else a role may come from than from the input.
+ELSEWHERE = {
+    "context": ", or the documents to look in with --documents",
+    "candidates": ", or the labels of all texts with --labels",
+}
 MOST_SHOWN = 20  # bad rows named on stderr; the output names them all
 
 
@@ -201,10 +206,8 @@ def _role_of(name: str, roles: list[str], trained: Mapping[str, Any]) -> str:
         needed.append("text_pair")
     if len(needed) > 1:
         typed = " ".join(f'{role}="…"' for role in needed)
-        elsewhere = ", or the documents to look in with --documents" if "context" in needed else ""
-        raise InputError(
-            f"this model reads {' and '.join(needed)}", hint=f"give {typed}{elsewhere}"
-        )
+        other = next((ELSEWHERE[role] for role in needed if role in ELSEWHERE), "")
+        raise InputError(f"this model reads {' and '.join(needed)}", hint=f"give {typed}{other}")
     optional = [role.removesuffix("?") for role in roles]
     return next(iter(needed), name if name in optional else "text")
 

@@ -102,7 +102,7 @@ def test_without_labels_it_says_how_to_name_them(tmp_path, capsys) -> None:
     folder = str(write_base_model(tmp_path / "encoder"))
     assert run(["predict", folder, "a text", "-t", "zero-shot"]) == 2
     error = capsys.readouterr().err
-    assert "no column for the labels to choose from" in error and "--labels" in error
+    assert "reads text and candidates" in error and "--labels" in error
 
 
 @pytest.mark.parametrize(
