@@ -62,13 +62,9 @@ def with_hfkit(job: dict, models: Path) -> dict[str, Any]:
     import hfkit
 
     texts, gold = rows(job)
-    settings = {
-        "task": "zero-shot",
-        "max_length": 512,
-        "labels": ",".join(LABELS[job["set"]].values()),
-    }
+    settings = {"task": "zero-shot", "labels": ",".join(LABELS[job["set"]].values())}
     if job["how"] == "embedding":
-        model = hfkit.load("minilm", **settings)
+        model = hfkit.load("minilm", max_length=512, **settings)
     else:
         model = hfkit.load(str(nli_model(job, models)), template=TEMPLATE, **settings)
     answers = model.predict(texts)
