@@ -134,11 +134,10 @@ def with_trainer(job: dict, data: dict) -> float:
         AutoModelForSequenceClassification,
         AutoTokenizer,
         DataCollatorWithPadding,
-        Trainer,
-        TrainingArguments,
         set_seed,
     )
 
+    from benchmarks.quality.peers import train
     from hfkit.config import FinetuneConfig
     from hfkit.layers import resolve
     from hfkit.run.preparation import prepare
@@ -163,27 +162,13 @@ def with_trainer(job: dict, data: dict) -> float:
     model = AutoModelForSequenceClassification.from_pretrained(
         folder, num_labels=len(labels), dtype=torch.float32
     )
-    with tempfile.TemporaryDirectory() as out:
-        trainer = Trainer(
-            model=model,
-            args=TrainingArguments(
-                out, num_train_epochs=job["epochs"], per_device_train_batch_size=job["batch_size"],
-                learning_rate=job["lr"], warmup_steps=job["warmup"],
-                weight_decay=job["weight_decay"], seed=job["seed"], report_to="none",
-                eval_strategy="epoch", save_strategy="no", disable_tqdm=True,
-                train_sampling_strategy="group_by_length", per_device_eval_batch_size=64,
-                logging_strategy="no", use_cpu=not torch.cuda.is_available(),
-            ),
-            train_dataset=encoded(rows),
-            eval_dataset=encoded(held_out),
-            data_collator=DataCollatorWithPadding(tokenizer),
-            compute_metrics=lambda found: {
-                "accuracy": float((found.predictions.argmax(-1) == found.label_ids).mean())
-            },
-        )  # fmt: skip
-        trainer.train()
-    history = trainer.state.log_history
-    return max(entry["eval_accuracy"] for entry in history if "eval_accuracy" in entry)
+    history = train(
+        job, model, encoded(rows), encoded(held_out), DataCollatorWithPadding(tokenizer),
+        lambda found: {
+            "accuracy": float((found.predictions.argmax(-1) == found.label_ids).mean())
+        },
+    )  # fmt: skip
+    return max(scores["accuracy"] for scores in history)
 
 
 def table(runs: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from toys import SEQEVAL_SCHEMES
 
 from hfkit.errors import RowError
 from hfkit.spans import (
@@ -71,15 +72,7 @@ def test_a_conversion_touches_the_prefix_only(prefix: str, label: str) -> None:
     assert convert(["B-B-I", "I-B-I"], "bioes") == ["B-B-I", "E-B-I"]
 
 
-@pytest.mark.parametrize(
-    ("scheme", "letters", "name"),
-    [
-        ("iob1", "BI", "IOB1"),
-        ("iob2", "BI", "IOB2"),
-        ("bioes", "BIES", "IOBES"),
-        ("bilou", "BILU", "BILOU"),
-    ],
-)
+@pytest.mark.parametrize(("scheme", "letters", "name"), SEQEVAL_SCHEMES)
 def test_the_strict_reading_is_that_of_seqeval(scheme: Scheme, letters: str, name: str) -> None:
     import seqeval.scheme as oracle
 

@@ -13,6 +13,13 @@ TOPICS = {
     "kitchen": ["pan", "oven", "knife", "soup", "bread", "salt", "pepper", "plate", "stove"],
     "music": ["drum", "song", "choir", "flute", "melody", "band", "guitar", "tune", "piano"],
 }
+# hfkit's name of a scheme, its prefixes beside O, and seqeval's name.
+SEQEVAL_SCHEMES = [
+    ("iob1", "BI", "IOB1"),
+    ("iob2", "BI", "IOB2"),
+    ("bioes", "BIES", "IOBES"),
+    ("bilou", "BILU", "BILOU"),
+]
 FILLERS = ["the", "a", "my", "some", "very", "quite", "today", "again", "near", "old", "new"]
 
 

@@ -19,7 +19,6 @@ def train(
 ) -> list[Scores]:
     """Train as the examples do; `score` gets the predictions for `held_out` after each epoch, in
     the order of its rows. Returns the scores of each epoch."""
-    import torch
     from torch.utils.data import SequentialSampler
     from transformers import Trainer, TrainingArguments
 
@@ -37,12 +36,8 @@ def train(
         trainer = InOrder(
             model=model,
             args=TrainingArguments(
-                out, num_train_epochs=job["epochs"], per_device_train_batch_size=job["batch_size"],
-                learning_rate=job["lr"], warmup_steps=job["warmup"],
-                weight_decay=job["weight_decay"], seed=job["seed"], report_to="none",
-                eval_strategy="epoch", save_strategy="no", disable_tqdm=True,
-                train_sampling_strategy="group_by_length", per_device_eval_batch_size=32,
-                logging_strategy="no", use_cpu=not torch.cuda.is_available(),
+                out, **arguments(job), train_sampling_strategy="group_by_length",
+                per_device_eval_batch_size=32,
             ),
             train_dataset=rows,
             eval_dataset=held_out,
@@ -50,6 +45,26 @@ def train(
         )  # fmt: skip
         trainer.train()
     return history
+
+
+def arguments(job: dict) -> dict[str, Any]:
+    """What a job says, in the words of transformers' TrainingArguments and of those made of it."""
+    import torch
+
+    return {
+        "num_train_epochs": job["epochs"],
+        "per_device_train_batch_size": job["batch_size"],
+        "learning_rate": job["lr"],
+        "warmup_steps": job["warmup"],
+        "weight_decay": job["weight_decay"],
+        "seed": job["seed"],
+        "report_to": "none",
+        "eval_strategy": "epoch",
+        "save_strategy": "no",
+        "logging_strategy": "no",
+        "disable_tqdm": True,
+        "use_cpu": not torch.cuda.is_available(),
+    }
 
 
 def best(history: list[Scores], name: str) -> dict[str, Any]:

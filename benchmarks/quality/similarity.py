@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.quality.ours import finetuned
-from benchmarks.quality.peers import best
+from benchmarks.quality.peers import arguments, best
 from benchmarks.quality.rows import checksum, drawn, pairs
 
 JOBS = [
@@ -72,13 +72,7 @@ def with_peer(job: dict, models: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as out:
         trainer = Kept(
             model=model,
-            args=SentenceTransformerTrainingArguments(
-                out, num_train_epochs=job["epochs"], per_device_train_batch_size=job["batch_size"],
-                learning_rate=job["lr"], warmup_steps=job["warmup"],
-                weight_decay=job["weight_decay"], seed=job["seed"], report_to="none",
-                eval_strategy="epoch", save_strategy="no", disable_tqdm=True,
-                logging_strategy="no", use_cpu=device == "cpu",
-            ),
+            args=SentenceTransformerTrainingArguments(out, **arguments(job)),
             train_dataset=data,
             loss=CoSENTLoss(model),
             evaluator=judge,

@@ -6,17 +6,16 @@ all rows behind it. In JSON Lines it says why it has none, and the rest go on.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hfkit.config import Columns
 from hfkit.data.inputs import Input, open_texts
 from hfkit.data.output import open_output
 from hfkit.data.record import Record
-from hfkit.data.vector_files import Row, check_names, format_of, make_file
+from hfkit.data.vector_files import check_names, format_of, make_file
 from hfkit.errors import InputError
+from hfkit.run.tally import Tally
 from hfkit.vector_config import EmbedConfig
 
 if TYPE_CHECKING:
@@ -24,19 +23,6 @@ if TYPE_CHECKING:
 
     from hfkit.infer.stream import Result, ToRow
     from hfkit.infer.vectorizer import Vectorizer
-
-log = logging.getLogger(__name__)
-
-MOST_SHOWN = 20  # bad rows named on stderr; the output names them all
-
-
-@dataclass(frozen=True)
-class Embedded:
-    """What came of it: rows written, and how many of them have no vector or were cut."""
-
-    rows: int
-    errors: int
-    truncated: int
 
 
 def vectors(config: EmbedConfig) -> NDArray[Any]:
@@ -55,26 +41,32 @@ def vectors(config: EmbedConfig) -> NDArray[Any]:
     return np.stack(found) if found else np.zeros((0, 0), dtype=np.float32)
 
 
-def write_vectors(config: EmbedConfig) -> Embedded:
+def write_vectors(config: EmbedConfig) -> Tally:
     """Write the vectors to ``config.output`` or standard output, window by window.
 
     Raises `InputError` for a format that is not known and for a row without a text where the format
     has no place for one, `ResourceError` when the output cannot take more.
     """
     format = format_of(config.output)
-    counts = {"rows": 0, "errors": 0, "truncated": 0}
+    tally = Tally()
     with open_output(config.output, config.overwrite) as output:
         file = make_file(format, output)
         try:
             for window in _results(config, format):
-                file.write([_counted(result, counts) for result in window])
+                for result in window:
+                    tally.add(result)
+                file.write(
+                    [
+                        (r.record, None if r.answer is None else r.answer["vector"], r.error)
+                        for r in window
+                    ]
+                )
             file.close()
         except BaseException:
             file.abandon()
             raise
-    written = Embedded(**counts)
-    _report(written)
-    return written
+    tally.report("vector")
+    return tally
 
 
 def _results(config: EmbedConfig, format: str = "npy") -> Iterator[list[Result]]:
@@ -108,23 +100,3 @@ def _to_row(config: EmbedConfig, given: Input, record: Record) -> ToRow:
     names, roles = list(record.fields), {"text": "the text"}
     chosen = Columns() if given.single else Columns(text_column=config.text_column)
     return find_columns(names, [record.fields], roles, chosen, need_label=False).row
-
-
-def _counted(result: Result, counts: dict[str, int]) -> Row:
-    """Count, and name the first bad rows on stderr."""
-    record, answer, error = result
-    counts["rows"] += 1
-    if answer is None:
-        counts["errors"] += 1
-        if counts["errors"] <= MOST_SHOWN:
-            log.warning("%s: %s", record.place, error)
-        return record, None, error
-    counts["truncated"] += "truncated" in answer
-    return record, answer["vector"], ""
-
-
-def _report(written: Embedded) -> None:
-    if written.errors:
-        log.warning("%d of %d rows have no vector", written.errors, written.rows)
-    if written.truncated:
-        log.warning("%d of %d texts were cut", written.truncated, written.rows)

@@ -6,10 +6,9 @@ on; the command then ends with exit code 1.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,28 +20,17 @@ from hfkit.data.output import Output, open_output
 from hfkit.data.record import Fields, Record
 from hfkit.data.writer import Naming, make_writer
 from hfkit.errors import InputError
+from hfkit.run.tally import Tally
 
 if TYPE_CHECKING:
     from hfkit.infer.stream import Readable, Result, ToRow
     from hfkit.run.opening import Opened
-
-log = logging.getLogger(__name__)
 
 # Where else a role may come from than from the input.
 ELSEWHERE = {
     "context": ", or the documents to look in with --documents",
     "candidates": ", or the labels of all texts with --labels",
 }
-MOST_SHOWN = 20  # bad rows named on stderr; the output names them all
-
-
-@dataclass(frozen=True)
-class Written:
-    """What a prediction came to: rows written, and how many of them have no answer."""
-
-    rows: int
-    errors: int
-    truncated: int
 
 
 def predictions(config: PredictConfig) -> Iterator[Fields]:
@@ -63,7 +51,7 @@ def predictions(config: PredictConfig) -> Iterator[Fields]:
 
 def write_predictions(
     config: PredictConfig, progress: Callable[[int], None] = lambda rows: None
-) -> Written:
+) -> Tally:
     """Answer rows and write them to ``config.output`` or standard output, window by window.
 
     `progress` is told the number of rows written so far. Raises `BrokenPipeError` when the reader
@@ -83,9 +71,10 @@ def write_predictions(
         )
         whole = format == "conll" or (format == "table" and given.single)
         shorten = (lambda answer: answer) if whole else _shorten(config, opened)
-        counts = {"rows": 0, "errors": 0, "truncated": 0}
+        tally = Tally()
         for window in results:
-            _count(window, counts)
+            for result in window:
+                tally.add(result)
             output.write(
                 writer.text(
                     [
@@ -94,12 +83,11 @@ def write_predictions(
                     ]
                 )
             )
-            progress(counts["rows"])
+            progress(tally.rows)
         output.write(writer.end())
-        counts["errors"] += writer.unfit
-    written = Written(**counts)
-    _report(written)
-    return written
+        tally.errors += writer.unfit
+    tally.report("prediction")
+    return tally
 
 
 def _naming(config: PredictConfig) -> Naming:
@@ -214,28 +202,3 @@ def _role_of(name: str, roles: list[str], trained: Mapping[str, Any]) -> str:
 
 def _shorten(config: PredictConfig, opened: Opened) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return (lambda answer: answer) if config.scores else opened.task.brief
-
-
-def _count(window: list[Result], counts: dict[str, int]) -> None:
-    """Count, and name the first bad rows on stderr."""
-    for record, answer, error in window:
-        counts["rows"] += 1
-        if answer is None:
-            counts["errors"] += 1
-            if counts["errors"] <= MOST_SHOWN:
-                log.warning("%s: %s", record.place, error)
-        elif answer.get("truncated"):
-            counts["truncated"] += 1
-
-
-def _report(written: Written) -> None:
-    if written.errors > MOST_SHOWN:
-        log.warning("… and %d more rows", written.errors - MOST_SHOWN)
-    if written.errors:
-        log.warning("%d of %d rows have no prediction", written.errors, written.rows)
-    if written.truncated:
-        log.warning(
-            "%d of %d texts are longer than the model reads and were cut",
-            written.truncated,
-            written.rows,
-        )

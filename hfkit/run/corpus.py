@@ -15,6 +15,7 @@ from hfkit.data.column_names import IDS, plain
 from hfkit.data.record import Fields, Record
 from hfkit.data.vector_files import VECTOR, read_npy, vector_of
 from hfkit.errors import InputError
+from hfkit.run.tally import MOST_SHOWN
 from hfkit.vector_config import SearchConfig
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BLOCK = 4096  # rows of a file of vectors taken at once
-MOST_SHOWN = 20  # bad rows named on stderr
 OTHER_IDS = frozenset({"docid", "documentid", "corpusid", "pid", "qid", "queryid"})
 
 

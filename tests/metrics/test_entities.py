@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from toys import SEQEVAL_SCHEMES
 
 from hfkit.errors import InputError
 from hfkit.metrics.entities import Entities
@@ -37,15 +38,7 @@ def random_sequences(letters: str, chance: random.Random) -> tuple[list[list[str
     return gold, predicted
 
 
-@pytest.mark.parametrize(
-    ("scheme", "letters", "name"),
-    [
-        ("iob1", "BI", "IOB1"),
-        ("iob2", "BI", "IOB2"),
-        ("bioes", "BIES", "IOBES"),
-        ("bilou", "BILU", "BILOU"),
-    ],
-)
+@pytest.mark.parametrize(("scheme", "letters", "name"), SEQEVAL_SCHEMES)
 def test_strict_scores_are_those_of_seqeval(scheme: Scheme, letters: str, name: str) -> None:
     import seqeval.scheme
     from seqeval.metrics.v1 import precision_recall_fscore_support as oracle
