@@ -18,16 +18,17 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from hfkit.config import (
     ConvertConfig,
+    EmbedConfig,
     EvaluateConfig,
     FinetuneConfig,
     PredictConfig,
+    SearchConfig,
     Section,
 )
 from hfkit.errors import InputError
 from hfkit.layers import resolve
 from hfkit.recipe import is_recipe_file
 from hfkit.registry import builtin_options
-from hfkit.vector_config import EmbedConfig, SearchConfig
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

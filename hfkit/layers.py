@@ -16,20 +16,23 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hfkit.config import (
-    C,
+    Computing,
     ConvertConfig,
+    EmbedConfig,
     EvaluateConfig,
     FinetuneConfig,
     PredictConfig,
+    Processes,
+    SearchConfig,
     Section,
 )
 from hfkit.errors import InputError, did_you_mean
-from hfkit.vector_config import EmbedConfig, SearchConfig
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from pydantic_core import ErrorDetails
 
+C = TypeVar("C", bound=Section)
 M = TypeVar("M", bound="BaseModel")
 
 CONFIGS: tuple[type[Section], ...] = (
@@ -224,18 +227,20 @@ def _environment_layer(cls: type[Section], environment: Mapping[str, str]) -> La
 
 def _recipe_layer(cls: type[Section], name: str) -> Layer:
     """A YAML file. What only another command knows is passed over, so that one file serves them
-    all; and from a recipe for training the others take no model, output or batch size."""
+    all; and from a recipe for training the others take no model, no output, and no way to compute.
+    """
     from hfkit.recipe import read_recipe
 
     recipe = read_recipe(name)
     layer = Layer()
     for_training = any(_only_another_knows(EvaluateConfig, _name(key)) for key in recipe.values)
+    own = {*cls.__annotations__, *Computing.__annotations__, *Processes.__annotations__}
     for key, value in recipe.values.items():
         setting = _name(key)
         place = f"{recipe.place(key)}: {_shown(key)}"
         if setting in layer.places:
             raise InputError("stands here a second time", place=place)
-        foreign = for_training and cls is not FinetuneConfig and setting in cls.__annotations__
+        foreign = for_training and cls is not FinetuneConfig and setting in own
         if not (foreign or setting in ABOUT_THE_RECIPE or _only_another_knows(cls, setting)):
             _put(layer, cls, key, value, place)
     return layer

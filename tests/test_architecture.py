@@ -17,7 +17,6 @@ ROOMS = {"data", "tasks", "model", "train", "infer", "metrics", "report"}
 ALLOWED = {
     "errors": set(),
     "config": set(),
-    "vector_config": set(),
     "answers": set(),
     "nbest": set(),
     "windows": set(),
@@ -30,7 +29,7 @@ ALLOWED = {
     "sealing": set(),
     "registry": {"layers", "tasks"},
     "recipe": set(),
-    "layers": {"recipe", "tasks", "vector_config"},
+    "layers": {"recipe", "tasks"},
     "text": {"windows", "python_tokenizer"},
     "python_tokenizer": {"text", "windows"},
     "data": {"windows", "spans", "words"},
@@ -45,12 +44,12 @@ ALLOWED = {
         "tasks", "text", "windows", "spans", "answers", "nbest", "data", "targets", "vectors",
     },
     "report": {"train", "metrics"},
-    "run": {*ROOMS, "sealing", "text", "layers", "vectors", "vector_config"},
+    "run": {*ROOMS, "sealing", "text", "layers", "vectors"},
     "commands": {
-        *ROOMS, "run", "vectors", "vector_config", "spans", "sealing", "text", "layers", "recipe",
+        *ROOMS, "run", "vectors", "spans", "sealing", "text", "layers", "recipe",
         "samples",
     },
-    "api": {"commands", "layers", "recipe", "run", "tasks", "vector_config"},
+    "api": {"commands", "layers", "recipe", "run", "tasks"},
     "cli": {"api", "layers", "recipe", "report", "commands", "metrics", "tasks", "train"},
     "samples": set(),
 }  # fmt: skip

@@ -136,7 +136,7 @@ def test_other_commands_take_from_a_training_recipe_what_means_the_same(recipe) 
     )
     for cls in (EvaluateConfig, PredictConfig):
         config = resolve(cls, {"config": path}, {})
-        assert (config.model, config.output, config.batch_size) == (None, None, 32)
+        assert (config.model, config.output, config.batch_size) == (None, None, None)
         assert config.text_column == "body"
 
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from hfkit.config import Columns
+from hfkit.config import Columns, EmbedConfig
 from hfkit.data.inputs import Input, open_texts
 from hfkit.data.output import open_output
 from hfkit.data.record import Record
 from hfkit.data.vector_files import check_names, format_of, make_file
 from hfkit.errors import InputError
 from hfkit.run.tally import Tally
-from hfkit.vector_config import EmbedConfig
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

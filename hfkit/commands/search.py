@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hfkit.config import SearchConfig
 from hfkit.data.inputs import open_texts
 from hfkit.data.output import open_output
 from hfkit.data.record import Fields, Record
 from hfkit.data.writer import rounded, to_json
 from hfkit.errors import InputError
-from hfkit.vector_config import SearchConfig
 
 if TYPE_CHECKING:
     from hfkit.infer.stream import Result

@@ -20,32 +20,50 @@ if TYPE_CHECKING:
 
 Batch = list[int]  # positions in a list of encoded rows
 
+BATCH_TOKENS = 4096  # tokens computed at once
+
 AT_ONCE = 8192  # encoded rows in memory: a text with 150 candidate labels has 150 of them
 FIRST = 64  # rows
 
 
-def cut_batches(encoded: Sequence[EncodedRow], size: int) -> list[Batch]:
-    """Put rows of similar length together, the longest first, at most `size` in a batch.
+def cut_batches(
+    encoded: Sequence[EncodedRow], rows: int | None = None, tokens: int = BATCH_TOKENS
+) -> list[Batch]:
+    """Put rows of similar length together, the longest first.
 
+    A batch has at most `rows` rows and, with its padding, `tokens` tokens, but at least one row.
     The longest come first so that a batch which does not fit into memory shows at once.
 
-    >>> cut_batches([{"input_ids": [1]}, {"input_ids": [1, 2, 3]}, {"input_ids": [1, 2]}], 2)
-    [[1, 2], [0]]
+    >>> three = [{"input_ids": [1]}, {"input_ids": [1, 2, 3]}, {"input_ids": [1, 2]}]
+    >>> cut_batches(three, rows=2), cut_batches(three, tokens=4)
+    ([[1, 2], [0]], [[1], [2, 0]])
     """
-    order = sorted(range(len(encoded)), key=lambda index: -length_of(encoded[index]))
-    return [order[start : start + size] for start in range(0, len(order), size)]
+    lengths = [length_of(row) for row in encoded]
+    order = sorted(range(len(encoded)), key=lambda index: -lengths[index])
+    batches, start = [], 0
+    while start < len(order):
+        size = max(1, tokens // max(lengths[order[start]], 1))
+        batches.append(order[start : start + min(size, rows or size)])
+        start += len(batches[-1])
+    return batches
 
 
 class Predictor:
     """A task, its tokenizer and an engine, ready to answer rows."""
 
     def __init__(
-        self, task: Task[Any], tokenizer: Tokenizer, engine: Engine, batch_size: int = 32
+        self,
+        task: Task[Any],
+        tokenizer: Tokenizer,
+        engine: Engine,
+        batch_size: int | None = None,
+        batch_tokens: int | None = None,
     ) -> None:
         self.task = task
         self.tokenizer = tokenizer
         self.engine = engine
         self.batch_size = batch_size
+        self.batch_tokens = batch_tokens or BATCH_TOKENS
 
     def encode(self, rows: Sequence[Row]) -> list[EncodedRow]:
         """Turn rows into encoded rows; one row may become several."""
@@ -53,13 +71,17 @@ class Predictor:
 
     def run(self, encoded: Sequence[EncodedRow]) -> list[Outputs]:
         """Compute all encoded rows; one mapping of outputs per encoded row, in their order."""
-        computed = self.compute(encoded, cut_batches(encoded, self.batch_size))
+        computed = self.compute(encoded, self.batches(encoded))
         return [computed[index] for index in range(len(encoded))]
+
+    def batches(self, encoded: Sequence[EncodedRow]) -> list[Batch]:
+        """The batches that these encoded rows are computed in."""
+        return cut_batches(encoded, self.batch_size, self.batch_tokens)
 
     def compute(
         self, encoded: Sequence[EncodedRow], batches: Iterable[Batch]
     ) -> dict[int, Outputs]:
-        """Compute some batches of `cut_batches`; give the outputs by position.
+        """Compute some of the batches; give the outputs by position.
 
         A process of several takes its share with ``batches[rank::world]``. Raises `InputError`
         where the model's output is not finite.

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 # Rows. On texts of 20 tokens 4096 were a tenth faster, and later with their answers by four times;
 # 256 were a quarter slower: the fewer rows, the more padding beside the longest.
 WINDOW = 1024
+FIRST = 32  # rows of the first window, so that the first answers come at once
 PAUSE = 0.05  # seconds without input after which a window from a pipe is closed
 LATEST = 4  # pauses after which it is closed in any case: a steady trickle must not wait for 1024
 
@@ -43,8 +44,8 @@ class Answering(Protocol):
     """What answers rows: a `Predictor`, a `Vectorizer`."""
 
     @property
-    def batch_size(self) -> int:
-        """How many rows it likes to be given at least."""
+    def batch_size(self) -> int | None:
+        """How many rows it likes to be given at least, if it minds."""
         ...
 
     def predict(self, rows: Sequence[Row]) -> list[Answer]:
@@ -107,7 +108,9 @@ def predict_stream(
 
     `live`: the rows come from a pipe and are answered when it pauses.
     """
-    cut = live_windows(rows, window) if live else windows(rows, window, predictor.batch_size)
+    cut = (
+        live_windows(rows, window) if live else windows(rows, window, predictor.batch_size or FIRST)
+    )
     with closing(cut):
         for items in cut:
             good = [item.row for item in items if item.row is not None]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hfkit.errors import InputError
-from hfkit.infer.predictor import cut_batches
+from hfkit.infer.predictor import BATCH_TOKENS, cut_batches
 from hfkit.tasks.collate import collate, length_of
 from hfkit.vectors import joined, normalized
 
@@ -36,7 +36,8 @@ class Vectorizer:
 
     tokenizer: Tokenizer
     engine: Engine
-    batch_size: int = 32
+    batch_size: int | None = None
+    batch_tokens: int | None = None
     on_long: OnLong = "window"
     normalize: bool = True
     dimensions: int | None = None
@@ -75,7 +76,7 @@ class Vectorizer:
         encoded = [part for parts in windows for part in parts]
         owner = np.repeat(np.arange(len(texts)), [len(parts) for parts in windows])
         found: dict[int, NDArray[Any]] = {}
-        for batch in cut_batches(encoded, self.batch_size):
+        for batch in cut_batches(encoded, self.batch_size, self.batch_tokens or BATCH_TOKENS):
             rows = [encoded[number] for number in batch]
             output = self.engine.run(collate(rows, self.tokenizer.padding))["embeddings"]
             found.update(zip(batch, output, strict=True))

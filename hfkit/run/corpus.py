@@ -10,13 +10,12 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hfkit.config import Columns
+from hfkit.config import Columns, SearchConfig
 from hfkit.data.column_names import IDS, plain
 from hfkit.data.record import Fields, Record
 from hfkit.data.vector_files import VECTOR, read_npy, vector_of
 from hfkit.errors import InputError
 from hfkit.run.tally import MOST_SHOWN
-from hfkit.vector_config import SearchConfig
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

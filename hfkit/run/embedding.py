@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from hfkit.errors import InputError
 
 if TYPE_CHECKING:
+    from hfkit.config import EmbedConfig, SearchConfig
     from hfkit.infer.vectorizer import Vectorizer
-    from hfkit.vector_config import EmbedConfig, SearchConfig
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +70,7 @@ def configured(config: EmbedConfig | SearchConfig) -> Vectorizer:
         device=config.device,
         max_length=config.max_length,
         batch_size=config.batch_size,
+        batch_tokens=config.batch_tokens,
         on_long=config.on_long,
         normalize=config.normalize,
         dimensions=config.dimensions,

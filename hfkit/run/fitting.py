@@ -33,7 +33,6 @@ log = logging.getLogger(__name__)
 
 Watching = Callable[[int, int], AbstractContextManager[Callable[["Event"], None]]]
 
-EVALUATION_BATCH = 64
 GO_ON = "the same command continues"
 
 
@@ -84,7 +83,7 @@ def fit(prepared: Prepared, accelerator: Accelerator, folder: Path, watching: Wa
     )
     _check_vocabulary(prepared, encoded, model)
     engine = TorchEngine(model, accelerator.device)
-    predictor = Predictor(task, tokenizer, engine, EVALUATION_BATCH)
+    predictor = Predictor(task, tokenizer, engine)
     training = encoded["train"]
     loss = find_loss(task.loss, task.loss_options)
     distinct = isinstance(loss, StepLoss) and loss.distinct
@@ -160,10 +159,8 @@ def _encoded(prepared: Prepared, tokenizer: text.Tokenizer) -> dict[str, Packed]
 
 def _outputs(predictor: Predictor, encoded: Packed) -> list[Outputs]:
     """Compute all rows, each process its share of the batches; the same on every process."""
-    from hfkit.infer.predictor import cut_batches
-
     rank, _, processes = world()
-    batches = cut_batches(encoded, predictor.batch_size)[rank::processes]
+    batches = predictor.batches(encoded)[rank::processes]
     computed = _gathered(predictor.compute(encoded, batches), processes)
     return [computed[number] for number in range(len(encoded))]
 

@@ -16,7 +16,7 @@ def make_predictor(
 ) -> Predictor | EndpointPredictor:
     """Load the model and put it behind an engine, or a server in its place. Raises what
     `load_for_prediction` does."""
-    from hfkit.infer.endpoint import EndpointPredictor
+    from hfkit.infer.endpoint import AT_ONCE, EndpointPredictor
     from hfkit.infer.predictor import Predictor
     from hfkit.infer.torch_engine import TorchEngine, bound_caches, choose_device
     from hfkit.model.load import load_for_prediction
@@ -27,11 +27,11 @@ def make_predictor(
             opened.name,
             opened.endpoint or "",
             offline=config.offline,
-            at_once=config.batch_size,
+            at_once=config.batch_size or AT_ONCE,
         )
     bound_caches()
     device = choose_device(config.device)
     task = opened.task
     model = load_for_prediction(opened.folder, task.auto_class, task.head(), name=opened.name)
     engine = TorchEngine(model, device)
-    return Predictor(opened.task, opened.tokenizer, engine, config.batch_size)
+    return Predictor(opened.task, opened.tokenizer, engine, config.batch_size, config.batch_tokens)

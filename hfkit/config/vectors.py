@@ -1,13 +1,15 @@
-"""The settings of `hfkit embed` and `hfkit search`; the others are in `hfkit.config`."""
+"""The settings of `hfkit embed` and `hfkit search`."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from hfkit.config import Engine, Machine, Reading, Section, setting
+from hfkit.config.base import setting
+from hfkit.config.machine import Computing, Machine
+from hfkit.config.reading import Reading
 
 
-class Vectors(Section):
+class Vectors(Computing):
     """How a text becomes a vector."""
 
     max_length: int | None = setting(
@@ -23,8 +25,6 @@ class Vectors(Section):
     dimensions: int | None = setting(
         None, "Keep only the first N numbers of each vector (Matryoshka models)", ge=1
     )
-    batch_size: int = setting(32, "Texts computed at once", flags=("-b",), ge=1)
-    engine: Engine = setting("auto", "What computes")
 
 
 class EmbedConfig(Machine, Reading, Vectors):

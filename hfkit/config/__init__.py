@@ -1,0 +1,43 @@
+"""Every setting of hfkit, declared once: flags, recipe keys, Python arguments and hfkit.yaml.
+
+A setting is a field of one of the sections in this package: its type, default, help text, flag
+spellings. The sections are flat data, combined by inheritance into one class per command, so that a
+function that reads files can ask for a `Reading` and be given the whole configuration. Layers,
+weakest first: defaults < recipe < environment (``HFKIT_LR``) < flags or Python arguments.
+
+YAML scalars are read as the text the user typed and become numbers, booleans or text by the type
+of the setting: ``lr: 3e-5`` is a number, ``label_column: no`` stays the word "no".
+"""
+
+from __future__ import annotations
+
+from hfkit.config.base import Section, setting
+from hfkit.config.commands import (
+    ConvertConfig,
+    DataFormat,
+    EvaluateConfig,
+    FinetuneConfig,
+    Knowledge,
+    OutputFormat,
+    PredictConfig,
+)
+from hfkit.config.machine import (
+    Arithmetic,
+    Computing,
+    Device,
+    Engine,
+    Hardware,
+    Kernels,
+    Machine,
+    Processes,
+)
+from hfkit.config.reading import Columns, InputFormat, Reading
+from hfkit.config.training import Precision, Schedule, TaskSettings, Training
+from hfkit.config.vectors import EmbedConfig, SearchConfig, Vectors
+
+__all__ = [
+    "Arithmetic", "Columns", "Computing", "ConvertConfig", "DataFormat", "Device", "EmbedConfig",
+    "Engine", "EvaluateConfig", "FinetuneConfig", "Hardware", "InputFormat", "Kernels", "Knowledge",
+    "Machine", "OutputFormat", "Precision", "PredictConfig", "Processes", "Reading", "Schedule",
+    "SearchConfig", "Section", "TaskSettings", "Training", "Vectors", "setting",
+]  # fmt: skip

@@ -1,0 +1,105 @@
+"""The settings of each verb: the sections it is made of, and its own."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from hfkit.config.base import Section, setting
+from hfkit.config.machine import Computing, Machine, Processes
+from hfkit.config.reading import Columns, Reading
+from hfkit.config.training import TaskSettings, Training
+
+OutputFormat = Literal["auto", "jsonl", "csv", "tsv", "conll", "table"]
+DataFormat = Literal[
+    "auto", "conll", "tokens", "spans", "doccano", "prodigy", "label-studio", "spacy", "cluener",
+    "squad", "jsonl", "json", "csv", "tsv", "parquet",
+]  # fmt: skip
+
+
+class FinetuneConfig(Machine, Reading, Columns, TaskSettings, Training):
+    """Settings of `hfkit finetune`."""
+
+    train: str | None = setting(
+        None,
+        "Training data: file, glob, - or Hub id",
+        flags=("-d", "--train-file", "--dataset-name"),
+    )
+    model: str | None = setting(
+        None, "Base model: a folder or Hub id", flags=("-m", "--model-name-or-path", "--base-model")
+    )
+    output: str | None = setting(None, "Folder of the run", flags=("-o", "--output-dir"))
+    validation: str = setting(
+        "0.1",
+        "Validation data, or the share of rows cut off for it",
+        flags=("--validation-file", "--valid-split"),
+    )
+    test: str | None = setting(None, "Test data, scored once at the end", flags=("--test-file",))
+    overwrite: bool = setting(False, "Move what stands in the output folder aside", saved=False)
+    dry_run: bool = setting(False, "Print the resolved plan and stop", saved=False)
+    json_output: bool = setting(False, "Print the result as JSON", flags=("--json",), saved=False)
+
+
+class EvaluateConfig(Machine, Reading, Columns, TaskSettings, Computing, Processes):
+    """Settings of `hfkit evaluate`."""
+
+    model: str | None = setting(
+        None,
+        "A run, a model, or a file of predictions",
+        flags=("-m", "--model-name-or-path"),
+        saved=False,
+    )
+    data: str | None = setting(None, "Data with the right answers", flags=("-d",), saved=False)
+    output: str | None = setting(None, "Also write the scores to this JSON file", flags=("-o",))
+    fail_under: list[str] = setting([], "Exit 1 if a score is worse: accuracy=0.9 (repeatable)")
+    metric: list[str] = setting(
+        [], "More metrics: a name, a path to a script, or org/name (repeatable)"
+    )
+    overwrite: bool = setting(False, "Replace the output file")
+    json_output: bool = setting(False, "Print the result as JSON", flags=("--json",))
+
+
+class Knowledge(Section):
+    """Documents that questions are answered from, in place of a context in each row."""
+
+    documents: str | None = setting(
+        None, "Question answering: a folder of .txt and .md files, or a file, to find answers in"
+    )
+    retriever: str = setting(
+        "bm25", "What finds passages of the documents: bm25, or a similarity model"
+    )
+    passages: int = setting(5, "Passages read for each question", ge=1, le=1000)
+
+
+class PredictConfig(Machine, Reading, Columns, TaskSettings, Computing, Processes, Knowledge):
+    """Settings of `hfkit predict`."""
+
+    model: str | None = setting(
+        None, "A run or a model with a trained head", flags=("-m", "--model-name-or-path")
+    )
+    inputs: list[str] = setting(
+        [], "A text, a file, - for stdin, or column=value pairs", flags=("-d", "--data")
+    )
+    output: str | None = setting(None, "File to write; default: stdout", flags=("-o",))
+    text: bool = setting(False, "Take the input as text even if it looks like a file name")
+    format: OutputFormat = setting("auto", "Format of the output")
+    only_prediction: bool = setting(False, "Leave out the fields of the input")
+    scores: bool = setting(False, "Give the scores of all classes")
+    prefix: str = setting("", "Put this in front of the names of the fields hfkit adds")
+    overwrite: bool = setting(False, "Replace the output file")
+
+
+class ConvertConfig(Machine, Reading, Columns):
+    """Settings of `hfkit convert`."""
+
+    input: str | None = setting(None, "Data to convert: file, glob, - or Hub id", flags=("-d",))
+    output: str | None = setting(None, "File to write; default: stdout", flags=("-o",))
+    to: DataFormat = setting(
+        "auto", "Format of the output; auto goes by the name of the file", flags=("--format",)
+    )
+    task: str | None = setting(
+        None, "Task the rows are for; guessed from the columns when absent", flags=("-t",)
+    )
+    scheme: Literal["keep", "io", "iob1", "iob2", "bioes", "bmes", "bilou"] = setting(
+        "keep", "How tags mark entities; keep: as they are (iob2 for entities of a text)"
+    )
+    overwrite: bool = setting(False, "Replace the output file")
