@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hfkit.errors import InputError
 
 if TYPE_CHECKING:
-    from hfkit.config import EmbedConfig, SearchConfig
+    from hfkit.config import Computing, EmbedConfig, SearchConfig
     from hfkit.infer.vectorizer import Vectorizer
 
 log = logging.getLogger(__name__)
@@ -23,6 +23,7 @@ def open_vectorizer(
     model: str | None,
     *,
     offline: bool,
+    computing: Computing,
     device: str = "auto",
     max_length: int | None = None,
     **settings: Any,
@@ -33,11 +34,10 @@ def open_vectorizer(
     one text, and as loading does.
     """
     from hfkit import text
-    from hfkit.infer.torch_engine import TorchEngine, bound_caches, choose_device
     from hfkit.infer.vectorizer import Vectorizer
     from hfkit.model.facts import describe
-    from hfkit.model.load import load_for_prediction
     from hfkit.model.locate import locate
+    from hfkit.run.engines import open_engine
     from hfkit.run.opening import checked_length, read_settings
 
     if not model:
@@ -56,10 +56,15 @@ def open_vectorizer(
     fast = saved and (located.folder / "tokenizer.json").exists()
     load = text.from_file if fast else text.from_transformers
     tokenizer = load(located.folder, checked_length(wanted, facts.max_length))
-    bound_caches()
-    encoder = load_for_prediction(located.folder, AUTO_CLASS, name=model)
-    engine = TorchEngine(encoder, choose_device(device))
-    return Vectorizer(tokenizer, engine, prompts=stored_prompts(located.folder), **settings)
+    engine = open_engine(located.folder, AUTO_CLASS, None, computing, device, name=model)
+    return Vectorizer(
+        tokenizer,
+        engine,
+        computing.batch_size,
+        computing.batch_tokens,
+        prompts=stored_prompts(located.folder),
+        **settings,
+    )
 
 
 def configured(config: EmbedConfig | SearchConfig) -> Vectorizer:
@@ -67,10 +72,9 @@ def configured(config: EmbedConfig | SearchConfig) -> Vectorizer:
     return open_vectorizer(
         config.model,
         offline=config.offline,
+        computing=config,
         device=config.device,
         max_length=config.max_length,
-        batch_size=config.batch_size,
-        batch_tokens=config.batch_tokens,
         on_long=config.on_long,
         normalize=config.normalize,
         dimensions=config.dimensions,

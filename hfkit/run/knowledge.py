@@ -55,7 +55,6 @@ def _retriever(config: PredictConfig, texts: Sequence[str]) -> Retriever:
         config.retriever,
         offline=config.offline,
         device=config.device,
-        batch_size=config.batch_size,
-        batch_tokens=config.batch_tokens,
+        computing=config,
     )
     return ByVector(vectorizer.of("document").vectors(texts), vectorizer.of("query").vectors)

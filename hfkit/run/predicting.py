@@ -1,4 +1,4 @@
-"""From an opened run to a predictor: load the weights onto a device."""
+"""From an opened run to a predictor."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ def make_predictor(
     `load_for_prediction` does."""
     from hfkit.infer.endpoint import AT_ONCE, EndpointPredictor
     from hfkit.infer.predictor import Predictor
-    from hfkit.infer.torch_engine import TorchEngine, bound_caches, choose_device
-    from hfkit.model.load import load_for_prediction
+    from hfkit.run.engines import open_engine
 
     if opened.endpoint is not None or opened.tokenizer is None:
         return EndpointPredictor(
@@ -29,9 +28,8 @@ def make_predictor(
             offline=config.offline,
             at_once=config.batch_size or AT_ONCE,
         )
-    bound_caches()
-    device = choose_device(config.device)
     task = opened.task
-    model = load_for_prediction(opened.folder, task.auto_class, task.head(), name=opened.name)
-    engine = TorchEngine(model, device)
+    engine = open_engine(
+        opened.folder, task.auto_class, task.head(), config, config.device, name=opened.name
+    )
     return Predictor(opened.task, opened.tokenizer, engine, config.batch_size, config.batch_tokens)

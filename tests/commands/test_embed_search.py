@@ -12,6 +12,7 @@ from toys import TOPICS, read_jsonl, write_base_model
 
 import hfkit
 from hfkit.cli.app import run
+from hfkit.config import Computing
 from hfkit.errors import InputError
 from hfkit.infer.vectorizer import Vectorizer
 from hfkit.model.locate import packaged_minilm
@@ -99,7 +100,9 @@ def test_settings_of_vectors(encoder, wanted) -> None:
 def test_a_long_text_is_the_average_of_its_windows(encoder) -> None:
     text = " ".join(WORDS * 3)
     [found] = hfkit.embed(encoder, text, max_length=32, normalize=False)
-    ready = open_vectorizer(encoder, offline=True, device="cpu", max_length=32)
+    ready = open_vectorizer(
+        encoder, offline=True, computing=Computing(), device="cpu", max_length=32
+    )
     [parts] = ready.tokenizer.encode([text], on_long="window")
     assert len(parts) > 3
     rows = [collate([part], ready.tokenizer.padding) for part in parts]
