@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hfkit.errors import InputError
+
 if TYPE_CHECKING:
     from hfkit.config import Computing
     from hfkit.infer.engine import Engine
@@ -22,8 +24,15 @@ def open_engine(
 ) -> Engine:
     """Load the model in `folder` and put it behind an engine.
 
-    Raises what `load_for_prediction` does, and `InputError` for a device that is not here.
+    Raises what `load_for_prediction` does, and `InputError` for a device that is not here and for
+    an engine or arithmetic that nothing here computes with.
     """
+    if computing.engine not in ("auto", "torch"):
+        raise InputError(
+            f"{computing.engine} cannot be used yet", place="--engine", hint="use torch"
+        )
+    if computing.precision == "int8":
+        raise InputError("torch has no int8 here", place="--precision", hint="use fp32")
     return _torch_engine(folder, auto_class, head, device, name)
 
 
