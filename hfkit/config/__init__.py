@@ -32,12 +32,12 @@ from hfkit.config.machine import (
     Processes,
 )
 from hfkit.config.reading import Columns, InputFormat, Reading
-from hfkit.config.training import Precision, Schedule, TaskSettings, Training
+from hfkit.config.training import Optimizer, Precision, Schedule, TaskSettings, Training
 from hfkit.config.vectors import EmbedConfig, SearchConfig, Vectors
 
 __all__ = [
     "Arithmetic", "Columns", "Computing", "ConvertConfig", "DataFormat", "Device", "EmbedConfig",
     "Engine", "EvaluateConfig", "FinetuneConfig", "Hardware", "InputFormat", "Kernels", "Knowledge",
-    "Machine", "OutputFormat", "Precision", "PredictConfig", "Processes", "Reading", "Schedule",
-    "SearchConfig", "Section", "TaskSettings", "Training", "Vectors", "setting",
+    "Machine", "Optimizer", "OutputFormat", "Precision", "PredictConfig", "Processes", "Reading",
+    "Schedule", "SearchConfig", "Section", "TaskSettings", "Training", "Vectors", "setting",
 ]  # fmt: skip

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from hfkit.config.base import Section, setting
 from hfkit.config.machine import Hardware
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Optimizer = Literal["adamw", "adafactor"]
 Schedule = Literal["linear", "cosine", "constant"]
 
 
@@ -51,11 +54,18 @@ class Training(Hardware):
         changes_result=True,
         ge=1,
     )
-    micro_batch: int | None = setting(
+    micro_batch: Annotated[int, Field(ge=1)] | Literal["auto"] | None = setting(
         None,
-        "Most rows computed at once on a device; lower it when memory runs out",
+        "Most rows computed at once on a device; auto: as many as fit into its memory",
         changes_result=True,
-        ge=1,
+    )
+    gradient_checkpointing: bool = setting(
+        False, "Compute activations twice instead of keeping them: slower, far less memory"
+    )
+    optim: Optimizer = setting(
+        "adamw",
+        "Optimizer; adafactor keeps far less in memory and wants its own learning rate",
+        changes_result=True,
     )
     batch_tokens: int | None = setting(
         None,

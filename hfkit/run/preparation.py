@@ -93,7 +93,8 @@ class Prepared:
     def to_json(self) -> dict[str, Any]:
         """What ``--dry-run`` prints."""
         config, windows = self.config, self.windows()
-        micro = config.micro_batch or -(-config.batch_size // config.num_processes)
+        share = -(-config.batch_size // config.num_processes)
+        micro = config.micro_batch if isinstance(config.micro_batch, int) else share
         longest = config.max_length or 0
         examples = len(self.train.rows) if self.task.grouped else windows
         steps = ceil(-(-examples // config.batch_size) * config.epochs)

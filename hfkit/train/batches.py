@@ -126,8 +126,19 @@ def apart(order: Rows, keys: Sequence[set[int]], batch_size: int) -> Rows:
     return np.array(found, dtype=np.int64)
 
 
-def share(batch: Rows, *, rank: int, world: int, micro_batch: int | None) -> list[Rows]:
+def share(
+    batch: Rows,
+    *,
+    rank: int,
+    world: int,
+    micro_batch: int | None,
+    lengths: NDArray[np.integer[Any]] | None = None,
+    tokens: int | None = None,
+) -> list[Rows]:
     """Return the micro-batches of one process: every `world`-th row, in cuts of `micro_batch`.
+
+    With `lengths` of all rows and `tokens`, a cut has at most so many tokens with its padding, but
+    at least one row.
 
     Taking turns spreads a batch sorted by length evenly. A short batch can leave a process with
     nothing.
@@ -136,7 +147,21 @@ def share(batch: Rows, *, rank: int, world: int, micro_batch: int | None) -> lis
     [[1, 3, 5], [7, 9]]
     >>> share(np.arange(1), rank=1, world=2, micro_batch=3)
     []
+    >>> lengths = np.array([2, 2, 3, 9])
+    >>> cuts = share(np.arange(4), rank=0, world=1, micro_batch=None, lengths=lengths, tokens=6)
+    >>> [m.tolist() for m in cuts]
+    [[0, 1], [2], [3]]
     """
     mine = batch[rank::world]
     size = micro_batch or max(len(mine), 1)
-    return [mine[start : start + size] for start in range(0, len(mine), size)]
+    if lengths is None or tokens is None:
+        return [mine[start : start + size] for start in range(0, len(mine), size)]
+    starts, longest = list[int](), 0
+    for place, length in enumerate(lengths[mine].tolist()):
+        longest = max(longest, length)
+        rows = place - starts[-1] + 1 if starts else size + 1
+        if rows > size or rows * longest > tokens:
+            starts.append(place)
+            longest = length
+    ends = [*starts[1:], len(mine)]
+    return [mine[start:end] for start, end in zip(starts, ends, strict=bool(starts))]

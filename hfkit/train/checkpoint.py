@@ -36,7 +36,8 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Progress:
     """Where a run stands. `step` counts finished optimizer steps, `evaluated` is the last step
-    whose weights were evaluated, `fingerprint` names the settings and data the run belongs to."""
+    whose weights were evaluated, `fingerprint` names the settings and data the run belongs to,
+    `micro_batch` is what was found to fit into memory."""
 
     step: int = 0
     evaluated: int = 0
@@ -46,6 +47,7 @@ class Progress:
     scaler: Mapping[str, Any] | None = None
     fingerprint: str = ""
     world: int = 1
+    micro_batch: int | None = None
 
     def judged(self, score: float, *, lower_is_better: bool) -> Self:
         """Return the progress after an evaluation. A tie is not better, and NaN never is."""

@@ -35,12 +35,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hfkit.config import Training
-from hfkit.errors import DivergedError, ResourceError
+from hfkit.errors import DivergedError, InputError, ResourceError
 from hfkit.targets import TARGETS
 from hfkit.train.across import loss_and_gradient, together
 from hfkit.train.batches import Rows, share
 from hfkit.train.checkpoint import Checkpoints, Progress, Saved
 from hfkit.train.losses import Loss
+from hfkit.train.memory import Room, average_gradients, recomputing
 from hfkit.train.optim import make_optimizer, set_lr
 from hfkit.train.pair_losses import StepLoss
 from hfkit.train.plan import Plan
@@ -166,8 +167,22 @@ class Learner:
         self.accelerator = parts.accelerator
         self.model = parts.model.to(self.accelerator.device)
         self.optimizer = make_optimizer(
-            self.model, lr=plan.peak_lr, weight_decay=parts.settings.weight_decay
+            self.model,
+            lr=plan.peak_lr,
+            weight_decay=parts.settings.weight_decay,
+            name=parts.settings.optim,
         )
+        self.searches = parts.settings.micro_batch == "auto"
+        several = self.accelerator.num_processes > 1
+        if self.searches and several and isinstance(parts.loss, StepLoss):
+            raise InputError(
+                "a loss across the step is not searched for on several processes",
+                place="--micro-batch auto",
+                hint="give a number, or leave it out",
+            )
+        known = resume.progress.micro_batch if resume and self.searches else None
+        self.room = Room(self.accelerator, known or plan.micro_batch())
+        self._recomputing = recomputing(self.model, parts.settings.gradient_checkpointing)
         self.scaler = self.accelerator.scaler or torch.amp.GradScaler(enabled=False)
         if self.accelerator.is_main_process:
             parts.checkpoints.clean()
@@ -180,6 +195,7 @@ class Learner:
         # A model that was ever prepared for evaluation carries a mark that would make Accelerate
         # skip the wrapping: gradients would not meet and the processes drift apart, silently.
         self.model._is_accelerate_prepared = False  # type: ignore[assignment]
+        self._recomputing.__enter__()
         self.wrapped = self.accelerator.prepare_model(self.model)
         self.wrapped.train()
         return self
@@ -187,15 +203,15 @@ class Learner:
     def __exit__(self, *exception: object) -> None:
         self.accelerator.unwrap_model(self.wrapped, keep_fp32_wrapper=False)
         self.accelerator.free_memory()
+        self._recomputing.__exit__(None, None, None)
 
     def step(self, step: int) -> tuple[Step, Ending | None]:
         """Take one optimizer step; also return what all processes agreed on about stopping."""
         rows = self.plan.rows(step)
         lr = self.plan.lr(step)
-        seed_dropout(self.parts.settings.seed, step, self.accelerator.process_index)
         set_lr(self.optimizer, lr)
         try:
-            own = self._backward(rows, step)
+            own = self._backward(rows, step) if not self.searches else self._searched(rows, step)
         except torch.OutOfMemoryError as error:
             hint = "lower --micro-batch; the result stays the same"
             raise ResourceError(f"out of memory at step {step + 1}", hint=hint) from error
@@ -209,14 +225,26 @@ class Learner:
         done = Step(step + 1, epoch, loss, lr, norm, self.plan.count(step), tokens)
         return done, decided(votes)
 
+    def _searched(self, rows: Rows, step: int) -> tuple[float, float]:
+        """The same as `_backward`, with fewer rows at once where it ran out of memory."""
+        largest = -(-len(rows) // self.accelerator.num_processes)
+        own = self.room.find(
+            lambda limit: self._backward(rows, step), self.optimizer.zero_grad, largest
+        )
+        average_gradients(self.accelerator, self.model.parameters())
+        return own
+
     def _backward(self, rows: Rows, step: int) -> tuple[float, float]:
         """Add this process's share to the gradients; return its loss sum and count."""
         accelerator = self.accelerator
+        seed_dropout(self.parts.settings.seed, step, accelerator.process_index)
         mine = share(
             rows,
             rank=accelerator.process_index,
             world=accelerator.num_processes,
-            micro_batch=self.plan.micro_batch(),
+            micro_batch=self.room.limit,
+            lengths=self.parts.lengths,
+            tokens=self.parts.settings.batch_tokens,
         )
         # A process without a row computes one with weight 0: gradients meet in lock step.
         weight = 1.0 if mine else 0.0
@@ -266,8 +294,8 @@ class Learner:
         return embeddings.float()
 
     def _meeting(self, *, last: bool) -> AbstractContextManager[Any]:
-        """The gradients of the processes meet at the last micro-batch only."""
-        if last:
+        """The gradients of the processes meet at the last micro-batch only, or after a search."""
+        if last and not self.searches:
             return nullcontext()
         meeting: AbstractContextManager[Any] = self.accelerator.no_sync(self.wrapped)
         return meeting
@@ -305,6 +333,7 @@ class Learner:
                 scaler=self.scaler.state_dict() or None,
                 fingerprint=self.parts.fingerprint,
                 world=accelerator.num_processes,
+                micro_batch=self.room.limit if self.searches else None,
             )
             checkpoints.save(complete, self.model, self.optimizer)
         accelerator.wait_for_everyone()

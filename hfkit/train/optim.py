@@ -1,4 +1,4 @@
-"""AdamW and the course of its learning rate.
+"""The optimizer and the course of its learning rate.
 
 The course is a pure function of the step: there is no scheduler object, nothing of it is saved, and
 nothing steps once too often.
@@ -10,15 +10,16 @@ import math
 
 import torch
 
-from hfkit.config import Schedule
+from hfkit.config import Optimizer, Schedule
 
 _FUSED = ("cpu", "cuda", "mps", "xpu")
 
 
 def make_optimizer(
-    model: torch.nn.Module, *, lr: float, weight_decay: float
+    model: torch.nn.Module, *, lr: float, weight_decay: float, name: Optimizer = "adamw"
 ) -> torch.optim.Optimizer:
-    """Return AdamW (Loshchilov & Hutter 2019) over the trainable parameters of `model`.
+    """Return AdamW (Loshchilov & Hutter 2019), or Adafactor (Shazeer & Stern 2018), which keeps
+    two vectors for a matrix in place of two matrices, over the trainable parameters of `model`.
 
     Matrices decay; vectors, that is biases and the scales of norms, do not. The model must be on
     its device already.
@@ -28,6 +29,8 @@ def make_optimizer(
         {"params": [p for p in trainable if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
     ]
+    if name == "adafactor":
+        return torch.optim.Adafactor(groups, lr=lr)
     fused = all(parameter.device.type in _FUSED for parameter in trainable)
     return torch.optim.AdamW(groups, lr=lr, fused=fused)
 

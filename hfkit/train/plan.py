@@ -62,10 +62,13 @@ class Plan:
         return rows
 
     def micro_batch(self) -> int | None:
-        """Most encoded rows computed at once. An example of many windows must not decide it."""
+        """Most encoded rows computed at once, to begin with where that is to be found. An example
+        of many windows must not decide it."""
+        given = self.settings.micro_batch
+        wanted = None if given == "auto" else given
         if self.grouped:
-            return self.settings.micro_batch or TEXTS * self.settings.batch_size
-        return self.settings.micro_batch
+            return wanted or TEXTS * self.settings.batch_size
+        return wanted
 
     def _batch(self, step: int) -> Rows:
         epoch, place = divmod(step, self.per_epoch)

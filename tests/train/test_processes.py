@@ -13,6 +13,7 @@ import pytest
 from training_cases import (
     CASES,
     LONELY,
+    MEMORY,
     assert_same_curves,
     flat,
     invariance_case,
@@ -75,6 +76,20 @@ def test_a_process_without_rows_keeps_step(tmp_path, ranks, kind):
     np.testing.assert_allclose(found, losses, rtol=1e-6, atol=1e-6)
     weights = flat(parts.model)
     assert np.linalg.norm(arrays[f"lonely-{kind}"] - weights) <= 1e-5 * np.linalg.norm(weights)
+
+
+@pytest.mark.parametrize("name", MEMORY)
+def test_less_memory_on_two_processes_learns_what_one_learns(tmp_path, ranks, name):
+    optimizer = {key: value for key, value in MEMORY[name].items() if key == "optim"}
+    parts = make_parts(tmp_path, max_steps=4, warmup=0, **optimizer)
+    list(train(parts))
+    weights = flat(parts.model)
+    _, arrays = ranks[0]
+    assert np.linalg.norm(arrays[name] - weights) <= 1e-5 * np.linalg.norm(weights)
+
+
+def test_the_process_with_least_memory_decides_for_all(ranks):
+    assert [results["auto"]["failures"] > 0 for results, _ in ranks] == [False, True]
 
 
 def test_a_part_without_use_stays_as_it_was(ranks):

@@ -211,6 +211,41 @@ def lonely_step() -> dict[str, Any]:
     return {"model": tiny_model(problem="graded"), "loss": StepLoss(squares)}
 
 
+MEMORY: dict[str, dict[str, Any]] = {
+    "auto": {"micro_batch": "auto"},
+    "tokens": {"batch_tokens": 20},
+    "recomputed": {"gradient_checkpointing": True},
+    "adafactor": {"optim": "adafactor"},
+}
+
+
+class Tight(torch.nn.Module):
+    """A model on a device with memory for `room` rows; one more and it fails, in the backward pass
+    of every second failure, where gradients have been left already."""
+
+    def __init__(self, inner: Any, room: int) -> None:
+        super().__init__()
+        self.inner, self.room = inner, room
+        self.largest = self.failures = 0
+
+    def forward(self, **inputs: torch.Tensor) -> Any:
+        rows = len(inputs["input_ids"])
+        outputs = self.inner(**inputs)
+        if rows > self.room:
+            self.failures += 1
+            if self.failures % 2 and torch.is_grad_enabled():
+                next(iter(self.inner.parameters())).register_hook(self._fail)
+                return outputs
+            raise torch.OutOfMemoryError("out of memory")
+        self.largest = max(self.largest, rows)
+        return outputs
+
+    def _fail(self, gradient: torch.Tensor) -> None:
+        if self.failures % 2:
+            self.failures += 1
+            raise torch.OutOfMemoryError("out of memory")
+
+
 class WithUnusedPart(torch.nn.Module):
     """A model with a pooler nobody asks."""
 
@@ -262,6 +297,19 @@ def main(folder: Path) -> None:
     accelerator.prepare_model(parts.model, evaluation_mode=True)  # "score before training"
     list(train(parts))
     results["marked"] = {"digest": fingerprint(parts.model)}
+
+    for name, settings in MEMORY.items():
+        changes: dict[str, Any] = {}
+        if name == "auto":  # one process has less room than the other; both must agree
+            changes = {"model": Tight(tiny_model(), room=3 if rank else 99)}
+        parts = make_parts(
+            folder / name, accelerator=accelerator, parts=changes, max_steps=4, warmup=0, **settings
+        )
+        list(train(parts))
+        results[name] = {"digest": fingerprint(parts.model)}
+        weights[name] = flat(parts.model)
+        if name == "auto":
+            results[name]["failures"] = parts.model.failures
 
     results["resume"] = resumed_case(folder / "resume", accelerator)
     (folder / f"rank-{rank}.json").write_text(json.dumps(results))
