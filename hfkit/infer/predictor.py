@@ -89,9 +89,14 @@ class Predictor:
         import numpy as np
 
         computed: dict[int, Outputs] = {}
-        for batch in batches:
-            rows = [encoded[index] for index in batch]
-            outputs = self.engine.run(collate(rows, self.tokenizer.padding))
+        batches = list(batches)
+        arrays = (
+            collate([encoded[index] for index in batch], self.tokenizer.padding)
+            for batch in batches
+        )
+        several = getattr(self.engine, "run_all", None)  # an engine of several processes has it
+        results = several(arrays) if several else map(self.engine.run, arrays)
+        for batch, outputs in zip(batches, results, strict=True):
             for name, array in outputs.items():
                 if not np.isfinite(array).all():
                     raise InputError(f"the model's {name} are not finite numbers")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from hfkit.errors import InputError
+from hfkit.train import launch
 
 if TYPE_CHECKING:
     from hfkit.config import EvaluateConfig, PredictConfig
     from hfkit.infer.endpoint import EndpointPredictor
+    from hfkit.infer.engine import Engine
     from hfkit.infer.predictor import Predictor
     from hfkit.run.opening import Opened
 
@@ -19,6 +23,7 @@ def make_predictor(
     from hfkit.infer.endpoint import AT_ONCE, EndpointPredictor
     from hfkit.infer.predictor import Predictor
     from hfkit.run.engines import open_engine
+    from hfkit.run.processes import Workers
 
     if opened.endpoint is not None or opened.tokenizer is None:
         return EndpointPredictor(
@@ -29,7 +34,21 @@ def make_predictor(
             at_once=config.batch_size or AT_ONCE,
         )
     task = opened.task
-    engine = open_engine(
-        opened.folder, task.auto_class, task.head(), config, config.device, name=opened.name
-    )
+    if launch.inside():
+        raise InputError(
+            "several processes would each write all rows",
+            hint="start one, with --num-processes N",
+        )
+    opening: dict[str, Any] = {
+        "folder": opened.folder,
+        "auto_class": task.auto_class,
+        "head": task.head(),
+        "device": config.device,
+        "name": opened.name,
+    }
+    engine: Engine
+    if config.num_processes > 1:
+        engine = Workers(config.num_processes, config, **opening)
+    else:
+        engine = open_engine(computing=config, **opening)
     return Predictor(opened.task, opened.tokenizer, engine, config.batch_size, config.batch_tokens)

@@ -1,0 +1,137 @@
+"""Several processes behind one engine: each holds the model and computes whole batches.
+
+The main process reads, tokenises, decodes and writes, as with one; what goes through a pipe to a
+worker is the arrays of a batch, and back come its outputs. So order, errors and notes are those of
+one process. A worker ends with its pipe, and a worker that dies ends the command.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import islice
+from multiprocessing import get_context
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from hfkit.errors import ResourceError
+from hfkit.run.engines import open_engine
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from numpy.typing import NDArray
+
+    from hfkit.config import Computing
+
+    Arrays = dict[str, NDArray[Any]]
+
+AHEAD = 2  # batches a worker has been given or is about to get
+
+
+class Workers:
+    """An engine made of `count` processes; `opening` is what `open_engine` is given in each.
+
+    Raises what `open_engine` does.
+    """
+
+    def __init__(self, count: int, computing: Computing, **opening: Any) -> None:
+        context = get_context("spawn")
+        threads = computing.threads or max(len(os.sched_getaffinity(0)) // count, 1)
+        computing = computing.model_copy(update={"threads": threads})
+        self._idle: SimpleQueue[tuple[Any, Connection]] = SimpleQueue()
+        self._count = count
+        started = []
+        for rank in range(count):
+            ours, theirs = context.Pipe()
+            process = context.Process(
+                target=_work, args=(theirs, rank, computing, opening), daemon=True
+            )
+            process.start()
+            theirs.close()
+            started.append((process, ours))
+        for worker in started:
+            _answer(*worker)  # it has loaded its model, or says why not
+            self._idle.put(worker)
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix="hfkit-worker")
+
+    def run(self, batch: Arrays) -> Arrays:
+        """Compute one batch; see `Engine.run`. Raises `ResourceError` where a worker has died."""
+        process, connection = self._idle.get()
+        try:
+            with suppress(OSError):  # it is gone; the answer tells how
+                connection.send(batch)
+            found: Arrays = _answer(process, connection)
+            return found
+        finally:
+            self._idle.put((process, connection))
+
+    def run_all(self, batches: Iterable[Arrays]) -> Iterator[Arrays]:
+        """Compute batches, in their order, a few ahead of the one that is asked for."""
+        source = iter(batches)
+        waiting = [
+            self._pool.submit(self.run, batch) for batch in islice(source, AHEAD * self._count)
+        ]
+        try:
+            while waiting:
+                yield waiting.pop(0).result()
+                waiting += [self._pool.submit(self.run, batch) for batch in islice(source, 1)]
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _answer(process: Any, connection: Connection) -> Any:
+    try:
+        found = connection.recv()
+    except (EOFError, OSError):
+        process.join(5)
+        raise ResourceError(
+            f"a worker process ended with code {process.exitcode}",
+            hint="where memory ran out, lower --num-processes or --batch-tokens",
+        ) from None
+    if isinstance(found, BaseException):
+        raise found
+    return found
+
+
+def _work(
+    connection: Connection, rank: int, computing: Computing, opening: Mapping[str, Any]
+) -> None:
+    """A worker: answers batches until the pipe is closed, which the end of the other side does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the main process decides
+    if rank:
+        logging.disable(logging.CRITICAL)  # the first has said it
+    try:
+        engine = open_engine(computing=computing, **{**opening, "device": _device(opening, rank)})
+        import torch
+
+        torch.set_num_threads(computing.threads or 1)
+        connection.send(None)
+    except BaseException as error:
+        connection.send(error)
+        return
+    while True:
+        try:
+            batch = connection.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            connection.send(engine.run(batch))
+        except BrokenPipeError:
+            return
+        except Exception as error:
+            connection.send(error)
+
+
+def _device(opening: Mapping[str, Any], rank: int) -> str:
+    import torch
+
+    from hfkit.infer.torch_engine import choose_device
+
+    chosen = choose_device(opening["device"])
+    return f"cuda:{rank % torch.cuda.device_count()}" if chosen == "cuda" else chosen
