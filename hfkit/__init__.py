@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hfkit.api import convert, embed, evaluate, finetune, predict, search
+    from hfkit.api import bench, convert, embed, evaluate, finetune, predict, search
     from hfkit.commands.load import load
     from hfkit.errors import (
         DivergedError,
@@ -36,6 +36,7 @@ __all__ = [
     "SafetyError",
     "StoppedError",
     "__version__",
+    "bench",
     "convert",
     "embed",
     "evaluate",
@@ -46,6 +47,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "bench": "hfkit.api",
     "convert": "hfkit.api",
     "embed": "hfkit.api",
     "evaluate": "hfkit.api",

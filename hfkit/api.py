@@ -17,6 +17,7 @@ from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from hfkit.config import (
+    BenchConfig,
     ConvertConfig,
     EmbedConfig,
     EvaluateConfig,
@@ -33,6 +34,7 @@ from hfkit.registry import builtin_options
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hfkit.commands.bench import Benched
     from hfkit.commands.convert import Converted
     from hfkit.commands.evaluate import Evaluated
     from hfkit.commands.finetune import DryRun
@@ -158,9 +160,12 @@ if TYPE_CHECKING:
     class PredictArguments(PredictConfig, Options):  # type: ignore[misc]
         """Arguments of `predict`."""
 
+    class BenchArguments(BenchConfig, Options):  # type: ignore[misc]
+        """Arguments of `bench`."""
+
 else:  # these are for editors; to make such classes would take a tenth of `hfkit --help`
     FinetuneArguments, EvaluateArguments = FinetuneConfig, EvaluateConfig
-    PredictArguments = PredictConfig
+    PredictArguments, BenchArguments = PredictConfig, BenchConfig
 
 
 @verb(FinetuneConfig, FinetuneArguments, "train")
@@ -231,3 +236,15 @@ def convert(config: ConvertConfig) -> Converted:
     from hfkit.commands import convert as command
 
     return command.convert(config)
+
+
+@verb(BenchConfig, BenchArguments, "model", "data")
+def bench(config: BenchConfig) -> Benched:
+    """Measure how fast a model answers here, with each engine that it can be opened with.
+
+    Rows and tokens a second by size of the batches, time for one text, cold start and memory, each
+    with its interval.
+    """
+    from hfkit.commands import bench as command
+
+    return command.bench(config)

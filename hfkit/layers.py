@@ -16,6 +16,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hfkit.config import (
+    BenchConfig,
     Computing,
     ConvertConfig,
     EmbedConfig,
@@ -42,6 +43,7 @@ CONFIGS: tuple[type[Section], ...] = (
     EmbedConfig,
     SearchConfig,
     ConvertConfig,
+    BenchConfig,
 )
 ABOUT_THE_RECIPE = frozenset({"about", "expected", "smoke"})  # notes in a recipe, not settings
 PREFIX = "HFKIT_"

@@ -169,6 +169,7 @@ LIGHT_COMMANDS = [
     ["predict", "--help"],
     ["evaluate", "--help"],
     ["convert", "--help"],
+    ["bench", "--help"],
     ["tasks"],
     ["recipes", "ls"],
     ["config", "schema"],

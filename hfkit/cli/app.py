@@ -18,11 +18,20 @@ from typing import Annotated, Any
 import typer
 
 from hfkit import __version__
-from hfkit.api import Verb, convert, embed, evaluate, finetune, predict, prepared, search
+from hfkit.api import Verb, bench, convert, embed, evaluate, finetune, predict, prepared, search
 from hfkit.cli.console import is_terminal, say, show_scores, start_notes
 from hfkit.cli.failures import Ending, ending
 from hfkit.cli.options import verb_command
-from hfkit.cli.wording import CONVERT, EMBED, EVALUATE, EXAMPLES, FINETUNE, PREDICT, SEARCH
+from hfkit.cli.wording import (
+    BENCH,
+    CONVERT,
+    EMBED,
+    EVALUATE,
+    EXAMPLES,
+    FINETUNE,
+    PREDICT,
+    SEARCH,
+)
 from hfkit.errors import BROKEN_PIPE, FINDINGS, ResourceError
 from hfkit.layers import resolve
 from hfkit.registry import example_of
@@ -218,6 +227,18 @@ def _convert(given: dict[str, Any]) -> Ending:
     return Ending()
 
 
+def _bench(given: dict[str, Any]) -> Ending:
+    from hfkit.cli.bench import show_bench
+
+    config = _resolved(bench, given)
+    result = bench(config)
+    if config.json_output:
+        _print_json(result.to_json())
+    else:
+        show_bench(result, sys.stdout)
+    return Ending()
+
+
 def _add(verb: Verb[Any, Any, Any], act: Callable[[dict[str, Any]], Ending], help: str) -> None:
     app.command(verb.name, cls=verb_command(verb, act), help=help)(lambda: None)
 
@@ -228,6 +249,7 @@ _add(predict, _predict, PREDICT)
 _add(embed, _embed, EMBED)
 _add(search, _search, SEARCH)
 _add(convert, _convert, CONVERT)
+_add(bench, _bench, BENCH)
 
 
 @app.command("demo")

@@ -78,3 +78,15 @@ tables (CSV, TSV, JSON Lines, JSON, Parquet). What the output has no place for i
   hfkit convert people.conll --to label-studio -o tasks.json
   hfkit convert squad.json -o questions.csv
 """
+
+BENCH = """Measure how fast MODEL answers on this machine.
+
+Rows and tokens a second by size of the batches, time for one text, cold start and memory, with each
+engine that MODEL can be opened with. DATA is a file of rows; without one texts are made up. Prints
+a table, or JSON with --json.
+
+\b
+  hfkit bench out
+  hfkit bench out reviews.csv --column body --rows 1000
+  hfkit bench minilm --lengths short --threads 1 --json
+"""

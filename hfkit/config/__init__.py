@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from hfkit.config.base import Section, setting
 from hfkit.config.commands import (
+    BenchConfig,
     ConvertConfig,
     DataFormat,
     EvaluateConfig,
@@ -36,8 +37,9 @@ from hfkit.config.training import Optimizer, Precision, Schedule, TaskSettings, 
 from hfkit.config.vectors import EmbedConfig, SearchConfig, Vectors
 
 __all__ = [
-    "Arithmetic", "Columns", "Computing", "ConvertConfig", "DataFormat", "Device", "EmbedConfig",
-    "Engine", "EvaluateConfig", "FinetuneConfig", "Hardware", "InputFormat", "Kernels", "Knowledge",
-    "Machine", "Optimizer", "OutputFormat", "Precision", "PredictConfig", "Processes", "Reading",
-    "Schedule", "SearchConfig", "Section", "TaskSettings", "Training", "Vectors", "setting",
+    "Arithmetic", "BenchConfig", "Columns", "Computing", "ConvertConfig", "DataFormat", "Device",
+    "EmbedConfig", "Engine", "EvaluateConfig", "FinetuneConfig", "Hardware", "InputFormat",
+    "Kernels", "Knowledge", "Machine", "Optimizer", "OutputFormat", "Precision", "PredictConfig",
+    "Processes", "Reading", "Schedule", "SearchConfig", "Section", "TaskSettings", "Training",
+    "Vectors", "setting",
 ]  # fmt: skip

@@ -103,3 +103,25 @@ class ConvertConfig(Machine, Reading, Columns):
         "keep", "How tags mark entities; keep: as they are (iob2 for entities of a text)"
     )
     overwrite: bool = setting(False, "Replace the output file")
+
+
+class BenchConfig(Machine, Reading, Columns, TaskSettings, Computing):
+    """Settings of `hfkit bench`."""
+
+    model: str | None = setting(
+        None, "A run, a model with a trained head, or any encoder",
+        flags=("-m", "--model-name-or-path"),
+    )  # fmt: skip
+    data: str | None = setting(
+        None, "File with rows to answer; default: made-up texts", flags=("-d",)
+    )
+    rows: int = setting(256, "Rows to answer: the first of the file, or made up", ge=1)
+    lengths: Literal["short", "mixed", "long"] = setting(
+        "mixed", "Lengths of made-up texts: about 20 tokens, 220, or one in four of the latter"
+    )
+    budgets: str = setting(
+        "1024,4096,16384", "Values of --batch-tokens to compare, unless one is given"
+    )
+    rounds: int = setting(5, "Times that all rows are answered", ge=1)
+    cold_starts: int = setting(3, "Times that one text is answered by a new process", ge=0)
+    json_output: bool = setting(False, "Print the result as JSON", flags=("--json",))

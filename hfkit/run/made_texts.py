@@ -17,7 +17,7 @@ SHORT = (13, 0.55, 2, 50)
 LONG = (165, 0.55, 30, 330)
 SHARE_OF_LONG = 0.25  # of mixed texts
 
-WORDS = """
+COMMON = """
 the of and to in a is that for it as was with be by on not he his but at are this have from or had
 an they which one you were her all she there would their we him been has when who will more no if
 out so said what up its about into than them can only other new some could time these two may then
@@ -28,7 +28,8 @@ another know while last might us great old year off come since against go came r
 account card payment transfer bank question answer city river history century government music film
 company engine language university population northern southern building published recorded
 beautiful terrible characters performance director entertaining surprisingly predictable
-""".split()
+"""
+WORDS = COMMON.split()
 
 
 def made_texts(lengths: Lengths, count: int, seed: int = 0) -> list[str]:

@@ -24,6 +24,7 @@ COMMANDS = [
     "convert",
     "embed",
     "search",
+    "bench",
     "tasks",
     "recipes",
     "config",
