@@ -26,7 +26,7 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 
 bench: $(INSTALLED)
-	$(BIN)/python -m benchmarks.scores
+	$(BIN)/python -m benchmarks.speed
 
 docs: $(INSTALLED)
 	$(BIN)/python -m hfkit.cli.reference docs/cli.md

@@ -1,0 +1,179 @@
+"""Command line of the speed benchmark: which lines, their measurement, the table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.speed import __doc__ as about
+from benchmarks.speed import alone, table, texts
+from benchmarks.speed.lines import GROUPS, Group, Setting
+from benchmarks.speed.models import Models
+from benchmarks.speed.ours import exported
+from benchmarks.speed.records import Measurement
+from benchmarks.speed.shapes import SHAPE_GROUPS, shape_group
+from benchmarks.speed.turns import measure
+from hfkit.run.machine import machine
+
+ALONE = ("cold", "memory", "length")
+PEAKS = ("fp32 default", "fp32 oneDNN", "bf16")
+
+
+def main() -> None:
+    given = arguments()
+    os.environ |= {"TRANSFORMERS_VERBOSITY": "error", "TQDM_DISABLE": "1"}
+    if given.table:
+        table.write(given.results)
+        return
+    if given.device == "cuda":
+        require_cuda()
+    groups = {**GROUPS, **(SHAPE_GROUPS if given.device == "cuda" else {})}
+    if given.quick:
+        small = shape_group("bert-base", 128, 8)
+        groups = {**GROUPS, small.name: small}
+    names = [name for name in (*groups, *ALONE) if wanted(name, groups.get(name), given.rows)]
+    if not names:
+        raise SystemExit(f"no such rows; there are: {', '.join((*groups, *ALONE))}")
+    given.results.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="hfkit-speed-") as folder:
+        models = Models(Path(folder), tiny=given.quick)
+        setting = Setting(models, given.device, given.threads, given.quick)
+        base = {
+            "device": given.device, "threads": given.threads, "source": texts.source(),
+            "machine": machine(), **gpu(given.device),
+        }  # fmt: skip
+        with given.results.open("a", encoding="utf-8") as file:
+            for record in measured(names, groups, setting, given):
+                file.write(json.dumps({**record, **base}) + "\n")
+                file.flush()
+    if not given.quick and given.results == table.RESULTS:
+        table.write()
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.speed", description=(about or "").splitlines()[0]
+    )
+    parser.add_argument("--rows", nargs="+", default=[""], help="names, or how they begin")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--rounds", type=int, help="default: 3 or 5, as the group says")
+    parser.add_argument("--million", action="store_true", help="memory up to 1,000,000 rows")
+    parser.add_argument("--profile", action="store_true", help="also the longest kernels")
+    parser.add_argument("--quick", action="store_true", help="only see that every line runs")
+    parser.add_argument("--results", type=Path, default=table.RESULTS)
+    parser.add_argument("--table", action="store_true", help="only write the table of the docs")
+    given = parser.parse_args()
+    if given.quick and given.results == table.RESULTS:
+        parser.error("--quick needs --results FILE: its figures mean nothing")
+    return given
+
+
+def require_cuda() -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        raise SystemExit("NO CUDA DEVICE HERE: nothing was measured on a GPU")
+
+
+def gpu(device: str) -> dict[str, str]:
+    if device == "cpu":
+        return {}
+    import torch
+
+    return {"gpu": torch.cuda.get_device_name()}
+
+
+def wanted(name: str, group: Group | None, starts: Iterable[str]) -> bool:
+    """Whether a group is asked for, by its name or by one of its lines."""
+    known = [name, *(line.name for line in group.lines)] if group else [name]
+    return any(one.startswith(start) for one in known for start in starts)
+
+
+def measured(
+    names: list[str], groups: dict[str, Group], setting: Setting, given: argparse.Namespace
+) -> Iterator[dict[str, Any]]:
+    """The records of everything, as it is done; each is told on stderr."""
+    begin = time.monotonic()
+    peaks = measured_peaks(setting)
+    yield {
+        "kind": "peaks", "line": "peaks", "title": "largest products",
+        "gflops": {name: round(value / 1e9) for name, value in peaks.items()},
+    }  # fmt: skip
+    for name in names:
+        rounds = 1 if setting.quick else given.rounds
+        found: Iterable[dict[str, Any]]
+        if name in groups:
+            found = of_group(groups[name], setting, peaks, rounds, given.profile)
+        else:
+            found = by_itself(name, setting, rounds or 5, given.million)
+        for record in found:
+            if any(name.startswith(one) or record["line"].startswith(one) for one in given.rows):
+                tell(record, time.monotonic() - begin)
+                yield record
+
+
+def by_itself(name: str, setting: Setting, rounds: int, million: bool) -> list[dict[str, Any]]:
+    """The records of a line that is no group."""
+    if name == "cold":
+        return alone.cold(setting, rounds)
+    if name == "memory":
+        return alone.memory(setting, million)
+    return alone.length(setting, min(rounds, 3))
+
+
+def measured_peaks(setting: Setting) -> dict[str, float]:
+    job = setting.job("limit:peaks", Path(), dict.fromkeys(PEAKS), quick=setting.quick)
+    turns = measure({"peaks": job}, PEAKS, 1, inside=setting.quick, profile=False)
+    if turns.failed:
+        raise SystemExit(f"the limit cannot be measured: {turns.failed['peaks']}")
+    return turns.outputs["peaks"]
+
+
+def of_group(
+    group: Group, setting: Setting, peaks: dict[str, float], rounds: int | None, profile: bool
+) -> list[dict[str, Any]]:
+    jobs = group.jobs(setting)
+    absent: dict[str, str] = {}
+    for engine in group.exports:
+        why = "not in a quick run"
+        if not setting.quick:
+            why = exported(group.model(setting.models), engine)
+        if why:
+            absent.update({name: f"not exported: {why}" for name, job in jobs.items()
+                           if job.get("engine") == engine})  # fmt: skip
+    parts = list(dict.fromkeys(line.part for line in group.lines))
+    there = {name: job for name, job in jobs.items() if name not in absent}
+    turns = measure(
+        there, parts, rounds or group.rounds, inside=setting.quick,
+        profile=profile or (setting.device == "cuda" and group.name in SHAPE_GROUPS),
+    )  # fmt: skip
+    turns.failed.update(absent)
+    return Measurement(group, turns, setting, peaks).records()
+
+
+def tell(record: dict[str, Any], seconds: float) -> None:
+    """One line of progress."""
+    said = record.get("unavailable", "")
+    if not said and "peers" in record:
+        said = "; ".join(
+            f"{peer['ratio']['value']:.3g} × {peer['title']}"
+            for peer in record["peers"] if "ratio" in peer
+        )  # fmt: skip
+        tokens = record.get("tokens_per_second", {}).get("value")
+        said = (f"{tokens:,.0f} tokens/s; " if tokens else "") + said
+        said += f" {record['compared']}" if "compared" in record else ""
+    elif not said:
+        said = json.dumps(record.get("steps", ""))
+    print(f"{seconds:5.0f} s  {record['line']}: {said}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
