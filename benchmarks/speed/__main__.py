@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,12 @@ def main() -> None:
     if given.quick:
         small = shape_group("bert-base", 128, 8)
         groups = {**GROUPS, small.name: small}
-    names = [name for name in (*groups, *ALONE) if wanted(name, groups.get(name), given.rows)]
+    groups = {
+        name: found for name, group in groups.items() if (found := part_of(group, given.rows))
+    }
+    names = [*groups, *(name for name in ALONE if begins(name, given.rows))]
     if not names:
-        raise SystemExit(f"no such rows; there are: {', '.join((*groups, *ALONE))}")
+        raise SystemExit(f"no such rows; there are: {', '.join((*GROUPS, *ALONE))}")
     given.results.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="hfkit-speed-") as folder:
         models = Models(Path(folder), tiny=given.quick)
@@ -91,10 +95,16 @@ def gpu(device: str) -> dict[str, str]:
     return {"gpu": torch.cuda.get_device_name()}
 
 
-def wanted(name: str, group: Group | None, starts: Iterable[str]) -> bool:
-    """Whether a group is asked for, by its name or by one of its lines."""
-    known = [name, *(line.name for line in group.lines)] if group else [name]
-    return any(one.startswith(start) for one in known for start in starts)
+def begins(name: str, starts: Iterable[str]) -> bool:
+    return any(name.startswith(start) for start in starts)
+
+
+def part_of(group: Group, starts: list[str]) -> Group | None:
+    """The group with the lines that are asked for, by its name or theirs."""
+    lines = tuple(
+        line for line in group.lines if begins(group.name, starts) or begins(line.name, starts)
+    )
+    return replace(group, lines=lines) if lines else None
 
 
 def measured(
@@ -115,9 +125,8 @@ def measured(
         else:
             found = by_itself(name, setting, rounds or 5, given.million)
         for record in found:
-            if any(name.startswith(one) or record["line"].startswith(one) for one in given.rows):
-                tell(record, time.monotonic() - begin)
-                yield record
+            tell(record, time.monotonic() - begin)
+            yield record
 
 
 def by_itself(name: str, setting: Setting, rounds: int, million: bool) -> list[dict[str, Any]]:
@@ -140,7 +149,8 @@ def measured_peaks(setting: Setting) -> dict[str, float]:
 def of_group(
     group: Group, setting: Setting, peaks: dict[str, float], rounds: int | None, profile: bool
 ) -> list[dict[str, Any]]:
-    jobs = group.jobs(setting)
+    needed = set().union(*(line.needs() for line in group.lines))
+    jobs = {name: job for name, job in group.jobs(setting).items() if name in needed}
     absent: dict[str, str] = {}
     for engine in group.exports:
         why = "not in a quick run"

@@ -45,6 +45,12 @@ class Line:
     with_whom: str = ""  # whose outputs are compared, if not the first peer's
     times_forward: int = 1  # work of a row, in forward passes
 
+    def needs(self) -> set[str]:
+        """The contestants that it is made of."""
+        return {self.ours, *(name for peer in self.peers for name in peer.names)} | (
+            {self.with_whom} if self.with_whom else set()
+        )
+
 
 @dataclass(frozen=True)
 class Group:
@@ -83,7 +89,7 @@ def training_group(longest: int, peers: dict[str, dict], lines: tuple[Line, ...]
 
     def jobs(setting: Setting) -> dict[str, dict[str, Any]]:
         folder = setting.models.encoder()
-        rows = {"mixed": texts.texts("mixed", setting.size(96 if longest > 128 else 160), folder)}
+        rows = {"mixed": texts.texts("mixed", setting.size(64 if longest > 128 else 160), folder)}
         same = {
             "max_length": longest, "batch_size": 8, "epochs": 100,
             "fitting": {"lr": 5e-5, "warmup": 0, "weight_decay": 0},

@@ -102,13 +102,17 @@ class Measurement:
         other = line.with_whom or line.peers[0].names[0]
         if other in self.turns.failed:
             return {"with": other, "unavailable": self.turns.failed[other]}
-        ours, theirs = (self.turns.outputs[name][line.part] for name in (line.ours, other))
+        outputs = self.turns.outputs
+        ours, theirs = (outputs[name][line.part] for name in (line.ours, other))
         if line.compared in CLOSE:
             difference = float(np.abs(np.array(ours) - np.array(theirs)).max())
             equal = difference <= CLOSE[line.compared]
             return {"with": other, "largest_difference": float(f"{difference:.2g}"), "equal": equal}
-        if line.compared == "agreement":
-            ours, theirs = np.array(ours).argmax(-1).tolist(), np.array(theirs).argmax(-1).tolist()
+        if line.compared == "agreement":  # over the texts of all parts: a few say little
+            ours, theirs = (
+                [row.index(max(row)) for part in outputs[name].values() for row in part]
+                for name in (line.ours, other)
+            )
         same = float(np.mean([one == two for one, two in zip(ours, theirs, strict=True)]))
         equal = same >= AGREE[line.compared]
         return {"with": other, "agreement": round(same, 4), "equal": equal}
