@@ -23,6 +23,7 @@ ALLOWED = {
     "spans": set(),
     "words": {"spans"},
     "targets": set(),
+    "processor": set(),
     "vectors": set(),
     "thresholds": set(),
     "choices": set(),
@@ -38,13 +39,13 @@ ALLOWED = {
         "thresholds",
     },
     "metrics": {"tasks", "spans", "answers", "vectors", "thresholds"},
-    "model": {"sealing", "text"},
+    "model": {"sealing", "text", "processor"},
     "train": {"sealing", "text", "targets"},
     "infer": {
         "tasks", "text", "windows", "spans", "answers", "nbest", "data", "targets", "vectors",
     },
     "report": {"train", "metrics"},
-    "run": {*ROOMS, "sealing", "text", "layers", "vectors"},
+    "run": {*ROOMS, "processor", "sealing", "text", "layers", "vectors"},
     "commands": {
         *ROOMS, "run", "vectors", "spans", "sealing", "text", "layers", "recipe",
         "samples",

@@ -16,8 +16,8 @@ def show_bench(benched: Benched, stream: TextIO) -> None:
     found = benched.to_json()
     lengths, machine = found["tokens"], found["machine"]
     title = (
-        f"{found['model']}, {found['task']}: {found['rows']} rows, {found['source']}; tokens a row: "
-        f"mean {lengths['mean']:g}, median {lengths['p50']:g}, p99 {lengths['p99']:g}"
+        f"{found['model']}, {found['task']}: {found['rows']} rows, {found['source']}; "
+        f"tokens a row: mean {lengths['mean']:g}, median {lengths['p50']:g}, p99 {lengths['p99']:g}"
     )
     rates = [_rates(engine, batch) for engine in found["engines"] for batch in engine["batches"]]
     alone = [_alone(engine) for engine in found["engines"]]

@@ -33,15 +33,26 @@ def open_engine(
         )
     if computing.precision == "int8":
         raise InputError("torch has no int8 here", place="--precision", hint="use fp32")
-    return _torch_engine(folder, auto_class, head, device, name)
+    return _torch_engine(folder, auto_class, head, computing, device, name)
 
 
 def _torch_engine(
-    folder: Path, auto_class: str, head: Mapping[str, Any] | None, device: str, name: str
+    folder: Path,
+    auto_class: str,
+    head: Mapping[str, Any] | None,
+    computing: Computing,
+    device: str,
+    name: str,
 ) -> Engine:
     from hfkit.infer.torch_engine import TorchEngine, bound_caches, choose_device
+    from hfkit.model.arithmetic import set_arithmetic
     from hfkit.model.load import load_for_prediction
+    from hfkit.model.unpad import unpad
 
     bound_caches()
+    set_arithmetic(computing.kernels, computing.threads)
     chosen = choose_device(device)
-    return TorchEngine(load_for_prediction(folder, auto_class, head, name=name), chosen)
+    model = load_for_prediction(folder, auto_class, head, name=name)
+    engine = TorchEngine(model, chosen, half=computing.precision == "bf16")
+    unpad(model)
+    return engine

@@ -62,8 +62,11 @@ def fit(prepared: Prepared, accelerator: Accelerator, folder: Path, watching: Wa
     `StoppedError` when a signal or the time limit ended it early; a checkpoint is saved then.
     """
     from hfkit.infer.predictor import Predictor
-    from hfkit.infer.torch_engine import TorchEngine
+    from hfkit.infer.torch_engine import TorchEngine, bound_caches
+    from hfkit.model.arithmetic import set_arithmetic
+    from hfkit.model.dropout import quicken
     from hfkit.model.load import load_for_training
+    from hfkit.model.unpad import unpad
     from hfkit.train.checkpoint import Checkpoints
     from hfkit.train.loop import Parts
     from hfkit.train.losses import find_loss
@@ -71,6 +74,8 @@ def fit(prepared: Prepared, accelerator: Accelerator, folder: Path, watching: Wa
     from hfkit.train.stopping import Stop
 
     config, task = prepared.config, prepared.task
+    bound_caches()
+    set_arithmetic(config.kernels, config.threads)
     tokenizer = text.from_transformers(prepared.base.folder, config.max_length or 0)
     encoded = _encoded(prepared, tokenizer)
     model = load_for_training(
@@ -83,6 +88,9 @@ def fit(prepared: Prepared, accelerator: Accelerator, folder: Path, watching: Wa
     )
     _check_vocabulary(prepared, encoded, model)
     engine = TorchEngine(model, accelerator.device)
+    quicken(model)
+    if config.unpad:
+        unpad(model, gradients=True)
     predictor = Predictor(task, tokenizer, engine)
     training = encoded["train"]
     loss = find_loss(task.loss, task.loss_options)

@@ -26,6 +26,7 @@ from hfkit.layers import extra
 from hfkit.model.defaults import default_lr, default_model
 from hfkit.model.facts import ModelFacts, describe, estimate_memory
 from hfkit.model.locate import Located, locate
+from hfkit.processor import cores, has_accelerator, kernels_for, precision_for, this_processor
 from hfkit.registry import TASKS, find_task, make_task
 from hfkit.run.opening import checked_length
 
@@ -168,10 +169,27 @@ def prepare(config: FinetuneConfig) -> Prepared:
         "lr": lr,
         "max_length": max_length,
         **_named(train),
+        **_arithmetic(config),
     }
     return Prepared(
         config.model_copy(update=decided), name, task, base, facts, train, validation, test
     )
+
+
+def _arithmetic(config: FinetuneConfig) -> dict[str, Any]:
+    """How this processor computes, where it was left open; a GPU is asked by torch."""
+    processor = this_processor()
+    threads = config.threads or max(1, cores() // config.num_processes)
+    decided: dict[str, Any] = {"threads": threads}
+    if config.kernels == "auto":
+        decided["kernels"] = kernels_for(processor)
+    here = config.device == "cpu" or (config.device == "auto" and not has_accelerator())
+    if config.precision == "auto" and here:
+        decided["precision"] = precision_for(processor)
+        if decided["precision"] == "bf16":
+            log.info("training in bf16, which this processor multiplies natively; override with "
+                     "--precision fp32")  # fmt: skip
+    return decided
 
 
 def _named(data: Dataset) -> dict[str, str]:

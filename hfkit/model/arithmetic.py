@@ -1,0 +1,66 @@
+"""How torch multiplies matrices on this processor, and with how many threads."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import platform
+from typing import TYPE_CHECKING, Any
+
+from hfkit.processor import cores, kernels_for, this_processor
+
+if TYPE_CHECKING:
+    from hfkit.config import Kernels
+
+log = logging.getLogger(__name__)
+
+# Relative to the largest product. fp32 has 1e-7 and bf16 4e-3 for sums of this length.
+ACCURATE = 1e-5
+
+
+# glibc's mallopt: blocks above the first are handed back to the system when freed, and the free top
+# of the heap above the second. By default a large tensor is fresh zeroed memory each time it is
+# made, which cost a tenth of a training step.
+MMAP_THRESHOLD, TRIM_THRESHOLD, KEPT = -3, -1, 2**30
+
+
+def set_arithmetic(kernels: Kernels, threads: int | None) -> None:
+    """Choose the kernels of fp32 matrices and the number of threads, for the whole process.
+
+    "auto" goes by the processor's family. The switch that leads to oneDNN also permits bf16; where
+    a product shows that the processor makes use of it, the default kernels stay, which is said.
+    """
+    import torch
+
+    _keep_memory()
+    wanted = threads or cores()
+    if torch.get_num_threads() != wanted:
+        torch.set_num_threads(wanted)
+    one_dnn: Any = torch.backends.mkldnn
+    if not one_dnn.is_available():
+        return
+    chosen = kernels_for(this_processor()) if kernels == "auto" else kernels
+    one_dnn.matmul.fp32_precision = "bf16" if chosen == "onednn" else "none"
+    if chosen == "onednn" and not is_accurate():
+        one_dnn.matmul.fp32_precision = "none"
+        log.warning("oneDNN rounds fp32 products to bf16 on this processor; using the default")
+
+
+def _keep_memory() -> None:
+    """Let the process keep the memory of tensors for the next ones, where it runs on glibc."""
+    if platform.libc_ver()[0] == "glibc":
+        library = ctypes.CDLL(None)
+        library.mallopt(MMAP_THRESHOLD, KEPT)
+        library.mallopt(TRIM_THRESHOLD, KEPT)
+
+
+def is_accurate() -> bool:
+    """Whether a product of fp32 matrices has the accuracy of fp32."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    one = torch.rand(64, 512, generator=generator)
+    other = torch.rand(512, 64, generator=generator)
+    exact = one.double() @ other.double()
+    found = torch.nn.functional.linear(one, other.t().contiguous()).double()
+    return float((found - exact).abs().max() / exact.abs().max()) < ACCURATE
