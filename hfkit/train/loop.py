@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -317,9 +317,9 @@ class Learner:
         return norm
 
     def evaluate(self) -> dict[str, float]:
-        """Score the weights as they are, without dropout."""
+        """Score the weights as they are and as they will predict: without dropout, in fp32."""
         self.wrapped.eval()
-        with torch.no_grad():
+        with torch.no_grad(), full_precision(self.model):
             scores = self.parts.evaluate() if self.parts.evaluate else {}
         self.wrapped.train()
         return scores
@@ -363,6 +363,17 @@ class Learner:
 def _inputs(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What of a batch the model reads."""
     return {name: value for name, value in batch.items() if name not in TARGETS}
+
+
+@contextmanager
+def full_precision(model: torch.nn.Module) -> Iterator[None]:
+    """Take away what Accelerate has put around ``forward`` for mixed precision."""
+    mixed = model.__dict__.pop("forward", None)
+    try:
+        yield
+    finally:
+        if mixed is not None:
+            model.__dict__["forward"] = mixed
 
 
 def seed_dropout(*position: int) -> None:

@@ -126,7 +126,7 @@ def test_a_finished_run_is_left_alone(
         (["--schedule", "cosine"], "schedule was linear, now cosine"),
         (["--class-weights", "balanced"], "options.class_weights was none, now balanced"),
         (["--limit", 50], "limit was null, now 50"),
-        (["--precision", "bf16"], "precision was auto, now bf16"),
+        (["--precision", "fp16"], ", now fp16"),
         (["--max-length", 16], "max_length was 32, now 16"),
         (["--dropout", 0], "dropout was null, now 0.0"),
     ],
