@@ -62,7 +62,7 @@ class Group:
     jobs: Callable[[Setting], dict[str, dict[str, Any]]]
     rounds: int = 5
     exports: tuple[str, ...] = ()
-    model: Callable[[Models], Path] = field(default=lambda models: models.with_head("classifier"))
+    model: Callable[[Models], Path] = field(default=lambda models: models.encoder())
 
 
 @dataclass(frozen=True)
@@ -292,7 +292,8 @@ GROUPS = {
     for group in (
         TRAIN_128,
         TRAIN_512,
-        Group("predict", _predict_lines(), _predict_jobs, exports=ENGINES),
+        Group("predict", _predict_lines(), _predict_jobs, exports=ENGINES,
+              model=lambda models: models.with_head("classifier")),
         Group("embed", EMBED_LINES, _embed_jobs),
         Group("zero-shot", (_beside_pipeline(
             "zero-shot", "zero-shot, 20 labels", "articles", "zero-shot pipeline", 6, 10, "labels",

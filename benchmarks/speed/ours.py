@@ -34,7 +34,9 @@ def training(pace: Pace, job: dict) -> None:
         steps.begin(lengths={part: lengths})
         yield lambda event: steps.step() if hasattr(event, "grad_norm") else None
 
-    command._watching = watching  # type: ignore[assignment]
+    if not hasattr(command, "_watching"):
+        raise AttributeError("finetune._watching, which is told every step, has another name now")
+    command._watching = watching
     with tempfile.TemporaryDirectory() as folder:
         rows = [{"text": text, "label": "ab"[n % 2]} for n, text in enumerate(texts)]
         lines = "".join(json.dumps(row) + "\n" for row in rows)

@@ -8,7 +8,7 @@ processes of their own.
 from __future__ import annotations
 
 import json
-import logging
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
@@ -17,15 +17,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from hfkit.layers import dump
+from hfkit.layers import PREFIX, dump
 from hfkit.run.fresh import Fresh, run_fresh
 from hfkit.run.timing import Measured, measured
 
 if TYPE_CHECKING:
     from hfkit.config import EmbedConfig, PredictConfig
     from hfkit.tasks.base import Answer, Row
-
-log = logging.getLogger(__name__)
 
 LATENCIES = 64  # texts answered one at a time
 
@@ -164,7 +162,9 @@ class Command:
         arguments = [str(self.config.model), str(given), "-c", str(recipe), "-o", str(found)]
         arguments += ["--overwrite", "--quiet", "--device", self.config.device]
         arguments += ["--offline"] if self.config.offline else []
-        return run_fresh([sys.executable, "-m", "hfkit", self.verb, *arguments])
+        # The environment's settings are in `config` already, and would win over the recipe.
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+        return run_fresh([sys.executable, "-m", "hfkit", self.verb, *arguments], kept)
 
 
 def as_file(row: Row) -> dict[str, str]:

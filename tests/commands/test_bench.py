@@ -56,12 +56,13 @@ def test_rows_of_a_file_and_a_table(hfkit, tiny_classifier_folder: Path, tmp_pat
 
 
 def test_a_cold_start_reads_the_columns_of_its_own_file(
-    hfkit, tiny_classifier_folder: Path, tmp_path: Path
+    hfkit, tiny_classifier_folder: Path, tmp_path: Path, monkeypatch
 ) -> None:
     """What the user's file calls a column is not what the new process is given."""
+    monkeypatch.setenv("HFKIT_TEXT_COLUMN", "body")
     file = write_csv(tmp_path / "rows.tsv", [{"body": "rain and sun"}, {"body": "soup"}])
     code, out, err = hfkit(
-        "bench", tiny_classifier_folder, file, "--column", "body", "--input-format", "csv", *FEW,
+        "bench", tiny_classifier_folder, file, "--input-format", "csv", *FEW,
         "--cold-starts", 1, "--engine", "torch", "--json",
     )  # fmt: skip
     assert code == 0, err
