@@ -24,6 +24,7 @@ from benchmarks.speed.turns import measure
 from hfkit.run.machine import machine
 
 ALONE = ("cold", "memory", "length")
+IDLE = 0.5
 PEAKS = ("fp32 default", "fp32 oneDNN", "bf16")
 
 
@@ -51,7 +52,7 @@ def main() -> None:
         setting = Setting(models, given.device, given.threads, given.quick)
         base = {
             "device": given.device, "threads": given.threads, "source": texts.source(),
-            "machine": machine(), **gpu(given.device),
+            "machine": machine(), "load": busy(), **gpu(given.device),
         }  # fmt: skip
         with given.results.open("a", encoding="utf-8") as file:
             for record in measured(names, groups, setting, given):
@@ -85,6 +86,14 @@ def require_cuda() -> None:
 
     if not torch.cuda.is_available():
         raise SystemExit("NO CUDA DEVICE HERE: nothing was measured on a GPU")
+
+
+def busy() -> float:
+    """How many processes wanted the processor before the start; said where it is not idle."""
+    load = round(os.getloadavg()[0], 2)
+    if load > IDLE:
+        print(f"this machine is busy (load {load}): ratios suffer, rates more", file=sys.stderr)
+    return load
 
 
 def gpu(device: str) -> dict[str, str]:
