@@ -113,7 +113,7 @@ def lengths_of(encoded: Sequence[Any]) -> list[int]:
 def exported(folder: Path, engine: str = "") -> str:
     """Export a model for an engine; return why it cannot be done, or nothing.
 
-    An export that is not for one engine serves those that can read it: the others say so themselves.
+    An export that is not for one engine serves those that can read it; the others say so.
     """
     flags = ["--engine", engine] if engine else []
     command = [sys.executable, "-m", "hfkit", "export", str(folder), *flags]
