@@ -10,6 +10,7 @@ takes the packed row itself.
 
 from __future__ import annotations
 
+import threading
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -30,7 +31,14 @@ class Current:
     """The packing of the batch that a model computes. It stays until the next one, as gradient
     checkpointing computes layers again in the backward pass."""
 
-    packing: Packing | None = None
+    def __init__(self) -> None:
+        self.packing: Packing | None = None
+        self.angles: dict[int, Any] = {}  # packed tables, by position: layers share a few
+
+
+class CurrentOfThread(Current, threading.local):
+    """The same for a CPU, where threads may compute batches of their own. On a GPU the backward
+    pass runs in threads of torch's."""
 
 
 class Rule(NamedTuple):

@@ -46,7 +46,7 @@ class Unpadded:
 
     model: Any
     before: str
-    current: attention.Current = field(default_factory=attention.Current)
+    current: attention.Current
     handles: list[RemovableHandle] = field(default_factory=list)
 
     def remove(self) -> None:
@@ -106,7 +106,7 @@ def _attach_attention(owner: PreTrainedModel, layers: nn.ModuleList) -> Unpadded
     None where the family has no such interface."""
     if not owner._can_set_attn_implementation():
         return None
-    hooks = Unpadded(owner, owner.config._attn_implementation)
+    hooks = _hooks(owner)
     owner.set_attn_implementation(attention.NAME)
     for module in layers.modules():
         setattr(module, attention.PACKING, hooks.current)
@@ -121,7 +121,7 @@ def _attach_around_attention(owner: PreTrainedModel, layers: nn.ModuleList) -> U
     ]
     if len(inside) != len(layers):
         return None
-    hooks = Unpadded(owner, owner.config._attn_implementation)
+    hooks = _hooks(owner)
     current = hooks.current
 
     def pad(module: nn.Module, args: Any, kwargs: Any) -> Any:
@@ -137,10 +137,15 @@ def _attach_around_attention(owner: PreTrainedModel, layers: nn.ModuleList) -> U
     return hooks
 
 
+def _hooks(owner: PreTrainedModel) -> Unpadded:
+    on_cpu = next(owner.parameters()).device.type == "cpu"
+    current = attention.CurrentOfThread() if on_cpu else attention.Current()
+    return Unpadded(owner, owner.config._attn_implementation, current)
+
+
 def _attach_ends(hooks: Unpadded, owner: PreTrainedModel, layers: nn.ModuleList) -> None:
     current = hooks.current
     signature = inspect.signature(owner.forward)
-    rotated: dict[int, Any] = {}  # of this batch: all layers share a few tables of angles
 
     def begin(module: nn.Module, args: Any, kwargs: Any) -> None:
         given = signature.bind(*args, **kwargs).arguments
@@ -149,7 +154,7 @@ def _attach_ends(hooks: Unpadded, owner: PreTrainedModel, layers: nn.ModuleList)
         if mask is None and tokens is not None:
             mask = torch.ones_like(tokens)
         current.packing = None if mask is None or mask.ndim != 2 else Packing(mask)
-        rotated.clear()
+        current.angles = {}
 
     def pack(module: nn.Module, args: Any, kwargs: Any) -> Any:
         packing = _packing(current)
@@ -157,9 +162,10 @@ def _attach_ends(hooks: Unpadded, owner: PreTrainedModel, layers: nn.ModuleList)
             args, kwargs = _with_hidden(args, kwargs, packing.pack)
         angles = kwargs.get("position_embeddings")
         if angles is not None:
-            if id(angles) not in rotated:
-                rotated[id(angles)] = tuple(_packed_angles(part, packing) for part in angles)
-            kwargs = {**kwargs, "position_embeddings": rotated[id(angles)]}
+            packed = current.angles
+            if id(angles) not in packed:
+                packed[id(angles)] = tuple(_packed_angles(part, packing) for part in angles)
+            kwargs = {**kwargs, "position_embeddings": packed[id(angles)]}
         return args, kwargs
 
     def pad(module: nn.Module, args: Any, output: Any) -> Any:

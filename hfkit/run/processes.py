@@ -13,12 +13,12 @@ import signal
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from itertools import islice
 from multiprocessing import get_context
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from hfkit.errors import ResourceError
+from hfkit.infer.ahead import in_order
 from hfkit.run.engines import open_engine
 
 if TYPE_CHECKING:
@@ -72,17 +72,7 @@ class Workers:
 
     def run_all(self, batches: Iterable[Arrays]) -> Iterator[Arrays]:
         """Compute batches, in their order, a few ahead of the one that is asked for."""
-        source = iter(batches)
-        waiting = [
-            self._pool.submit(self.run, batch) for batch in islice(source, AHEAD * self._count)
-        ]
-        try:
-            while waiting:
-                yield waiting.pop(0).result()
-                waiting += [self._pool.submit(self.run, batch) for batch in islice(source, 1)]
-        finally:
-            for future in waiting:
-                future.cancel()
+        return in_order(self._pool, self.run, batches, AHEAD * self._count)
 
 
 def _answer(process: Any, connection: Connection) -> Any:
