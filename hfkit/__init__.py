@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hfkit.api import bench, convert, embed, evaluate, finetune, predict, search
+    from hfkit.api import bench, convert, embed, evaluate, export, finetune, predict, search
     from hfkit.commands.load import load
     from hfkit.errors import (
         DivergedError,
@@ -40,6 +40,7 @@ __all__ = [
     "convert",
     "embed",
     "evaluate",
+    "export",
     "finetune",
     "load",
     "predict",
@@ -51,6 +52,7 @@ _HOMES = {
     "convert": "hfkit.api",
     "embed": "hfkit.api",
     "evaluate": "hfkit.api",
+    "export": "hfkit.api",
     "finetune": "hfkit.api",
     "predict": "hfkit.api",
     "search": "hfkit.api",

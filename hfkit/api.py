@@ -21,6 +21,7 @@ from hfkit.config import (
     ConvertConfig,
     EmbedConfig,
     EvaluateConfig,
+    ExportConfig,
     FinetuneConfig,
     PredictConfig,
     SearchConfig,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from hfkit.commands.bench import Benched
     from hfkit.commands.convert import Converted
     from hfkit.commands.evaluate import Evaluated
+    from hfkit.run.exported import Exported
     from hfkit.commands.finetune import DryRun
     from hfkit.run.finishing import Finetuned
     from hfkit.tasks.options import (
@@ -163,9 +165,13 @@ if TYPE_CHECKING:
     class BenchArguments(BenchConfig, Options):  # type: ignore[misc]
         """Arguments of `bench`."""
 
+    class ExportArguments(ExportConfig, Options):  # type: ignore[misc]
+        """Arguments of `export`."""
+
 else:  # these are for editors; to make such classes would take a tenth of `hfkit --help`
     FinetuneArguments, EvaluateArguments = FinetuneConfig, EvaluateConfig
     PredictArguments, BenchArguments = PredictConfig, BenchConfig
+    ExportArguments = ExportConfig
 
 
 @verb(FinetuneConfig, FinetuneArguments, "train")
@@ -248,3 +254,15 @@ def bench(config: BenchConfig) -> Benched:
     from hfkit.commands import bench as command
 
     return command.bench(config)
+
+
+@verb(ExportConfig, ExportArguments, "model", "data")
+def export(config: ExportConfig) -> Exported:
+    """Write a model's ONNX file into its folder, and how far its outputs are from torch's.
+
+    `predict`, `evaluate` and `embed` use it from then on, without torch. Raises `InputError` for a
+    model that cannot be exported and, without `overwrite`, where one was exported before.
+    """
+    from hfkit.commands import export as command
+
+    return command.export(config)

@@ -21,6 +21,7 @@ from hfkit.config import (
     ConvertConfig,
     EmbedConfig,
     EvaluateConfig,
+    ExportConfig,
     FinetuneConfig,
     PredictConfig,
     Processes,
@@ -44,6 +45,7 @@ CONFIGS: tuple[type[Section], ...] = (
     SearchConfig,
     ConvertConfig,
     BenchConfig,
+    ExportConfig,
 )
 ABOUT_THE_RECIPE = frozenset({"about", "expected", "smoke"})  # notes in a recipe, not settings
 PREFIX = "HFKIT_"

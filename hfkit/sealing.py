@@ -75,14 +75,19 @@ def as_json(content: Mapping[str, Any]) -> bytes:
 
 
 def seal(
-    folder: Path, facts: Mapping[str, Any] | None = None, *, leave_out: Collection[str] = ()
+    folder: Path,
+    facts: Mapping[str, Any] | None = None,
+    *,
+    leave_out: Collection[str] = (),
+    name: str = MANIFEST,
 ) -> None:
-    """Sync every file of `folder` and write ``manifest.json``: `facts`, and under ``files`` the
-    size and hash of each file, by its path inside the folder. Dot-files and dot-folders stay out,
-    and so do the folders named in `leave_out`.
+    """Sync every file of `folder` and write its manifest, the file `name`: `facts`, and under
+    ``files`` the size and hash of each file, by its path inside the folder. Dot-files and
+    dot-folders stay out, and so do the files and folders named in `leave_out`.
     """
     files = {}
-    found = [p for p in _files(folder) if p.relative_to(folder).parts[0] not in leave_out]
+    unsealed = {name, *leave_out}
+    found = [p for p in _files(folder) if p.relative_to(folder).parts[0] not in unsealed]
     for path in found:
         sync(path)
         files[path.relative_to(folder).as_posix()] = {
@@ -91,7 +96,7 @@ def seal(
         }
     for inner in {path.parent for path in found}:
         sync(inner)
-    write_json(folder / MANIFEST, {**(facts or {}), "files": files})
+    write_json(folder / name, {**(facts or {}), "files": files})
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -105,14 +110,16 @@ def read_json(path: Path) -> dict[str, Any]:
     return found
 
 
-def damage(folder: Path, only: Collection[str] | None = None) -> str | None:
+def damage(
+    folder: Path, only: Collection[str] | None = None, manifest: str = MANIFEST
+) -> str | None:
     """Say what is wrong with a sealed folder, ``"model.safetensors: checksum mismatch"``, or
     return None if every file of its manifest is there with the right bytes. `only` names the files
     to look at; those the manifest does not have are passed over."""
-    name = MANIFEST
+    name = manifest
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        for name, expected in manifest["files"].items():
+        content = json.loads((folder / manifest).read_text(encoding="utf-8"))
+        for name, expected in content["files"].items():
             if only is not None and name not in only:
                 continue
             path = folder / name
@@ -125,16 +132,16 @@ def damage(folder: Path, only: Collection[str] | None = None) -> str | None:
     except OSError as error:
         return f"{name}: {error.strerror}"
     except (ValueError, KeyError, TypeError, AttributeError):
-        return f"{MANIFEST}: damaged"
+        return f"{manifest}: damaged"
     return None
 
 
 @contextmanager
-def staged(folder: Path, needs: int = 0) -> Iterator[Path]:
+def staged(folder: Path, needs: int = 0, *, sealed: bool = False) -> Iterator[Path]:
     """Give a folder to fill; when the block ends well it is sealed and becomes `folder`.
 
-    `needs` is the size in bytes that an error message names. Raises `ResourceError` where the disk
-    is full or fails, and removes what was staged.
+    With `sealed` the block has done the sealing. `needs` is the size in bytes that an error message
+    names. Raises `ResourceError` where the disk is full or fails, and removes what was staged.
     """
     stage = folder.with_name(f"{_STAGE}{folder.name}")
     with storing(folder, needs):
@@ -142,7 +149,8 @@ def staged(folder: Path, needs: int = 0) -> Iterator[Path]:
             shutil.rmtree(stage, ignore_errors=True)
             stage.mkdir(parents=True)
             yield stage
-            seal(stage)
+            if not sealed:
+                seal(stage)
             remove(folder)
             stage.rename(folder)
             sync(folder.parent)

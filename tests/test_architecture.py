@@ -171,6 +171,7 @@ LIGHT_COMMANDS = [
     ["evaluate", "--help"],
     ["convert", "--help"],
     ["bench", "--help"],
+    ["export", "--help"],
     ["tasks"],
     ["recipes", "ls"],
     ["config", "schema"],

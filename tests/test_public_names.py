@@ -28,6 +28,7 @@ NAMES = [
     "convert",
     "embed",
     "evaluate",
+    "export",
     "finetune",
     "load",
     "predict",

@@ -8,7 +8,6 @@ results on stdout, everything else on stderr. Nothing heavy is imported until an
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
@@ -18,9 +17,21 @@ from typing import Annotated, Any
 import typer
 
 from hfkit import __version__
-from hfkit.api import Verb, bench, convert, embed, evaluate, finetune, predict, prepared, search
-from hfkit.cli.console import is_terminal, say, show_scores, start_notes
+from hfkit.api import (
+    Verb,
+    bench,
+    convert,
+    embed,
+    evaluate,
+    export,
+    finetune,
+    predict,
+    prepared,
+    search,
+)
+from hfkit.cli.console import is_terminal, print_json, say, show_scores, start_notes
 from hfkit.cli.failures import Ending, ending
+from hfkit.cli.groups import AsJson, recipes, settings
 from hfkit.cli.options import verb_command
 from hfkit.cli.wording import (
     BENCH,
@@ -28,6 +39,7 @@ from hfkit.cli.wording import (
     EMBED,
     EVALUATE,
     EXAMPLES,
+    EXPORT,
     FINETUNE,
     PREDICT,
     SEARCH,
@@ -164,7 +176,7 @@ def _finetune(given: dict[str, Any]) -> Ending:
 def _tell_finetuned(result: Any, as_json: bool, quiet: bool) -> None:
     """The run's folder is the one line on stdout; scores and what to do next go to stderr."""
     if as_json:
-        _print_json(result.to_json())
+        print_json(result.to_json())
     if not hasattr(result, "folder"):  # a dry run
         return None if as_json else _print_plain(result.to_json())
     folder = str(result.folder)
@@ -186,7 +198,7 @@ def _evaluate(given: dict[str, Any]) -> Ending:
     config = _resolved(evaluate, given)
     result = evaluate(config)
     if config.json_output or not is_terminal(sys.stdout):
-        _print_json(result.to_json())
+        print_json(result.to_json())
     else:
         show_scores(result.scores, sys.stdout)
     for missed in result.missed:
@@ -216,7 +228,7 @@ def _search(given: dict[str, Any]) -> Ending:
     result = write_hits(config)
     to_file = config.output not in (None, "-")
     if result.scores and to_file and (config.json_output or not is_terminal(sys.stdout)):
-        _print_json(result.to_json())
+        print_json(result.to_json())
     elif result.scores:
         show_scores(result.scores, sys.stdout if to_file else sys.stderr, "queries judged")
     return Ending(FINDINGS if result.errors else 0)
@@ -233,9 +245,19 @@ def _bench(given: dict[str, Any]) -> Ending:
     config = _resolved(bench, given)
     result = bench(config)
     if config.json_output:
-        _print_json(result.to_json())
+        print_json(result.to_json())
     else:
         show_bench(result, sys.stdout)
+    return Ending()
+
+
+def _export(given: dict[str, Any]) -> Ending:
+    config = _resolved(export, given)
+    result = export(config)
+    if config.json_output:
+        print_json(result.to_json())
+    else:
+        print(result.folder)
     return Ending()
 
 
@@ -250,6 +272,9 @@ _add(embed, _embed, EMBED)
 _add(search, _search, SEARCH)
 _add(convert, _convert, CONVERT)
 _add(bench, _bench, BENCH)
+_add(export, _export, EXPORT)
+app.add_typer(recipes, name="recipes")
+app.add_typer(settings, name="config")
 
 
 @app.command("demo")
@@ -265,9 +290,6 @@ def demo(
     show_demo(run_demo(output), sys.stdout)
 
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON")]
-
-
 @app.command("tasks")
 def tasks(json_output: AsJson = False) -> None:
     """List the tasks, their columns and their options."""
@@ -275,7 +297,7 @@ def tasks(json_output: AsJson = False) -> None:
 
     found = list_tasks()
     if json_output:
-        return _print_json(found)
+        return print_json(found)
     for task in found:
         print(f"{task['name']}: {task['summary']}")
         if task["aliases"]:
@@ -290,80 +312,6 @@ def tasks(json_output: AsJson = False) -> None:
     return None
 
 
-recipes = typer.Typer(
-    rich_markup_mode=None, help="List, show and copy the recipes that come with hfkit."
-)
-app.add_typer(recipes, name="recipes")
-settings = typer.Typer(
-    rich_markup_mode=None, help="Show the settings of a training, or their JSON schema."
-)
-app.add_typer(settings, name="config")
-
-
-@recipes.callback(invoke_without_command=True)
-@settings.callback(invoke_without_command=True)
-def group(context: typer.Context) -> None:
-    """A group without a command shows its help."""
-    if context.invoked_subcommand is None:
-        print(context.get_help())
-
-
-@recipes.command("ls")
-def recipes_ls(json_output: AsJson = False) -> None:
-    """List the recipes by name."""
-    from hfkit.commands.recipes import recipes as list_recipes
-
-    found = list_recipes()
-    if json_output:
-        return _print_json(found)
-    width = max(map(len, found), default=0)
-    for name, about in found.items():
-        print(f"{name:<{width}}  {about}")
-    return None
-
-
-@recipes.command("show")
-def recipes_show(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
-    """Print a recipe."""
-    from hfkit.commands.recipes import show
-
-    sys.stdout.write(show(name))
-
-
-@recipes.command("copy")
-def recipes_copy(
-    name: Annotated[str, typer.Argument(metavar="NAME")],
-    target: Annotated[str | None, typer.Argument(metavar="[FILE]")] = None,
-) -> None:
-    """Copy a recipe into this folder, to change it."""
-    from hfkit.commands.recipes import copy
-
-    print(copy(name, target))
-
-
-@settings.command("show")
-def config_show(
-    config: Annotated[
-        str | None, typer.Option("--config", "-c", help="Recipe", metavar="TEXT")
-    ] = None,
-    set: Annotated[
-        list[str] | None, typer.Option("--set", "-s", help="A setting as key=value", metavar="TEXT")
-    ] = None,
-) -> None:
-    """Print what recipe, environment and flags come to, as YAML."""
-    from hfkit.commands.settings import show
-
-    sys.stdout.write(show({"config": config, "set": set}))
-
-
-@settings.command("schema")
-def config_schema() -> None:
-    """Print the JSON schema of a recipe."""
-    from hfkit.commands.settings import schema
-
-    _print_json(schema())
-
-
 @app.command("env")
 def env(json_output: AsJson = False) -> None:
     """Print versions and devices, for a bug report."""
@@ -371,7 +319,7 @@ def env(json_output: AsJson = False) -> None:
 
     found = describe()
     if json_output:
-        return _print_json(found)
+        return print_json(found)
     found["devices"] = ", ".join(found["devices"])
     for name, value in {**found.pop("versions"), **found.pop("environment"), **found}.items():
         print(f"{name}: {value}")
@@ -383,7 +331,3 @@ def _print_plain(value: Any) -> None:
     import yaml
 
     sys.stdout.write(yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False, default=str))

@@ -7,6 +7,7 @@ stands behind it; in a pipe there is no colour and no drawing.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -211,3 +212,8 @@ def number(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4f}" if abs(value) < 100 else f"{value:.1f}"
     return "" if value is None else str(value)
+
+
+def print_json(value: Any) -> None:
+    """Write a value to stdout as indented JSON."""
+    print(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False, default=str))

@@ -13,16 +13,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfkit.config import Columns, EvaluateConfig
+from hfkit.config import EvaluateConfig
 from hfkit.data.output import open_output
 from hfkit.errors import InputError, RowError, did_you_mean
-from hfkit.run.answered import Answered, columns_of, from_predictions, gold_of
+from hfkit.run.answered import Answered, from_predictions, gold_of, load_labelled
 
 if TYPE_CHECKING:
-    from hfkit.data.dataset import Dataset
     from hfkit.metrics.statistics import Scores
     from hfkit.metrics.user import UserMetric
-    from hfkit.run.opening import Opened
     from hfkit.tasks.base import Answer
 
 log = logging.getLogger(__name__)
@@ -87,7 +85,7 @@ def _from_model(model: str, config: EvaluateConfig) -> Answered:
     if not config.data:
         raise InputError("no data", hint="name a file with the right answers after the model")
     opened = open_run(model, config)
-    data = _load(config.data, config, opened)
+    data = load_labelled(config.data, config, opened)
     gold = gold_of(opened.task, data)
     predictor = make_predictor(opened, config)
     answers: list[Answer] = []
@@ -101,36 +99,6 @@ def _from_model(model: str, config: EvaluateConfig) -> Answered:
     if cut:
         log.warning("%d of %d texts are longer than the model reads and were cut", cut, len(gold))
     return Answered(opened.task, answers, gold)
-
-
-def _load(source: str, config: EvaluateConfig, opened: Opened) -> Dataset:
-    """Read the data as the run read its own: flags first, then the run's columns and labels."""
-    from hfkit.data.columns import ColumnMap
-    from hfkit.data.dataset import load_rows
-
-    chosen, saved = columns_of(config), opened.settings
-    known = ColumnMap.from_dict(opened.columns) if opened.columns else None
-    if saved is not None:
-        names = saved.label_names if Path(saved.label_names or "").is_file() else None
-        chosen = Columns(
-            **{
-                **chosen.model_dump(),
-                "label_names": chosen.label_names or names,
-                "label_delimiter": chosen.label_delimiter or saved.label_delimiter,
-            }
-        )
-    if any(value for name, value in chosen.model_dump().items() if name.endswith("_column")):
-        known = None
-    return load_rows(
-        source,
-        config,
-        chosen,
-        opened.task.columns,
-        offline=config.offline,
-        columns=known,
-        label_base=opened.label_base,
-        label_kind=opened.task.label_kind,
-    )
 
 
 def _more_metrics(config: EvaluateConfig) -> dict[str, UserMetric]:

@@ -17,6 +17,7 @@ from hfkit.config.commands import (
     ConvertConfig,
     DataFormat,
     EvaluateConfig,
+    ExportConfig,
     FinetuneConfig,
     Knowledge,
     OutputFormat,
@@ -38,8 +39,9 @@ from hfkit.config.vectors import EmbedConfig, SearchConfig, Vectors
 
 __all__ = [
     "Arithmetic", "BenchConfig", "Columns", "Computing", "ConvertConfig", "DataFormat", "Device",
-    "EmbedConfig", "Engine", "EvaluateConfig", "FinetuneConfig", "Hardware", "InputFormat",
-    "Kernels", "Knowledge", "Machine", "Optimizer", "OutputFormat", "Precision", "PredictConfig",
+    "EmbedConfig", "Engine", "EvaluateConfig", "ExportConfig", "FinetuneConfig", "Hardware",
+    "InputFormat", "Kernels", "Knowledge", "Machine", "Optimizer", "OutputFormat", "Precision",
+    "PredictConfig",
     "Processes", "Reading", "Schedule", "SearchConfig", "Section", "TaskSettings", "Training",
     "Vectors", "setting",
 ]  # fmt: skip

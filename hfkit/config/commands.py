@@ -105,6 +105,20 @@ class ConvertConfig(Machine, Reading, Columns):
     overwrite: bool = setting(False, "Replace the output file")
 
 
+class ExportConfig(Machine, Reading, Columns, TaskSettings):
+    """Settings of `hfkit export`."""
+
+    model: str | None = setting(
+        None, "The folder of a run or of a model", flags=("-m", "--model-name-or-path")
+    )
+    data: str | None = setting(
+        None, "Rows to compare on; default: the run's validation file, or made-up ones",
+        flags=("-d",),
+    )  # fmt: skip
+    overwrite: bool = setting(False, "Replace what was exported before")
+    json_output: bool = setting(False, "Print the result as JSON", flags=("--json",))
+
+
 class BenchConfig(Machine, Reading, Columns, TaskSettings, Computing):
     """Settings of `hfkit bench`."""
 

@@ -6,13 +6,15 @@ Such a file needs no model to be scored: what its answers hold tells the task.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hfkit.config import Columns, EvaluateConfig
+from hfkit.config import Columns, EvaluateConfig, ExportConfig, FinetuneConfig
 from hfkit.errors import InputError, RowError
 
 if TYPE_CHECKING:
     from hfkit.data.dataset import Dataset
+    from hfkit.run.opening import Opened
     from hfkit.tasks.base import Answer, Task
 
 # What an answer holds -> the task that gives such answers; the first that fits.
@@ -35,7 +37,7 @@ class Answered(NamedTuple):
     gold: list[Answer]
 
 
-def columns_of(config: EvaluateConfig) -> Columns:
+def columns_of(config: Columns) -> Columns:
     """The settings that say which column is what."""
     return Columns(**{name: getattr(config, name) for name in Columns.model_fields})
 
@@ -46,6 +48,38 @@ def gold_of(task: Task[Any], data: Dataset) -> list[Answer]:
         return task.gold(data.rows)
     except RowError as error:
         raise data.located(error) from error
+
+
+def load_labelled(
+    source: str, config: EvaluateConfig | ExportConfig | FinetuneConfig, opened: Opened
+) -> Dataset:
+    """Read data as the run read its own: settings first, then the run's columns and labels."""
+    from hfkit.data.columns import ColumnMap
+    from hfkit.data.dataset import load_rows
+
+    chosen, saved = columns_of(config), opened.settings
+    known = ColumnMap.from_dict(opened.columns) if opened.columns else None
+    if saved is not None:
+        names = saved.label_names if Path(saved.label_names or "").is_file() else None
+        chosen = Columns(
+            **{
+                **chosen.model_dump(),
+                "label_names": chosen.label_names or names,
+                "label_delimiter": chosen.label_delimiter or saved.label_delimiter,
+            }
+        )
+    if any(value for name, value in chosen.model_dump().items() if name.endswith("_column")):
+        known = None
+    return load_rows(
+        source,
+        config,
+        chosen,
+        opened.task.columns,
+        offline=config.offline,
+        columns=known,
+        label_base=opened.label_base,
+        label_kind=opened.task.label_kind,
+    )
 
 
 def from_predictions(source: str, config: EvaluateConfig) -> Answered:

@@ -18,7 +18,7 @@ from hfkit.registry import find_task, make_task
 from hfkit.run.decisions import read_decisions
 
 if TYPE_CHECKING:
-    from hfkit.config import EvaluateConfig, FinetuneConfig, PredictConfig
+    from hfkit.config import EvaluateConfig, ExportConfig, FinetuneConfig, PredictConfig
     from hfkit.tasks.base import Task
     from hfkit.text import Tokenizer
 
@@ -49,7 +49,7 @@ class Opened:
     endpoint: str | None = None
 
 
-def open_run(model: str, config: EvaluateConfig | PredictConfig) -> Opened:
+def open_run(model: str, config: EvaluateConfig | ExportConfig | PredictConfig) -> Opened:
     """Open a run's folder, a model folder or a Hub id.
 
     Flags win over what the run saved. Raises `InputError` for a name that leads nowhere, a base
@@ -91,7 +91,7 @@ def open_run(model: str, config: EvaluateConfig | PredictConfig) -> Opened:
     return Opened(model, located.folder, task, tokenizer, saved, **data)
 
 
-def _elsewhere(model: str, config: EvaluateConfig | PredictConfig) -> Opened:
+def _elsewhere(model: str, config: EvaluateConfig | ExportConfig | PredictConfig) -> Opened:
     """A model that a server has. Raises `InputError` for a task that is not answered in words."""
     name = config.task or "zero-shot"
     if find_task(name)[0] != "zero-shot":

@@ -25,6 +25,7 @@ COMMANDS = [
     "embed",
     "search",
     "bench",
+    "export",
     "tasks",
     "recipes",
     "config",

@@ -1,0 +1,83 @@
+"""The commands that show what comes with hfkit: recipes, and the settings of a training."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from hfkit.cli.console import print_json
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON")]
+
+recipes = typer.Typer(
+    rich_markup_mode=None, help="List, show and copy the recipes that come with hfkit."
+)
+settings = typer.Typer(
+    rich_markup_mode=None, help="Show the settings of a training, or their JSON schema."
+)
+
+
+@recipes.callback(invoke_without_command=True)
+@settings.callback(invoke_without_command=True)
+def group(context: typer.Context) -> None:
+    """A group without a command shows its help."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@recipes.command("ls")
+def recipes_ls(json_output: AsJson = False) -> None:
+    """List the recipes by name."""
+    from hfkit.commands.recipes import recipes as list_recipes
+
+    found = list_recipes()
+    if json_output:
+        return print_json(found)
+    width = max(map(len, found), default=0)
+    for name, about in found.items():
+        print(f"{name:<{width}}  {about}")
+    return None
+
+
+@recipes.command("show")
+def recipes_show(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
+    """Print a recipe."""
+    from hfkit.commands.recipes import show
+
+    sys.stdout.write(show(name))
+
+
+@recipes.command("copy")
+def recipes_copy(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    target: Annotated[str | None, typer.Argument(metavar="[FILE]")] = None,
+) -> None:
+    """Copy a recipe into this folder, to change it."""
+    from hfkit.commands.recipes import copy
+
+    print(copy(name, target))
+
+
+@settings.command("show")
+def config_show(
+    config: Annotated[
+        str | None, typer.Option("--config", "-c", help="Recipe", metavar="TEXT")
+    ] = None,
+    set: Annotated[
+        list[str] | None, typer.Option("--set", "-s", help="A setting as key=value", metavar="TEXT")
+    ] = None,
+) -> None:
+    """Print what recipe, environment and flags come to, as YAML."""
+    from hfkit.commands.settings import show
+
+    sys.stdout.write(show({"config": config, "set": set}))
+
+
+@settings.command("schema")
+def config_schema() -> None:
+    """Print the JSON schema of a recipe."""
+    from hfkit.commands.settings import schema
+
+    print_json(schema())

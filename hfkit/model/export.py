@@ -1,0 +1,121 @@
+"""A model as an ONNX file that onnxruntime opens fast: its weights beside the graph, optimised.
+
+    model.onnx        the graph: small, with onnxruntime's fused operators
+    model.onnx_data   the weights, which are mapped into memory and not copied
+
+The names are those that transformers.js and text-embeddings-inference look for. Exported is the
+padded computation as transformers has it, with any number of rows and tokens.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hfkit.errors import InputError
+
+GRAPH, WEIGHTS = "model.onnx", "model.onnx_data"
+# What a model may read, in the order that other tools list it.
+READABLE = ("input_ids", "attention_mask", "token_type_ids")
+INLINED = 1024  # bytes; smaller constants stay in the graph
+ERRORS_ALONE = 4  # of onnxruntime's log
+
+
+class Picked(nn.Module):
+    """The model as a function of its inputs, by place, that gives some of its outputs."""
+
+    def __init__(self, model: nn.Module, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+        super().__init__()
+        self.model = model
+        self.inputs = tuple(inputs)
+        self.outputs = tuple(outputs)
+
+    def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
+        """Return the outputs, in the order of their names."""
+        found = self.model(**dict(zip(self.inputs, values, strict=True)))
+        return tuple(found[name] for name in self.outputs)
+
+
+def write_plain(
+    path: Path, model: nn.Module, inputs: Sequence[str], outputs: Sequence[str]
+) -> None:
+    """Write `model` at `path` as it is, with its weights in a file beside it.
+
+    `inputs` are the names of what it reads, `outputs` of what the file is to give. Raises
+    `InputError` where torch has no way to write this model.
+    """
+    _require("onnxscript")
+    rows, length = torch.export.Dim("rows"), torch.export.Dim("length")
+    shapes = tuple({0: rows, 1: length} for _ in inputs)
+    example = tuple(torch.ones(2, 8, dtype=torch.long) for _ in inputs)
+    picked = Picked(model, inputs, outputs).eval()
+    try:
+        with _silent(), torch.no_grad():
+            torch.onnx.export(
+                picked,
+                example,
+                str(path),
+                dynamo=True,
+                external_data=True,
+                dynamic_shapes=(shapes,),
+                input_names=list(inputs),
+                output_names=list(outputs),
+                verbose=False,
+            )
+    except Exception as error:  # torch and onnxscript have no class of their own for all of it
+        reason = " ".join(str(error).split())[:160]
+        kind = type(model).__name__
+        raise InputError(f"torch cannot write a {kind} as ONNX ({reason})") from error
+
+
+def optimise(plain: Path, folder: Path) -> None:
+    """Write what onnxruntime makes of the file `plain` into `folder`, for any processor."""
+    onnxruntime = _require("onnxruntime")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = ERRORS_ALONE
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(folder / GRAPH)
+    key = "session.optimized_model_external_initializers_"
+    options.add_session_config_entry(f"{key}file_name", WEIGHTS)
+    options.add_session_config_entry(f"{key}min_size_in_bytes", str(INLINED))
+    onnxruntime.InferenceSession(str(plain), options, providers=["CPUExecutionProvider"])
+
+
+def inputs_of(model: nn.Module, given: Sequence[str]) -> list[str]:
+    """What the model reads of what the tokenizer gives; the mask always."""
+    import inspect
+
+    known = inspect.signature(model.forward).parameters
+    return [name for name in READABLE if name in known and name in {*given, "attention_mask"}]
+
+
+def _require(name: str) -> Any:
+    from importlib import import_module
+
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise InputError(f"exporting needs {name}", hint="pip install 'hfkit[onnx]'") from error
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep the exporters' reports off the terminal: they are about their own insides."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
