@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from hfkit.commands.bench import Benched
     from hfkit.commands.convert import Converted
     from hfkit.commands.evaluate import Evaluated
-    from hfkit.run.exported import Exported
     from hfkit.commands.finetune import DryRun
+    from hfkit.run.exported import Exported
     from hfkit.run.finishing import Finetuned
     from hfkit.tasks.options import (
         ClassificationOptions,

@@ -17,6 +17,7 @@ from hfkit.errors import InputError
 from hfkit.run.exported import (
     CLOSE,
     FOLDER,
+    GRAPH,
     REPORT,
     Exported,
     model_files,
@@ -43,7 +44,7 @@ def export(config: ExportConfig) -> Exported:
     Raises `InputError` for a name that is no folder, for a model that cannot be exported and,
     without ``config.overwrite``, where one was exported before.
     """
-    from hfkit.run.opening import open_run
+    from hfkit.run.opening import check_weights, open_run
 
     if not config.model:
         raise InputError("no model", hint="name the folder of a run: hfkit export RUN")
@@ -62,6 +63,7 @@ def export(config: ExportConfig) -> Exported:
             "its tokenizer exists in Python only, so that the model cannot be used without it",
             place=config.model,
         )
+    check_weights(opened.folder)
     data = _data(config, opened)
     with sealing.staged(folder / FOLDER, sealed=True) as stage:
         facts = _write(stage, opened, data)
@@ -89,7 +91,7 @@ def _write(stage: Path, opened: Opened, data: Dataset | None) -> dict[str, Any]:
     """Fill the folder `stage` and return what export.json says beside the hashes."""
     from hfkit.infer.onnx_engine import OnnxEngine
     from hfkit.infer.torch_engine import TorchEngine
-    from hfkit.model.export import GRAPH, inputs_of, optimise, write_plain
+    from hfkit.model.export import inputs_of, optimise, write_plain
     from hfkit.model.load import load_for_prediction
 
     assert opened.tokenizer is not None

@@ -75,7 +75,7 @@ def open_run(model: str, config: EvaluateConfig | ExportConfig | PredictConfig) 
     options = {**(saved.options if saved and own else {}), **config.options}
     task = make_task(name, options)
     if saved:
-        _check_weights(located.folder)
+        _check_sealed(located.folder, "tokenizer.json")
     facts = describe(located.folder)
     if own:
         task.decisions = read_decisions(located.folder)
@@ -132,9 +132,14 @@ def read_settings(folder: Path) -> FinetuneConfig | None:
     return resolve(FinetuneConfig, {"config": str(folder / SETTINGS)}, {})
 
 
-def _check_weights(folder: Path) -> None:
-    """Refuse a run whose weights are not those that were sealed."""
-    wrong = sealing.damage(folder, only=("model.safetensors", "tokenizer.json"))
+def check_weights(folder: Path) -> None:
+    """Refuse a run whose weights are not those that were sealed; of what is no run none are."""
+    if (folder / SETTINGS).is_file():
+        _check_sealed(folder, "model.safetensors")
+
+
+def _check_sealed(folder: Path, name: str) -> None:
+    wrong = sealing.damage(folder, only=(name,))
     if wrong is not None:
         raise InputError(f"damaged: {wrong}", place=str(folder), hint="fine-tune it again")
 

@@ -97,10 +97,7 @@ def _work(
     if rank:
         logging.disable(logging.CRITICAL)  # the first has said it
     try:
-        engine = open_engine(computing=computing, **{**opening, "device": _device(opening, rank)})
-        import torch
-
-        torch.set_num_threads(computing.threads or 1)
+        engine = open_engine(computing=computing, rank=rank, **opening)
         connection.send(None)
     except BaseException as error:
         connection.send(error)
@@ -116,12 +113,3 @@ def _work(
             return
         except Exception as error:
             connection.send(error)
-
-
-def _device(opening: Mapping[str, Any], rank: int) -> str:
-    import torch
-
-    from hfkit.infer.torch_engine import choose_device
-
-    chosen = choose_device(opening["device"])
-    return f"cuda:{rank % torch.cuda.device_count()}" if chosen == "cuda" else chosen
