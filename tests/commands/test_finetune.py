@@ -414,7 +414,10 @@ def test_two_processes_from_one_command(
     import torch
     from safetensors.torch import load_file
 
-    two = [*settings(toy_files, tiny_base_folder), "--dropout", 0, "--max-steps", 6]
+    two = [
+        *settings(toy_files, tiny_base_folder),
+        *("--dropout", 0, "--max-steps", 6, "--precision", "fp32"),
+    ]
     folders = [tmp_path / "one", tmp_path / "two"]
     place = tmp_path / "data"  # a folder of data, with a trap in it
     place.mkdir()
@@ -435,6 +438,26 @@ def test_two_processes_from_one_command(
     difference = torch.cat([(one[name] - both[name]).flatten() for name in one])
     whole = torch.cat([tensor.flatten() for tensor in one.values()])
     assert float(difference.norm() / whole.norm()) < 1e-5
+
+
+@pytest.mark.processes
+def test_a_run_in_shards_is_a_run_like_any_other(
+    toy_files: dict[str, Path], tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    command = ["finetune", toy_files["train"], "-m", tiny_base_folder, "--epochs", 1, "--fsdp"]
+    alone = process(*command, "-o", tmp_path / "alone")
+    _, stderr = alone.communicate(timeout=120)
+    assert alone.returncode == 2 and stderr.count("hfkit: error:") == 1, stderr
+    assert "one process has nothing to share" in stderr
+    child = process(*command, "-o", tmp_path / "out", "--num-processes", 2)
+    stdout, stderr = child.communicate(timeout=300)
+    assert child.returncode == 0, stderr
+    assert "Warning" not in stderr
+    assert stdout == f"{tmp_path / 'out'}\n"
+    from transformers import AutoModelForSequenceClassification
+
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out")
+    assert model.config.num_labels > 1
 
 
 @pytest.mark.processes
