@@ -82,6 +82,7 @@ def _check(config: FinetuneConfig) -> None:
     trackers.check(config)
     if config.max_time:
         seconds(config.max_time)
+    launch.check_sharding(config)
     if config.train == "-" and config.num_processes > 1:
         raise InputError("several processes cannot read one stdin", hint="save it to a file first")
     if config.overwrite and config.output:

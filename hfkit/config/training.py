@@ -119,6 +119,11 @@ class Training(Hardware):
     num_processes: int = setting(
         1, "Processes to train with", flags=("--nproc-per-node",), changes_result=True, ge=1
     )
+    fsdp: bool = setting(
+        False,
+        "Share weights, gradients and optimizer state out to the processes: slower, less memory",
+        changes_result=True,
+    )
     eval_every: int | None = setting(
         None, "Evaluate every N steps; default: after each epoch", changes_result=True, ge=1
     )

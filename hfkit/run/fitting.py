@@ -89,7 +89,9 @@ def fit(prepared: Prepared, accelerator: Accelerator, folder: Path, watching: Wa
     _check_vocabulary(prepared, encoded, model)
     engine = TorchEngine(model, accelerator.device)
     quicken(model)
-    if config.unpad:
+    if config.unpad and config.fsdp:  # the hooks of one model do not serve its shards
+        log.info("padding is computed too: --fsdp does not go with --unpad")
+    elif config.unpad:
         unpad(model, gradients=True)
     predictor = Predictor(task, tokenizer, engine)
     training = encoded["train"]

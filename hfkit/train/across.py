@@ -19,7 +19,23 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from hfkit.config import Training
+from hfkit.errors import InputError
 from hfkit.train.pair_losses import StepLoss
+
+
+def check_across(settings: Training, processes: int) -> None:
+    """Refuse the settings that a loss across the step does not work with. Raises `InputError`."""
+    if settings.fsdp:
+        raise InputError("a loss across the step does not work on shards", place="--fsdp",
+                         hint="leave it out; --micro-batch and --gradient-checkpointing save "
+                         "memory too")  # fmt: skip
+    if settings.micro_batch == "auto" and processes > 1:
+        raise InputError(
+            "a loss across the step is not searched for on several processes",
+            place="--micro-batch auto",
+            hint="give a number, or leave it out",
+        )
 
 
 def together(accelerator: Accelerator, own: Tensor, rows: int) -> Tensor:

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from hfkit import sealing
 from hfkit.errors import InputError, ResourceError
+from hfkit.train.sharding import entire, sharded_like
 
 KEPT = 2  # the newest ones that stay, beside the best
 MODEL, OPTIMIZER, PROGRESS = "model.safetensors", "optimizer.safetensors", "progress.json"
@@ -87,20 +88,20 @@ class Checkpoints:
         return sorted(int(name[1]) for name in names if name)
 
     def save(
-        self, progress: Progress, model: torch.nn.Module, optimizer: torch.optim.Optimizer
+        self, progress: Progress, model: torch.nn.Module, moments: Mapping[str, Tensor]
     ) -> Path:
         """Write the checkpoint of ``progress.step``, then drop those no longer needed.
 
-        Raises `ResourceError` where the disk is full or fails; what was there before stays.
+        `moments` is what `moments_of` gives. Raises `ResourceError` where the disk is full or
+        fails; what was there before stays.
         """
         weights = distinct(model.state_dict())
-        moments = _moments(model, optimizer)
         size = sum(t.nbytes for t in (*weights.values(), *moments.values()))
         path = self.path(progress.step)
         try:
             with sealing.staged(path, needs=size) as stage:
                 save_file(weights, stage / MODEL, metadata={"format": "pt"})
-                save_file(moments, stage / OPTIMIZER)
+                save_file(dict(moments), stage / OPTIMIZER)
                 (stage / PROGRESS).write_bytes(sealing.as_json(asdict(progress)))
         except ResourceError as error:
             raise ResourceError(error.message, place=str(path), hint=self._what_stands()) from error
@@ -125,17 +126,18 @@ class Checkpoints:
             log.warning("%s: damaged: %s; %s", self.folder, ", ".join(damaged), instead)
         return found
 
-    def restore(
-        self, saved: Saved, model: torch.nn.Module, optimizer: torch.optim.Optimizer
+    def load_optimizer(
+        self, step: int, model: torch.nn.Module, optimizer: torch.optim.Optimizer
     ) -> None:
-        """Put the weights and the optimizer back to where they were at the save."""
-        self.load_model(saved.progress.step, model)
-        moments = load_file(saved.path / OPTIMIZER)
+        """Put the optimizer of `model` back to where it was at the save of `step`."""
+        moments = load_file(self.path(step) / OPTIMIZER)
         numbers = {name: number for number, name in enumerate(_names(model, optimizer))}
+        parameters = dict(model.named_parameters())
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in moments.items():
             name, _, part = key.rpartition("/")
-            state.setdefault(numbers[name], {})[part] = value.clone()
+            own = sharded_like(value.clone(), parameters[name])
+            state.setdefault(numbers[name], {})[part] = own
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": state, "param_groups": groups})
 
@@ -194,11 +196,12 @@ def _names(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> list[str
     return [by_identity[id(p)] for group in optimizer.param_groups for p in group["params"]]
 
 
-def _moments(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def moments_of(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's state, "name/part"; where it is in shards, all processes must ask."""
     names = _names(model, optimizer)
     state: dict[int, dict[str, Tensor]] = optimizer.state_dict()["state"]
     return {
-        f"{names[index]}/{part}": value.contiguous()
+        f"{names[index]}/{part}": entire(value).contiguous()
         for index, parts in state.items()
         for part, value in parts.items()
     }

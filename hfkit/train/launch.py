@@ -21,7 +21,7 @@ from hfkit.errors import INTERNAL_ERROR, InputError
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-    from hfkit.config import Device, Precision
+    from hfkit.config import Device, Precision, Training
 
 _EXIT_FILE = "HFKIT_EXIT_FILE"
 _TOGETHER = frozenset({0, 75, 130, 143})  # all workers end this way, at the same step
@@ -87,6 +87,21 @@ def relaunch(num_processes: int, argv: Sequence[str], module: str = "hfkit") -> 
             return _exit_code(said, code)
     finally:
         logging.disable(logging.NOTSET)
+
+
+def check_sharding(settings: Training) -> None:
+    """Refuse the settings that ``--fsdp`` cannot do. Raises `InputError`."""
+    wrong = {
+        "one process has nothing to share": settings.num_processes == 1,
+        "not with --micro-batch auto: all processes compute together":
+            settings.micro_batch == "auto",
+        "not with --optim adafactor, which needs whole matrices": settings.optim == "adafactor",
+        "not with --precision fp16, which needs one scale": settings.precision == "fp16",
+    }  # fmt: skip
+    for message, found in wrong.items():
+        if settings.fsdp and found:
+            hint = "add --num-processes N" if settings.num_processes == 1 else "change one of them"
+            raise InputError(message, place="--fsdp", hint=hint)
 
 
 def finish(code: int, speak: Callable[[], None]) -> int:

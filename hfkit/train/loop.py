@@ -25,6 +25,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -35,16 +36,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hfkit.config import Training
-from hfkit.errors import DivergedError, InputError, ResourceError
+from hfkit.errors import DivergedError, ResourceError
 from hfkit.targets import TARGETS
-from hfkit.train.across import loss_and_gradient, together
+from hfkit.train.across import check_across, loss_and_gradient, together
 from hfkit.train.batches import Rows, share
-from hfkit.train.checkpoint import Checkpoints, Progress, Saved
+from hfkit.train.checkpoint import Checkpoints, Progress, Saved, moments_of
 from hfkit.train.losses import Loss
 from hfkit.train.memory import Room, average_gradients, recomputing
 from hfkit.train.optim import make_optimizer, set_lr
 from hfkit.train.pair_losses import StepLoss
 from hfkit.train.plan import Plan
+from hfkit.train.sharding import Shards, entire
 from hfkit.train.stopping import Ending, Reason, Stop, decided
 
 
@@ -165,7 +167,15 @@ class Learner:
     def __init__(self, parts: Parts, plan: Plan, resume: Saved | None) -> None:
         self.parts, self.plan = parts, plan
         self.accelerator = parts.accelerator
+        if isinstance(parts.loss, StepLoss):
+            check_across(parts.settings, self.accelerator.num_processes)
         self.model = parts.model.to(self.accelerator.device)
+        if resume:
+            parts.checkpoints.load_model(resume.progress.step, parts.model)
+        self.shards: Shards | None = None
+        if parts.settings.fsdp:
+            self.shards = Shards(parts.model, self.accelerator)
+            self.model = self.shards.model
         self.optimizer = make_optimizer(
             self.model,
             lr=plan.peak_lr,
@@ -173,13 +183,6 @@ class Learner:
             name=parts.settings.optim,
         )
         self.searches = parts.settings.micro_batch == "auto"
-        several = self.accelerator.num_processes > 1
-        if self.searches and several and isinstance(parts.loss, StepLoss):
-            raise InputError(
-                "a loss across the step is not searched for on several processes",
-                place="--micro-batch auto",
-                hint="give a number, or leave it out",
-            )
         known = resume.progress.micro_batch if resume and self.searches else None
         self.room = Room(self.accelerator, known or plan.micro_batch())
         self._recomputing = recomputing(self.model, parts.settings.gradient_checkpointing)
@@ -187,7 +190,7 @@ class Learner:
         if self.accelerator.is_main_process:
             parts.checkpoints.clean()
         if resume:
-            parts.checkpoints.restore(resume, self.model, self.optimizer)
+            parts.checkpoints.load_optimizer(resume.progress.step, self.model, self.optimizer)
             if resume.progress.scaler:
                 self.scaler.load_state_dict(dict(resume.progress.scaler))
 
@@ -196,13 +199,16 @@ class Learner:
         # skip the wrapping: gradients would not meet and the processes drift apart, silently.
         self.model._is_accelerate_prepared = False  # type: ignore[assignment]
         self._recomputing.__enter__()
-        self.wrapped = self.accelerator.prepare_model(self.model)
+        sharded = self.shards is not None  # shards need no DDP around them
+        self.wrapped = self.accelerator.prepare_model(self.model, evaluation_mode=sharded)
         self.wrapped.train()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.accelerator.unwrap_model(self.wrapped, keep_fp32_wrapper=False)
         self.accelerator.free_memory()
+        if self.shards:
+            self.shards.close()
         self._recomputing.__exit__(None, None, None)
 
     def step(self, step: int) -> tuple[Step, Ending | None]:
@@ -238,21 +244,12 @@ class Learner:
         """Add this process's share to the gradients; return its loss sum and count."""
         accelerator = self.accelerator
         seed_dropout(self.parts.settings.seed, step, accelerator.process_index)
-        mine = share(
-            rows,
-            rank=accelerator.process_index,
-            world=accelerator.num_processes,
-            micro_batch=self.room.limit,
-            lengths=self.parts.lengths,
-            tokens=self.parts.settings.batch_tokens,
-        )
-        # A process without a row computes one with weight 0: gradients meet in lock step.
-        weight = 1.0 if mine else 0.0
-        mine = mine or [rows[:1]]
+        mine = self._micro_batches(rows)
         if isinstance(self.parts.loss, StepLoss):
-            return self._backward_across(self.parts.loss, rows, mine, weight, step)
+            own = [micro_batch for micro_batch, _ in mine]
+            return self._backward_across(self.parts.loss, rows, own, mine[0][1], step)
         loss_sum, count = torch.zeros((), device=accelerator.device), 0.0
-        for number, micro_batch in enumerate(mine, start=1):
+        for number, (micro_batch, weight) in enumerate(mine, start=1):
             with self._meeting(last=number == len(mine)):
                 batch = self._tensors(micro_batch)
                 part, labelled = self.parts.loss(self.wrapped(**_inputs(batch)), batch)
@@ -260,6 +257,16 @@ class Learner:
             loss_sum += part.detach() * weight
             count += float(labelled) * weight
         return float(loss_sum), count
+
+    def _micro_batches(self, rows: Rows) -> list[tuple[Rows, float]]:
+        """This process's micro-batches; those with weight 0 only keep it in step with others."""
+        world = self.accelerator.num_processes
+        cut = partial(share, rows, world=world, micro_batch=self.room.limit,
+                      lengths=self.parts.lengths, tokens=self.parts.settings.batch_tokens)  # fmt: skip
+        mine = cut(rank=self.accelerator.process_index)
+        # Gradients meet once; shards are gathered and meet at every micro-batch.
+        least = max(len(cut(rank=rank)) for rank in range(world)) if self.shards else 1
+        return [(part, 1.0) for part in mine] + [(rows[:1], 0.0)] * (least - len(mine))
 
     def _backward_across(
         self, loss: StepLoss, rows: Rows, mine: list[Rows], weight: float, step: int
@@ -295,7 +302,7 @@ class Learner:
 
     def _meeting(self, *, last: bool) -> AbstractContextManager[Any]:
         """The gradients of the processes meet at the last micro-batch only, or after a search."""
-        if last and not self.searches:
+        if (last and not self.searches) or self.shards:
             return nullcontext()
         meeting: AbstractContextManager[Any] = self.accelerator.no_sync(self.wrapped)
         return meeting
@@ -306,7 +313,7 @@ class Learner:
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
         # The processes' gradients arrive as their mean; the factor makes a sum of it again.
         factor = self.accelerator.num_processes / count
-        norm: float = torch.nn.utils.get_total_norm(gradients).item() * factor
+        norm: float = entire(torch.nn.utils.get_total_norm(gradients)).item() * factor
         if not self.scaler.is_enabled() or self.scaler.get_scale() < 1:
             self._check(norm, "gradient", step)  # in fp16 the scaler first looks for a better scale
         limit = self.parts.settings.max_grad_norm
@@ -319,7 +326,9 @@ class Learner:
     def evaluate(self) -> dict[str, float]:
         """Score the weights as they are and as they will predict: without dropout, in fp32."""
         self.wrapped.eval()
-        with torch.no_grad(), full_precision(self.model):
+        # The whole model of shards was never wrapped for mixed precision.
+        plain = self.shards.gathered() if self.shards else full_precision(self.model)
+        with torch.no_grad(), plain:
             scores = self.parts.evaluate() if self.parts.evaluate else {}
         self.wrapped.train()
         return scores
@@ -327,6 +336,10 @@ class Learner:
     def save(self, progress: Progress) -> Path:
         """Seal a checkpoint; all processes wait until it is there."""
         checkpoints, accelerator = self.parts.checkpoints, self.accelerator
+        if self.shards:
+            self.shards.gather()
+        if self.shards or accelerator.is_main_process:
+            moments = moments_of(self.model, self.optimizer)
         if accelerator.is_main_process:
             complete = replace(
                 progress,
@@ -335,7 +348,7 @@ class Learner:
                 world=accelerator.num_processes,
                 micro_batch=self.room.limit if self.searches else None,
             )
-            checkpoints.save(complete, self.model, self.optimizer)
+            checkpoints.save(complete, self.parts.model, moments)
         accelerator.wait_for_everyone()
         return checkpoints.path(progress.step)
 

@@ -10,7 +10,7 @@ from training_cases import SIZE, fingerprint, make_parts, tiny_model
 from transformers import BertConfig, BertForMaskedLM
 
 from hfkit.errors import InputError
-from hfkit.train.checkpoint import Checkpoints, Progress
+from hfkit.train.checkpoint import Checkpoints, Progress, moments_of
 from hfkit.train.loop import Step, train
 from hfkit.train.optim import make_optimizer
 
@@ -23,7 +23,9 @@ def optimizer_of(model):
 
 def save(checkpoints, model, *steps, **progress):
     for step in steps:
-        checkpoints.save(Progress(step=step, **progress), model, optimizer_of(model))
+        checkpoints.save(
+            Progress(step=step, **progress), model, moments_of(model, optimizer_of(model))
+        )
 
 
 def delete(path):
@@ -117,7 +119,8 @@ def test_tied_weights_survive(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     save(checkpoints, model, 1)
     assert fingerprint(model) != fingerprint(other)
-    checkpoints.restore(checkpoints.newest(), other, optimizer_of(other))
+    checkpoints.load_model(1, other)
+    checkpoints.load_optimizer(1, other, optimizer_of(other))
     assert fingerprint(model) == fingerprint(other)
     assert other.cls.predictions.decoder.weight is other.bert.embeddings.word_embeddings.weight
 
@@ -137,7 +140,7 @@ def test_progress_comes_back_as_it_was(tmp_path):
         scaler={"scale": 1024.0, "_growth_tracker": 3}, fingerprint="abc", world=2,
     )  # fmt: skip
     model = tiny_model()
-    Checkpoints(tmp_path).save(progress, model, optimizer_of(model))
+    Checkpoints(tmp_path).save(progress, model, moments_of(model, optimizer_of(model)))
     assert Checkpoints(tmp_path).newest().progress == progress
 
 

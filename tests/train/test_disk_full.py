@@ -15,7 +15,7 @@ from training_cases import make_parts, tiny_model
 from hfkit import sealing
 from hfkit.errors import ResourceError
 from hfkit.train import checkpoint
-from hfkit.train.checkpoint import Checkpoints, Progress
+from hfkit.train.checkpoint import Checkpoints, Progress, moments_of
 from hfkit.train.loop import train
 from hfkit.train.optim import make_optimizer
 
@@ -54,12 +54,12 @@ class Disk:
 def test_failure_of_any_write_leaves_the_older_checkpoint(tmp_path, monkeypatch):
     checkpoints, model = Checkpoints(tmp_path, keep=1), tiny_model()
     optimizer = make_optimizer(model, lr=1e-3, weight_decay=0.0)
-    checkpoints.save(Progress(step=1), model, optimizer)
+    checkpoints.save(Progress(step=1), model, moments_of(model, optimizer))
     for fails_at in range(1, 100):
         with monkeypatch.context() as patch:
             disk = Disk(patch, fails_at)
             try:
-                checkpoints.save(Progress(step=2), model, optimizer)
+                checkpoints.save(Progress(step=2), model, moments_of(model, optimizer))
                 break
             except ResourceError as error:
                 assert "disk full" in str(error)
@@ -70,7 +70,7 @@ def test_failure_of_any_write_leaves_the_older_checkpoint(tmp_path, monkeypatch)
             sealing.remove(checkpoints.path(2))
         elif checkpoints.steps() == [2]:
             sealing.remove(checkpoints.path(2))
-            checkpoints.save(Progress(step=1), model, optimizer)
+            checkpoints.save(Progress(step=1), model, moments_of(model, optimizer))
     assert disk.count == fails_at - 1 >= 12
     assert checkpoints.steps() == [2]
 
@@ -103,9 +103,9 @@ def test_a_real_limit_of_the_file_size(tmp_path):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
         with pytest.raises(ResourceError):
-            checkpoints.save(Progress(step=1), model, optimizer)
+            checkpoints.save(Progress(step=1), model, moments_of(model, optimizer))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
     assert checkpoints.steps() == [] and list(tmp_path.iterdir()) == []
-    checkpoints.save(Progress(step=1), model, optimizer)
+    checkpoints.save(Progress(step=1), model, moments_of(model, optimizer))

@@ -14,16 +14,18 @@ from training_cases import (
     CASES,
     LONELY,
     MEMORY,
+    SHARDED,
     assert_same_curves,
     flat,
     invariance_case,
     lonely_step,
     losses_of,
     make_parts,
+    scored,
 )
 
 from hfkit.train.launch import make_accelerator
-from hfkit.train.loop import train
+from hfkit.train.loop import Evaluation, Step, train
 
 pytestmark = pytest.mark.processes
 
@@ -88,6 +90,24 @@ def test_less_memory_on_two_processes_learns_what_one_learns(tmp_path, ranks, na
     assert np.linalg.norm(arrays[name] - weights) <= 1e-5 * np.linalg.norm(weights)
 
 
+@pytest.mark.parametrize("name", SHARDED)
+def test_shards_learn_what_one_process_learns(tmp_path, ranks, name):
+    settings = {
+        key: value
+        for key, value in SHARDED[name].items()
+        if key not in ("batch_tokens", "micro_batch", "gradient_checkpointing")
+    }
+    parts = make_parts(tmp_path, max_steps=4, warmup=0, **settings)
+    parts = scored(parts)
+    events = list(train(parts))
+    weights, norms = flat(parts.model), [e.grad_norm for e in events if isinstance(e, Step)]
+    scores = [e.scores["score"] for e in events if isinstance(e, Evaluation)]
+    results, arrays = ranks[0]
+    assert np.linalg.norm(arrays[name] - weights) <= 1e-5 * np.linalg.norm(weights)
+    np.testing.assert_allclose(results[name]["norms"], norms, rtol=1e-4)
+    np.testing.assert_allclose(results[name]["score"], scores, rtol=1e-5)
+
+
 def test_the_process_with_least_memory_decides_for_all(ranks):
     assert [results["auto"]["failures"] > 0 for results, _ in ranks] == [False, True]
 
@@ -96,7 +116,8 @@ def test_a_part_without_use_stays_as_it_was(ranks):
     assert all(results["unused"]["pooler"] for results, _ in ranks)
 
 
-def test_signal_to_one_process_stops_all_and_the_run_goes_on_exactly(ranks):
+@pytest.mark.parametrize("name", ["resume", "resume-sharded"])
+def test_signal_to_one_process_stops_all_and_the_run_goes_on_exactly(ranks, name):
     for results, _ in ranks:
-        assert results["resume"]["stopped"] == "signal 15 at 3"
-        assert results["resume"]["digest"] == results["resume"]["whole"]
+        assert results[name]["stopped"] == "signal 15 at 3"
+        assert results[name]["digest"] == results[name]["whole"]

@@ -45,7 +45,7 @@ from hfkit.config import Training
 from hfkit.model.heads import Embedder
 from hfkit.train.checkpoint import Checkpoints
 from hfkit.train.launch import make_accelerator
-from hfkit.train.loop import Event, Parts, Step, train
+from hfkit.train.loop import Evaluation, Event, Parts, Step, train
 from hfkit.train.losses import find_loss
 from hfkit.train.pair_losses import StepLoss
 
@@ -174,6 +174,11 @@ def assert_same_curves(found: list[list[float]], expected: list[list[float]]) ->
     np.testing.assert_allclose(found[1], expected[1], rtol=1e-4)
 
 
+def scored(parts: Parts) -> Parts:
+    """The same, with an evaluation that every weight moves."""
+    return replace(parts, evaluate=lambda: {"score": weight_sum(parts.model)}, best="score")
+
+
 def losses_of(events: Iterator[Event]) -> list[float]:
     return [event.loss for event in events if hasattr(event, "loss")]
 
@@ -216,6 +221,16 @@ MEMORY: dict[str, dict[str, Any]] = {
     "tokens": {"batch_tokens": 20},
     "recomputed": {"gradient_checkpointing": True},
     "adafactor": {"optim": "adafactor"},
+}
+
+
+SHARDED: dict[str, dict[str, Any]] = {
+    "sharded": {},
+    "sharded-clipped": {"max_grad_norm": 0.05, "weight_decay": 0.1},
+    "sharded-uneven": {"batch_tokens": 20},  # the processes cut their rows differently often
+    "sharded-lonely": {"batch_size": 1},
+    "sharded-recomputed": {"gradient_checkpointing": True, "micro_batch": 3},
+    "sharded-distilbert": {"family": "distilbert", "problem": "tokens"},
 }
 
 
@@ -311,16 +326,33 @@ def main(folder: Path) -> None:
         if name == "auto":
             results[name]["failures"] = parts.model.failures
 
+    for name, settings in SHARDED.items():
+        parts = make_parts(
+            folder / name, accelerator=accelerator, max_steps=4, warmup=0, fsdp=True,
+            num_processes=2, **settings,
+        )  # fmt: skip
+        parts = scored(parts)
+        events = list(train(parts))
+        results[name] = {
+            "digest": fingerprint(parts.model),
+            "norms": [event.grad_norm for event in events if isinstance(event, Step)],
+            "score": [event.scores["score"] for event in events if isinstance(event, Evaluation)],
+        }
+        weights[name] = flat(parts.model)
+
     results["resume"] = resumed_case(folder / "resume", accelerator)
+    results["resume-sharded"] = resumed_case(
+        folder / "resume-sharded", accelerator, fsdp=True, num_processes=2
+    )
     (folder / f"rank-{rank}.json").write_text(json.dumps(results))
     np.savez(folder / f"rank-{rank}.npz", **weights)
 
 
-def resumed_case(folder: Path, accelerator: Accelerator) -> dict[str, str]:
+def resumed_case(folder: Path, accelerator: Accelerator, **settings: Any) -> dict[str, str]:
     """The digests of a whole run and of one that was stopped on one rank only, and went on."""
-    whole = make_parts(folder / "whole", accelerator=accelerator, dropout=0.1, max_steps=6)
+    again = {"accelerator": accelerator, "dropout": 0.1, "max_steps": 6, **settings}
+    whole = make_parts(folder / "whole", **again)
     list(train(whole))
-    again = {"accelerator": accelerator, "dropout": 0.1, "max_steps": 6}
     first = make_parts(folder / "cut", **again)
     for event in train(first):
         if getattr(event, "step", 0) == 2 and accelerator.process_index == 1:
