@@ -258,7 +258,7 @@ def _export(given: dict[str, Any]) -> Ending:
         print_json(result.to_json())
     else:
         print(result.folder)
-    return Ending()
+    return Ending(FINDINGS if result.refused else 0)
 
 
 def _add(verb: Verb[Any, Any, Any], act: Callable[[dict[str, Any]], Ending], help: str) -> None:

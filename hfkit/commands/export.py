@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 from hfkit import sealing
 from hfkit.config import ExportConfig
 from hfkit.errors import InputError
+from hfkit.processor import cores
+from hfkit.registry import find_metric
 from hfkit.run.exported import (
     CLOSE,
     FOLDER,
     GRAPH,
+    QUANTIZED,
     REPORT,
     Exported,
     model_files,
@@ -35,6 +38,8 @@ log = logging.getLogger(__name__)
 
 MADE_UP = 48  # rows of as many lengths, where there are no data to compare on
 COMPARED = 1000  # rows of the data at most, spread over all of them
+PLAIN = ".plain.onnx"  # what torch writes; made into the files that stay
+POINT = 0.01
 PACKAGES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
 
 
@@ -65,8 +70,17 @@ def export(config: ExportConfig) -> Exported:
         )
     check_weights(opened.folder)
     data = _data(config, opened)
+    if config.int8 and data is None:
+        raise InputError(
+            "what int8 costs is measured on rows with labels",
+            place="--int8",
+            hint=f"name a file of them: hfkit export {config.model} DATA --int8",
+        )
     with sealing.staged(folder / FOLDER, sealed=True) as stage:
         facts = _write(stage, opened, data)
+        if config.int8 and data is not None:
+            facts["int8"] = _write_int8(stage, opened, data, config.tolerance)
+        _clear(stage)
         sealing.seal(stage, facts, name=REPORT)
     found = read_exported(folder)
     assert found is not None
@@ -101,12 +115,9 @@ def _write(stage: Path, opened: Opened, data: Dataset | None) -> dict[str, Any]:
     rows = _made_up(opened, model) if data is None else _encoded(opened, data)
     here = TorchEngine(model)
     outputs = list(here.run(_small(rows, opened)))
-    plain = stage / ".plain.onnx"
-    write_plain(plain, model, inputs, outputs)
-    optimise(plain, stage)
-    for path in stage.glob(f"{plain.name}*"):
-        path.unlink()
-    there = OnnxEngine(stage / GRAPH)
+    write_plain(stage / PLAIN, model, inputs, outputs)
+    optimise(stage / PLAIN, stage / GRAPH)
+    there = OnnxEngine(stage / GRAPH, cores())
     source = "made up" if data is None else Path(data.source).name
     return {
         "computes": what_it_computes(opened.folder, task.auto_class, task.head()),
@@ -120,6 +131,55 @@ def _write(stage: Path, opened: Opened, data: Dataset | None) -> dict[str, Any]:
         },
         "versions": {name: version(name) for name in ("hfkit", *PACKAGES)},
     }
+
+
+def _write_int8(stage: Path, opened: Opened, data: Dataset, tolerance: float) -> dict[str, Any]:
+    """Write the int8 file, and remove it again where it scores worse by more than `tolerance`
+    points; return what was measured."""
+    from hfkit.model.export import optimise, quantise
+
+    rounded = stage / f"{PLAIN}.int8"
+    quantise(stage / PLAIN, rounded)
+    optimise(rounded, stage / QUANTIZED)
+    name, before = headline(stage / GRAPH, opened, data)
+    _, after = headline(stage / QUANTIZED, opened, data)
+    lower_is_better = name in find_metric(opened.task.metric).lower_is_better
+    drop = (after - before if lower_is_better else before - after) / POINT
+    kept = drop <= tolerance
+    if not kept:
+        for path in (stage / QUANTIZED, stage / f"{QUANTIZED}_data"):
+            path.unlink()
+    return {
+        "metric": name,
+        "fp32": before,
+        "int8": after,
+        "drop": round(drop, 6),
+        "tolerance": tolerance,
+        "rows": len(data.rows),
+        "source": Path(data.source).name,
+        "kept": kept,
+    }
+
+
+def headline(file: Path, opened: Opened, data: Dataset) -> tuple[str, float]:
+    """The first score of the task's metric, and its name, with an exported file on all rows."""
+    from hfkit.infer.onnx_engine import OnnxEngine
+    from hfkit.infer.predictor import Predictor
+    from hfkit.metrics.statistics import score
+    from hfkit.run.answered import gold_of
+
+    assert opened.tokenizer is not None
+    task = opened.task
+    gold = gold_of(task, data)
+    answers = Predictor(task, opened.tokenizer, OnnxEngine(file, cores())).predict(data.rows)
+    scores = score(find_metric(task.metric)(answers, gold, task.labels), resamples=0)
+    return scores.headline, scores.values[scores.headline]
+
+
+def _clear(stage: Path) -> None:
+    """Remove what the files were made from."""
+    for path in stage.glob(f"{PLAIN}*"):
+        path.unlink()
 
 
 def _encoded(opened: Opened, data: Dataset) -> list[EncodedRow]:
@@ -178,3 +238,11 @@ def _tell(exported: Exported) -> None:
     log.info(words, parity["difference"], parity["rows"], parity["source"])
     if not exported.difference <= CLOSE:
         log.warning("that is more than %g: it is used where --engine onnx is named", CLOSE)
+    if exported.int8:
+        found = exported.int8
+        log.info(
+            "int8: %s is %.4g, in fp32 %.4g (%d rows, %s)",
+            found["metric"], found["int8"], found["fp32"], found["rows"], found["source"],
+        )  # fmt: skip
+    if exported.refused:
+        log.warning("%s", exported.refused)

@@ -115,6 +115,10 @@ class ExportConfig(Machine, Reading, Columns, TaskSettings):
         None, "Rows to compare on; default: the run's validation file, or made-up ones",
         flags=("-d",),
     )  # fmt: skip
+    int8: bool = setting(
+        False, "Also write an int8 file, kept where the score of the rows hardly drops"
+    )
+    tolerance: float = setting(0.5, "Points that the score may drop by with int8", ge=0)
     overwrite: bool = setting(False, "Replace what was exported before")
     json_output: bool = setting(False, "Print the result as JSON", flags=("--json",))
 

@@ -2,6 +2,7 @@
 
     model.onnx        the graph: small, with onnxruntime's fused operators
     model.onnx_data   the weights, which are mapped into memory and not copied
+    model_quantized.onnx, model_quantized.onnx_data   the same with weights in int8, where asked for
 
 The names are those that transformers.js and text-embeddings-inference look for. Exported is the
 padded computation as transformers has it, with any number of rows and tokens.
@@ -21,7 +22,6 @@ from torch import Tensor, nn
 
 from hfkit.errors import InputError
 
-GRAPH, WEIGHTS = "model.onnx", "model.onnx_data"
 # What a model may read, in the order that other tools list it.
 READABLE = ("input_ids", "attention_mask", "token_type_ids")
 INLINED = 1024  # bytes; smaller constants stay in the graph
@@ -75,17 +75,34 @@ def write_plain(
         raise InputError(f"torch cannot write a {kind} as ONNX ({reason})") from error
 
 
-def optimise(plain: Path, folder: Path) -> None:
-    """Write what onnxruntime makes of the file `plain` into `folder`, for any processor."""
+def optimise(plain: Path, target: Path) -> None:
+    """Write what onnxruntime makes of the file `plain` at `target`, for any processor; the weights
+    go beside it, as ``<name>_data``."""
     onnxruntime = _require("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = ERRORS_ALONE
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    options.optimized_model_filepath = str(folder / GRAPH)
+    options.optimized_model_filepath = str(target)
     key = "session.optimized_model_external_initializers_"
-    options.add_session_config_entry(f"{key}file_name", WEIGHTS)
+    options.add_session_config_entry(f"{key}file_name", f"{target.name}_data")
     options.add_session_config_entry(f"{key}min_size_in_bytes", str(INLINED))
     onnxruntime.InferenceSession(str(plain), options, providers=["CPUExecutionProvider"])
+
+
+def quantise(plain: Path, target: Path) -> None:
+    """Write the file `plain` at `target` with the weights of its matrices in int8, a scale for each
+    column; what is multiplied with them is rounded as it comes."""
+    _require("onnxruntime")
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with _silent():
+        quantize_dynamic(
+            plain,
+            target,
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            use_external_data_format=True,
+        )
 
 
 def inputs_of(model: nn.Module, given: Sequence[str]) -> list[str]:

@@ -40,6 +40,22 @@ class Exported:
         """The largest difference from torch's outputs over the rows that were compared."""
         return float(self.content["parity"]["difference"])
 
+    @property
+    def int8(self) -> Mapping[str, Any]:
+        """What int8 was measured to cost; empty where nobody asked."""
+        found: Mapping[str, Any] = self.content.get("int8") or {}
+        return found
+
+    @property
+    def refused(self) -> str:
+        """Why there is no int8 file, where one was asked for; "" otherwise."""
+        if not self.int8 or self.int8["kept"]:
+            return ""
+        return (
+            f"int8 lost {self.int8['drop']:.2f} points of {self.int8['metric']}, more than "
+            f"{self.int8['tolerance']:g}, and was not kept"
+        )
+
 
 def read_exported(folder: Path) -> Exported | None:
     """Return what was exported into a model's folder; None where nothing was.
@@ -69,7 +85,7 @@ def why_not(
     """
     content = exported.content
     if file not in content["files"]:
-        return f"there is no {file}"
+        return (exported.refused if file == QUANTIZED else "") or f"there is no {file}"
     if content["computes"] != what_it_computes(exported.folder.parent, auto_class, head):
         return "it computes something else than is asked for here"
     if content["model"]["files"] != model_files(exported.folder.parent):

@@ -363,6 +363,59 @@ def test_damaged_weights_are_refused_by_what_reads_them(copy, capsys):
         assert "model.safetensors: checksum mismatch" in capsys.readouterr().err
 
 
+def test_int8_is_kept_where_the_score_holds_and_used_where_named(copy, runs, capsys):
+    data = runs / "toy.csv"
+    assert go("export", copy, data, "--int8", "--tolerance", 30, "--overwrite", "--json") == 0
+    shown = capsys.readouterr()
+    report = json.loads(shown.out)
+    names = ["model.onnx", "model.onnx_data"]
+    names += ["model_quantized.onnx", "model_quantized.onnx_data"]
+    assert (
+        sorted(report["files"])
+        == names
+        == sorted(path.name for path in (copy / "onnx").iterdir() if path.name != "export.json")
+    )
+    measured = report["int8"]
+    assert measured["kept"] and measured["metric"] == "accuracy" and measured["rows"] == 60
+    assert "int8: accuracy is" in shown.err
+    for engine, key in (("auto", "fp32"), ("int8", "int8")):
+        named = ["--precision", "int8"] if engine == "int8" else []
+        assert go("evaluate", copy, data, "--json", *named) == 0
+        shown = capsys.readouterr()
+        assert json.loads(shown.out)["values"]["accuracy"] == pytest.approx(measured[key])
+        assert ("model_quantized.onnx answers" in shown.err) is (engine == "int8")
+
+
+@pytest.mark.parametrize(("lost", "kept"), [(0.4, True), (0.6, False)])
+def test_int8_that_loses_more_than_the_tolerance_is_refused(
+    copy, runs, capsys, monkeypatch, lost, kept
+):
+    def planted(file, opened, data):
+        return "accuracy", 0.9 - (lost / 100 if file.name == "model_quantized.onnx" else 0)
+
+    monkeypatch.setattr("hfkit.commands.export.headline", planted)
+    assert go("export", copy, runs / "toy.csv", "--int8", "--overwrite") == (0 if kept else 1)
+    shown = capsys.readouterr()
+    assert shown.out.strip() == str(copy / "onnx")
+    assert ("warning: int8 lost 0.60 points of accuracy, more than 0.5" in shown.err) is not kept
+    for name in ("model_quantized.onnx", "model_quantized.onnx_data"):
+        assert (copy / "onnx" / name).exists() is kept
+    assert go("predict", copy, "rain", "--device", "cpu") == 0  # fp32 stands either way
+    capsys.readouterr()
+    assert go("predict", copy, "rain", "--precision", "int8") == (0 if kept else 2)
+    assert ("int8 lost 0.60 points" in capsys.readouterr().err) is not kept
+
+
+def test_int8_needs_rows_and_an_export(copy, tmp_path, capsys):
+    folder = write_classifier(tmp_path / "model")
+    assert go("export", folder, "--int8") == 2
+    assert "rows with labels" in capsys.readouterr().err
+    assert not (folder / "onnx").exists()
+    assert go("predict", copy, "rain", "--precision", "int8") == 2
+    error = capsys.readouterr().err
+    assert "no model_quantized.onnx" in error and "--int8 --overwrite" in error
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "family", ["roberta", "distilbert", "modernbert", "deberta-v2", "electra", "mpnet"]
