@@ -149,7 +149,9 @@ def by_itself(name: str, setting: Setting, rounds: int, million: bool) -> list[d
 
 def measured_peaks(setting: Setting) -> dict[str, float]:
     job = setting.job("limit:peaks", Path(), dict.fromkeys(PEAKS), quick=setting.quick)
-    turns = measure({"peaks": job}, PEAKS, 1, inside=setting.quick, profile=False)
+    turns = measure(
+        {"peaks": job}, PEAKS, 1, inside=setting.quick, profile=False, compared=PEAKS
+    )  # fmt: skip
     if turns.failed:
         raise SystemExit(f"the limit cannot be measured: {turns.failed['peaks']}")
     return turns.outputs["peaks"]
@@ -173,9 +175,17 @@ def of_group(
     turns = measure(
         there, parts, rounds or group.rounds, inside=setting.quick,
         profile=profile or (setting.device == "cuda" and group.name in SHAPE_GROUPS),
+        compared=compared_parts(group, jobs),
     )  # fmt: skip
     turns.failed.update(absent)
     return Measurement(group, turns, setting, peaks).records()
+
+
+def compared_parts(group: Group, jobs: dict[str, dict[str, Any]]) -> list[str]:
+    """The parts that lines are compared on; labels in bf16 on all, as a few rows say little."""
+    if any(line.compared == "agreement" for line in group.lines):
+        return list(next(iter(jobs.values()))["texts"])
+    return list(dict.fromkeys(line.part for line in group.lines if line.compared))
 
 
 def tell(record: dict[str, Any], seconds: float) -> None:

@@ -110,11 +110,18 @@ class Inside:
 
 
 def measure(
-    jobs: Mapping[str, Job], parts: Sequence[str], rounds: int, *, inside: bool, profile: bool
+    jobs: Mapping[str, Job],
+    parts: Sequence[str],
+    rounds: int,
+    *,
+    inside: bool,
+    profile: bool,
+    compared: Sequence[str] = (),
 ) -> Turns:
     """Start all, warm each up with a whole round, then `rounds` rounds in turns.
 
-    What the sides are compared by is asked for between; a profile comes last.
+    What the sides are compared by is asked for after them, for the parts in `compared`; a profile
+    comes last.
     """
     found = Turns()
     started: list[Contestant | Inside] = []
@@ -133,11 +140,13 @@ def measure(
         for number in range(rounds + 1):
             for one in started:
                 _turn(found, one, part, counts=number > 0)
+    for part in compared:
         for one in started:
             if one.name not in found.failed:
                 report = one.ask({"do": "outputs", "part": part})
                 found.outputs[one.name][part] = report.get("outputs")
-        for one in started if profile else ():
+    for part in parts if profile else ():
+        for one in started:
             if one.name not in found.failed:
                 report = one.ask({"do": "profile", "part": part})
                 found.kernels[one.name][part] = report.get("kernels", [])
