@@ -77,7 +77,7 @@ def fit(prepared: Prepared, accelerator: Accelerator, folder: Path, watching: Wa
     bound_caches()
     set_arithmetic(config.kernels, config.threads)
     tokenizer = text.from_transformers(prepared.base.folder, config.max_length or 0)
-    encoded = _encoded(prepared, tokenizer)
+    encoded = _encoded(prepared, tokenizer, folder)
     model = load_for_training(
         prepared.base.folder,
         task.auto_class,
@@ -154,16 +154,14 @@ def _trained(parts: Parts, watching: Watching) -> Stopped:
     return last
 
 
-def _encoded(prepared: Prepared, tokenizer: text.Tokenizer) -> dict[str, Packed]:
-    task = prepared.task
+def _encoded(prepared: Prepared, tokenizer: text.Tokenizer, folder: Path) -> dict[str, Packed]:
+    packed = partial(encode, task=prepared.task, tokenizer=tokenizer, folder=folder)
     found = {
-        "train": encode(prepared.train, task, tokenizer, "training data", targets=True),
-        "validation": encode(
-            prepared.validation, task, tokenizer, "validation data", targets=False
-        ),
+        "train": packed(prepared.train, name="training data", targets=True),
+        "validation": packed(prepared.validation, name="validation data", targets=False),
     }
     if prepared.test:
-        found["test"] = encode(prepared.test, task, tokenizer, "test data", targets=False)
+        found["test"] = packed(prepared.test, name="test data", targets=False)
     return found
 
 

@@ -261,8 +261,9 @@ class Learner:
     def _micro_batches(self, rows: Rows) -> list[tuple[Rows, float]]:
         """This process's micro-batches; those with weight 0 only keep it in step with others."""
         world = self.accelerator.num_processes
-        cut = partial(share, rows, world=world, micro_batch=self.room.limit,
-                      lengths=self.parts.lengths, tokens=self.parts.settings.batch_tokens)  # fmt: skip
+        lengths, tokens = self.parts.lengths, self.parts.settings.batch_tokens
+        cut = partial(share, rows, world=world, micro_batch=self.room.limit, lengths=lengths,
+                      tokens=tokens)  # fmt: skip
         mine = cut(rank=self.accelerator.process_index)
         # Gradients meet once; shards are gathered and meet at every micro-batch.
         least = max(len(cut(rank=rank)) for rank in range(world)) if self.shards else 1
