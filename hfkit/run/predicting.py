@@ -20,12 +20,12 @@ def make_predictor(
 ) -> Predictor | EndpointPredictor:
     """Load the model and put it behind an engine, or a server in its place. Raises what
     `load_for_prediction` does."""
-    from hfkit.infer.endpoint import AT_ONCE, EndpointPredictor
     from hfkit.infer.predictor import Predictor
     from hfkit.run.engines import open_engine
-    from hfkit.run.processes import Workers
 
     if opened.endpoint is not None or opened.tokenizer is None:
+        from hfkit.infer.endpoint import AT_ONCE, EndpointPredictor
+
         return EndpointPredictor(
             opened.task,
             opened.name,
@@ -48,6 +48,8 @@ def make_predictor(
     }
     engine: Engine
     if config.num_processes > 1:
+        from hfkit.run.processes import Workers
+
         engine = Workers(config.num_processes, config, **opening)
     else:
         engine = open_engine(computing=config, **opening)
