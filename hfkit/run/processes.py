@@ -2,13 +2,13 @@
 
 The main process reads, tokenises, decodes and writes, as with one; what goes through a pipe to a
 worker is the arrays of a batch, and back come its outputs. So order, errors and notes are those of
-one process. A worker ends with its pipe, and a worker that dies ends the command.
+one process. What a worker notes comes with its answers and is said once. A worker ends with its
+pipe, and a worker that dies ends the command.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import signal
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from hfkit.errors import ResourceError
 from hfkit.infer.ahead import in_order
+from hfkit.processor import cores
 from hfkit.run.engines import open_engine
 
 if TYPE_CHECKING:
@@ -41,10 +42,11 @@ class Workers:
 
     def __init__(self, count: int, computing: Computing, **opening: Any) -> None:
         context = get_context("spawn")
-        threads = computing.threads or max(len(os.sched_getaffinity(0)) // count, 1)
+        threads = computing.threads or max(cores() // count, 1)
         computing = computing.model_copy(update={"threads": threads})
         self._idle: SimpleQueue[tuple[Any, Connection]] = SimpleQueue()
         self._count = count
+        self._said: set[str] = set()
         started = []
         for rank in range(count):
             ours, theirs = context.Pipe()
@@ -55,7 +57,7 @@ class Workers:
             theirs.close()
             started.append((process, ours))
         for worker in started:
-            _answer(*worker)  # it has loaded its model, or says why not
+            self._answer(*worker)  # it has loaded its model, or says why not
             self._idle.put(worker)
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="hfkit-worker")
 
@@ -65,7 +67,7 @@ class Workers:
         try:
             with suppress(OSError):  # it is gone; the answer tells how
                 connection.send(batch)
-            found: Arrays = _answer(process, connection)
+            found: Arrays = self._answer(process, connection)
             return found
         finally:
             self._idle.put((process, connection))
@@ -74,19 +76,38 @@ class Workers:
         """Compute batches, in their order, a few ahead of the one that is asked for."""
         return in_order(self._pool, self.run, batches, AHEAD * self._count)
 
+    def _answer(self, process: Any, connection: Connection) -> Any:
+        try:
+            notes, found = connection.recv()
+        except (EOFError, OSError):
+            process.join(5)
+            raise ResourceError(
+                f"a worker process ended with code {process.exitcode}",
+                hint="where memory ran out, lower --num-processes or --batch-tokens",
+            ) from None
+        for name, level, message in notes:
+            if message not in self._said:
+                self._said.add(message)
+                logging.getLogger(name).log(level, "%s", message)
+        if isinstance(found, BaseException):
+            raise found
+        return found
 
-def _answer(process: Any, connection: Connection) -> Any:
-    try:
-        found = connection.recv()
-    except (EOFError, OSError):
-        process.join(5)
-        raise ResourceError(
-            f"a worker process ended with code {process.exitcode}",
-            hint="where memory ran out, lower --num-processes or --batch-tokens",
-        ) from None
-    if isinstance(found, BaseException):
-        raise found
-    return found
+
+class _Notes(logging.Handler):
+    """Keeps what was logged until it is taken along with an answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept: list[tuple[str, int, str]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._kept.append((record.name, record.levelno, record.getMessage()))
+
+    def take(self) -> list[tuple[str, int, str]]:
+        """What was logged since the last time."""
+        kept, self._kept = self._kept, []
+        return kept
 
 
 def _work(
@@ -94,22 +115,28 @@ def _work(
 ) -> None:
     """A worker: answers batches until the pipe is closed, which the end of the other side does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the main process decides
-    if rank:
-        logging.disable(logging.CRITICAL)  # the first has said it
+    notes = _Notes()
+    logger = logging.getLogger("hfkit")
+    logger.addHandler(notes)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
     try:
         engine = open_engine(computing=computing, rank=rank, **opening)
-        connection.send(None)
+        connection.send((notes.take(), None))
     except BaseException as error:
-        connection.send(error)
+        connection.send((notes.take(), error))
         return
     while True:
         try:
             batch = connection.recv()
         except (EOFError, OSError):
             return
+        found: Any
         try:
-            connection.send(engine.run(batch))
+            found = engine.run(batch)
+        except Exception as error:
+            found = error
+        try:
+            connection.send((notes.take(), found))
         except BrokenPipeError:
             return
-        except Exception as error:
-            connection.send(error)
