@@ -48,7 +48,7 @@ ALLOWED = {
     "run": {*ROOMS, "processor", "sealing", "text", "layers", "vectors"},
     "commands": {
         *ROOMS, "run", "vectors", "spans", "sealing", "text", "layers", "recipe",
-        "samples",
+        "samples", "processor",
     },
     "api": {"commands", "layers", "recipe", "run", "tasks"},
     "cli": {"api", "layers", "recipe", "report", "commands", "metrics", "tasks", "train"},
