@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+GPU_TOKENS = 16384  # computed at once; a GPU with fewer is idle between its kernels. Not measured.
+
 # What no task asks for, and large: heads of encoder-decoder models give it beside their logits.
 UNUSED = frozenset({"loss", "encoder_last_hidden_state"})
 
@@ -41,8 +43,11 @@ class TorchEngine:
         self.device = torch.device(device)
         self.model = model.to(self.device)
         self._inputs = frozenset(inspect.signature(model.forward).parameters) - TARGETS
+        if self.device.type != "cpu":
+            self.batch_tokens = GPU_TOKENS
         self._half = half
         self._halved = False
+        self._pool: ThreadPoolExecutor | None = None
 
     def run(self, batch: Arrays) -> Arrays:
         """Compute one batch; see `Engine.run`."""
@@ -69,8 +74,12 @@ class TorchEngine:
         was_training = self.model.training
         self.model.eval()  # here, not in each thread: they share the model
         try:
-            with ThreadPoolExecutor(threads, "hfkit-engine", torch.set_num_threads, (1,)) as pool:
-                yield from in_order(pool, self.run, batches, 2 * threads)
+            # Kept: what oneDNN has prepared belongs to a thread.
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(
+                    threads, "hfkit-engine", torch.set_num_threads, (1,)
+                )
+            yield from in_order(self._pool, self.run, batches, 2 * threads)
         finally:
             self.model.train(was_training)
 

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hfkit.errors import InputError
-from hfkit.infer.predictor import BATCH_TOKENS, cut_batches
-from hfkit.tasks.collate import collate, length_of
+from hfkit.infer.predictor import cut_batches, run_batches, tokens_of
+from hfkit.tasks.collate import length_of
 from hfkit.vectors import joined, normalized
 
 if TYPE_CHECKING:
@@ -76,15 +76,16 @@ class Vectorizer:
         encoded = [part for parts in windows for part in parts]
         owner = np.repeat(np.arange(len(texts)), [len(parts) for parts in windows])
         found: dict[int, NDArray[Any]] = {}
-        for batch in cut_batches(encoded, self.batch_size, self.batch_tokens or BATCH_TOKENS):
-            rows = [encoded[number] for number in batch]
-            output = self.engine.run(collate(rows, self.tokenizer.padding))["embeddings"]
-            found.update(zip(batch, output, strict=True))
+        tokens = self.batch_tokens or tokens_of(self.engine)
+        batches = cut_batches(encoded, self.batch_size, tokens)
+        results = run_batches(self.engine, encoded, batches, self.tokenizer.padding)
+        for batch, outputs in zip(batches, results, strict=True):
+            found.update(zip(batch, outputs["embeddings"], strict=True))
         whole = np.stack([found[number] for number in range(len(encoded))])
         if not np.isfinite(whole).all():
             raise InputError("the model's vectors are not finite numbers")
-        tokens = np.array([length_of(part) for part in encoded], dtype=np.float64)
-        vectors = joined(whole, owner, tokens, len(texts))
+        weights = np.array([length_of(part) for part in encoded], dtype=np.float64)
+        vectors = joined(whole, owner, weights, len(texts))
         if self.dimensions is not None:
             if self.dimensions > vectors.shape[1]:
                 problem = f"the model's vectors have {vectors.shape[1]} numbers"

@@ -32,7 +32,6 @@ def set_arithmetic(kernels: Kernels, threads: int | None) -> None:
     """
     import torch
 
-    _keep_memory()
     wanted = threads or cores()
     if torch.get_num_threads() != wanted:
         torch.set_num_threads(wanted)
@@ -46,8 +45,11 @@ def set_arithmetic(kernels: Kernels, threads: int | None) -> None:
         log.warning("oneDNN rounds fp32 products to bf16 on this processor; using the default")
 
 
-def _keep_memory() -> None:
-    """Let the process keep the memory of tensors for the next ones, where it runs on glibc."""
+def keep_memory() -> None:
+    """Let the process keep the memory of tensors for the next ones, where it runs on glibc.
+
+    For training: a prediction of many shapes would grow by half a gigabyte.
+    """
     if platform.libc_ver()[0] == "glibc":
         library = ctypes.CDLL(None)
         library.mallopt(MMAP_THRESHOLD, KEPT)

@@ -63,7 +63,7 @@ def fit(prepared: Prepared, accelerator: Accelerator, folder: Path, watching: Wa
     """
     from hfkit.infer.predictor import Predictor
     from hfkit.infer.torch_engine import TorchEngine, bound_caches
-    from hfkit.model.arithmetic import set_arithmetic
+    from hfkit.model.arithmetic import keep_memory, set_arithmetic
     from hfkit.model.dropout import quicken
     from hfkit.model.load import load_for_training
     from hfkit.model.unpad import unpad
@@ -76,6 +76,7 @@ def fit(prepared: Prepared, accelerator: Accelerator, folder: Path, watching: Wa
     config, task = prepared.config, prepared.task
     bound_caches()
     set_arithmetic(config.kernels, config.threads)
+    keep_memory()
     tokenizer = text.from_transformers(prepared.base.folder, config.max_length or 0)
     encoded = _encoded(prepared, tokenizer, folder)
     model = load_for_training(
