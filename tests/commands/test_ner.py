@@ -86,8 +86,8 @@ def trained(
     folder = tmp_path_factory.mktemp("runs") / "ner"
     arguments = [
         files["train"], "--validation", files["validation"], "--test", files["test"], "-q",
-        "-m", tiny_base_folder, "--epochs", 12, "--lr", "5e-3", "--dropout", 0, "--max-length", 16, "-o", folder,
-        "--precision", "fp32",  # so that every processor learns the same
+        "-m", tiny_base_folder, "--epochs", 12, "--lr", "5e-3", "--max-length", 16, "-o", folder,
+        "--dropout", 0, "--precision", "fp32",  # the same on every processor
     ]  # fmt: skip
     assert command_line(["finetune", *map(str, arguments)]) == 0
     return folder
