@@ -101,10 +101,9 @@ def execute(job: dict, runs: Path) -> None:
 
 def run(job: dict) -> dict:
     """One training; returns its validation accuracy and the seconds it took."""
-    import torch
+    from hfkit.model.arithmetic import set_arithmetic
 
-    if torch.backends.mkldnn.is_available() and "AMD" in Path("/proc/cpuinfo").read_text():
-        torch.backends.mkldnn.matmul.fp32_precision = "bf16"  # stays fp32 there, through oneDNN
+    set_arithmetic("auto", None)  # both sides multiply alike
     root = Path(os.environ["HFKIT_TEST_DATA"])
     train, validation, reading = SETS[job["set"]]
     data = {"train": str(root / train), "validation": str(root / validation), "reading": reading}
@@ -121,7 +120,7 @@ def with_hfkit(job: dict, data: dict) -> float:
             data["train"], validation=data["validation"], model=MODEL, output=f"{folder}/run",
             limit=job["limit"], epochs=job["epochs"], seed=job["seed"], lr=job["lr"],
             batch_size=job["batch_size"], warmup=job["warmup"], max_length=MAX_LENGTH,
-            weight_decay=job["weight_decay"], **data["reading"],
+            weight_decay=job["weight_decay"], precision="fp32", **data["reading"],
         )  # fmt: skip
         return done.splits["validation"].values["accuracy"]
 

@@ -22,6 +22,11 @@ from difflib import get_close_matches
 INTERNAL_ERROR = 5
 FINDINGS = 1
 BROKEN_PIPE = 141
+# How libraries word a failed allocation that they have no class of exception for.
+NO_MEMORY = (
+    "out of memory", "not enough memory", "can't allocate memory", "failed to allocate memory",
+    "bad_alloc",
+)  # fmt: skip
 
 
 class HfkitError(Exception):
@@ -105,6 +110,19 @@ class WorkersError(HfkitError):
     def __init__(self, exit_code: int) -> None:
         super().__init__("")
         self.exit_code = exit_code
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed, on whatever device and in whatever library.
+
+    >>> is_out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"))
+    True
+    """
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if names & {"MemoryError", "OutOfMemoryError"}:
+        return True
+    text = str(error).lower()
+    return not isinstance(error, HfkitError | OSError) and any(word in text for word in NO_MEMORY)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

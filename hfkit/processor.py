@@ -27,6 +27,7 @@ class Processor:
     vendor: str = ""
     family: int = 0
     flags: frozenset[str] = frozenset()
+    name: str = ""
 
     @property
     def has_bf16(self) -> bool:
@@ -48,6 +49,7 @@ def parsed(cpuinfo: str) -> Processor:
         values.get("vendor_id", ""),
         int(family) if family.isdigit() else 0,
         frozenset(values.get("flags", "").split()),
+        values.get("model name", ""),
     )
 
 
@@ -98,9 +100,16 @@ def cores() -> int:
     if wanted.isdigit() and int(wanted):
         return int(wanted)
     if not hasattr(os, "sched_getaffinity"):
-        return max(1, (os.cpu_count() or 2) // 2)
+        return max(1, logical_cores() // 2)
     allowed = os.sched_getaffinity(0)
     try:
         return len({Path(SIBLINGS.format(number)).read_text("ascii") for number in allowed})
     except OSError:
         return len(allowed)
+
+
+def logical_cores() -> int:
+    """What this process may run on at once; two for a core that has two threads."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

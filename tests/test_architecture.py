@@ -40,9 +40,10 @@ ALLOWED = {
     },
     "metrics": {"tasks", "spans", "answers", "vectors", "thresholds"},
     "model": {"sealing", "text", "processor"},
-    "train": {"sealing", "text", "targets"},
+    "train": {"sealing", "text", "targets", "processor"},
     "infer": {
         "tasks", "text", "windows", "spans", "answers", "nbest", "data", "targets", "vectors",
+        "processor",
     },
     "report": {"train", "metrics"},
     "run": {*ROOMS, "processor", "sealing", "text", "layers", "vectors"},

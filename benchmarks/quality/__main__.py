@@ -77,10 +77,9 @@ def execute(job: dict, runs: Path) -> None:
 
 def run(job: dict, runs: Path) -> dict:
     """One training or prediction; returns its scores and the seconds it took."""
-    import torch
+    from hfkit.model.arithmetic import set_arithmetic
 
-    if torch.backends.mkldnn.is_available() and "AMD" in Path("/proc/cpuinfo").read_text():
-        torch.backends.mkldnn.matmul.fp32_precision = "bf16"  # stays fp32 there, through oneDNN
+    set_arithmetic("auto", None)  # both sides multiply alike
     found = benchmark(job["task"])
     start = time.monotonic()
     scores = getattr(found, f"with_{job['tool']}")(job, runs.with_suffix(".models"))

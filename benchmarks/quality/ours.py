@@ -26,7 +26,8 @@ def finetuned(
     with tempfile.TemporaryDirectory() as folder:
         settings = {
             "train": str(path(files[0])), "validation": str(path(files[1])), "task": job["task"],
-            "model": "minilm", "output": f"{folder}/run", **{name: job[name] for name in SAME},
+            "model": "minilm", "output": f"{folder}/run", "precision": "fp32",
+            **{name: job[name] for name in SAME},
             **reading,
         }  # fmt: skip
         rows = prepare(resolve(FinetuneConfig, settings, as_flags=False)).train.rows

@@ -24,6 +24,7 @@ from hfkit.errors import (
     NetworkError,
     ResourceError,
     StoppedError,
+    is_out_of_memory,
 )
 
 INTERRUPTED = 130
@@ -57,7 +58,6 @@ NETWORK_CLASSES = {
     "OfflineModeIsEnabled",
     "ReadTimeout",
 }
-NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 LESS_MEMORY = "lower --micro-batch (the result stays the same), --batch-size or --max-length"
 
 
@@ -103,7 +103,7 @@ def as_hfkit_error(error: BaseException) -> HfkitError | None:
     """Translate what other libraries raise for everyday reasons; None for what is a bug."""
     if isinstance(error, HfkitError):
         return error
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         return ResourceError("out of memory", hint=LESS_MEMORY)
     if isinstance(error, UnicodeEncodeError):
         return ResourceError(
@@ -141,12 +141,6 @@ def usage_message(error: BaseException) -> str:
     text = " ".join(error.format_message().split())  # type: ignore[attr-defined]
     text = text.replace(". Did you mean", "; did you mean").rstrip(".")
     return text[:1].lower() + text[1:]
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError) or "OutOfMemoryError" in _class_names(error):
-        return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in NO_MEMORY)
 
 
 def _class_names(error: BaseException) -> Iterator[str]:

@@ -7,6 +7,8 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from hfkit.processor import logical_cores, this_processor
+
 PACKAGES = (
     "hfkit",
     "torch",
@@ -31,10 +33,8 @@ def env() -> dict[str, Any]:
         "versions": {package: installed(package) for package in PACKAGES},
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processor": platform.processor() or platform.machine(),
-        "cpus": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "processor": this_processor().name or platform.processor() or platform.machine(),
+        "cpus": logical_cores(),
         "devices": devices(),
         "environment": {
             name: value

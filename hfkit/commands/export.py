@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from hfkit import sealing
 from hfkit.config import ExportConfig
 from hfkit.errors import InputError
-from hfkit.processor import cores
 from hfkit.registry import find_metric
 from hfkit.run.exported import (
     CLOSE,
@@ -117,7 +116,7 @@ def _write(stage: Path, opened: Opened, data: Dataset | None) -> dict[str, Any]:
     outputs = list(here.run(_small(rows, opened)))
     write_plain(stage / PLAIN, model, inputs, outputs)
     optimise(stage / PLAIN, stage / GRAPH)
-    there = OnnxEngine(stage / GRAPH, cores())
+    there = OnnxEngine(stage / GRAPH)
     source = "made up" if data is None else Path(data.source).name
     return {
         "computes": what_it_computes(opened.folder, task.auto_class, task.head()),
@@ -171,7 +170,7 @@ def headline(file: Path, opened: Opened, data: Dataset) -> tuple[str, float]:
     assert opened.tokenizer is not None
     task = opened.task
     gold = gold_of(task, data)
-    answers = Predictor(task, opened.tokenizer, OnnxEngine(file, cores())).predict(data.rows)
+    answers = Predictor(task, opened.tokenizer, OnnxEngine(file)).predict(data.rows)
     scores = score(find_metric(task.metric)(answers, gold, task.labels), resamples=0)
     return scores.headline, scores.values[scores.headline]
 

@@ -1,4 +1,8 @@
-"""What computes: arrays in, arrays out. A second engine needs this one method and no more."""
+"""What computes: arrays in, arrays out. An engine needs this one method and no more.
+
+One that can have several batches under way has ``run_all(batches)`` too, and one that likes another
+number of tokens at once than most says so as ``batch_tokens``.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Arrays = dict[str, NDArray[Any]]  # by name, the rows first
+
 
 class Engine(Protocol):
     """A loaded model, ready to compute."""
 
-    def run(self, batch: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def run(self, batch: Arrays) -> Arrays:
         """Compute one batch.
 
         `batch` is what `collate` gives: ``input_ids`` and its like, ``[rows, length]``. Returns

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import inspect
-import logging
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hfkit.errors import InputError, ResourceError
+from hfkit.errors import InputError
 from hfkit.infer.ahead import in_order
+from hfkit.infer.halves import Halves
 from hfkit.targets import TARGETS
 
 if TYPE_CHECKING:
     import torch
-    from numpy.typing import NDArray
 
-    Arrays = dict[str, NDArray[Any]]
-
-log = logging.getLogger(__name__)
+    from hfkit.infer.engine import Arrays
 
 GPU_TOKENS = 16384  # computed at once; a GPU with fewer is idle between its kernels. Not measured.
 
@@ -32,8 +29,7 @@ BOUNDS = {"LRU_CACHE_CAPACITY": "16", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64"}
 
 
 class TorchEngine:
-    """Runs a model on one device, without dropout, in fp32 unless `half`, which multiplies in bf16;
-    halves a batch that does not fit."""
+    """Runs a model on one device, without dropout, in fp32, or in bf16 where `half`."""
 
     def __init__(
         self, model: torch.nn.Module, device: str | torch.device = "cpu", *, half: bool = False
@@ -46,18 +42,14 @@ class TorchEngine:
         if self.device.type != "cpu":
             self.batch_tokens = GPU_TOKENS
         self._half = half
-        self._halved = False
+        self._halves = Halves(
+            self._forward, "lower --max-length, or use another --device", self._release
+        )
         self._pool: ThreadPoolExecutor | None = None
 
     def run(self, batch: Arrays) -> Arrays:
         """Compute one batch; see `Engine.run`."""
-        try:
-            return self._forward(batch)
-        except (RuntimeError, MemoryError) as error:
-            if not _out_of_memory(error):
-                raise
-        # Outside the handler, so that the failed attempt's tensors are free before the next one.
-        return self._run_halves(batch)
+        return self._halves.run(batch)
 
     def run_all(self, batches: Iterable[Arrays]) -> Iterator[Arrays]:
         """Compute batches, in their order: on a CPU one to a core.
@@ -107,27 +99,6 @@ class TorchEngine:
             if isinstance(value, torch.Tensor) and name not in UNUSED
         }
 
-    def _run_halves(self, batch: Arrays) -> Arrays:
-        import numpy as np
-
-        rows, length = batch["input_ids"].shape
-        self._release()
-        if rows == 1:
-            raise ResourceError(
-                f"out of memory on one row of {length} tokens",
-                hint="lower --max-length, or use another --device",
-            )
-        if not self._halved:
-            self._halved = True
-            log.warning(
-                "out of memory on %d rows of %d tokens; computing such batches in halves "
-                "(a lower --batch-size avoids the retries)", rows, length,
-            )  # fmt: skip
-        middle = rows // 2
-        first = self.run({name: array[:middle] for name, array in batch.items()})
-        second = self.run({name: array[middle:] for name, array in batch.items()})
-        return {name: np.concatenate([first[name], second[name]]) for name in first}
-
     def _release(self) -> None:
         """Give the blocks that the failed attempt fragmented back to the device."""
         import torch
@@ -154,12 +125,3 @@ def choose_device(name: str) -> str:
     if not here.get(name, True):
         raise InputError(f"no {name} device on this machine", place="--device", hint="use cpu")
     return name
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    """Whether an allocation failed; for the CPU's there is no class of its own."""
-    import torch
-
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return "can't allocate memory" in str(error) or "out of memory" in str(error).lower()

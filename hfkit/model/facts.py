@@ -44,7 +44,8 @@ HEADS = frozenset(
     {"classifier", "score", "qa_outputs", "logits_proj", "classification_head", "head_out"}
 )
 # Classes that load an encoder as it is: there is no head to keep or to miss.
-HEADLESS = frozenset({"AutoModel", "hfkit.model.heads:Embedder"})
+EMBEDDER = "hfkit.model.heads:Embedder"
+HEADLESS = frozenset({"AutoModel", EMBEDDER})
 EMBEDDING = re.compile(r"embed|(^|\.)(wte|wpe|shared)\.")
 FLOATS = frozenset({"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"})
 # tokenizer_config.json says 10^30 where it does not know.

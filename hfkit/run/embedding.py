@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-AUTO_CLASS = "hfkit.model.heads:Embedder"
 PROMPTS = "config_sentence_transformers.json"
 DOCUMENTS = ("document", "passage", "corpus")  # names of the prompt of what is searched
 
@@ -35,9 +34,9 @@ def open_vectorizer(
     """
     from hfkit import text
     from hfkit.infer.vectorizer import Vectorizer
-    from hfkit.model.facts import describe
+    from hfkit.model.facts import EMBEDDER, describe
     from hfkit.model.locate import locate
-    from hfkit.run.engines import open_engine
+    from hfkit.run.engines import Wanted, open_engine
     from hfkit.run.opening import checked_length, read_settings
 
     if not model:
@@ -56,7 +55,7 @@ def open_vectorizer(
     fast = saved and (located.folder / "tokenizer.json").exists()
     load = text.from_file if fast else text.from_transformers
     tokenizer = load(located.folder, checked_length(wanted, facts.max_length))
-    engine = open_engine(located.folder, AUTO_CLASS, None, computing, device, name=model)
+    engine = open_engine(Wanted(located.folder, EMBEDDER, None, device, model), computing)
     return Vectorizer(
         tokenizer,
         engine,

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hfkit.errors import InputError
-from hfkit.processor import cores, has_accelerator
+from hfkit.processor import has_accelerator
 from hfkit.run.exported import CLOSE, GRAPH, QUANTIZED, Exported, read_exported, why_not
 
 if TYPE_CHECKING:
@@ -19,55 +19,52 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def open_engine(
-    folder: Path,
-    auto_class: str,
-    head: Mapping[str, Any] | None,
-    computing: Computing,
-    device: str,
-    *,
-    name: str,
-    rank: int | None = None,
-) -> Engine:
-    """Open what computes the model in `folder`: an exported file with onnxruntime, or torch.
+class Wanted(NamedTuple):
+    """A model to compute: its `folder`, class and head, the `device` as it was asked for, and the
+    `name` that errors give it. `rank` is the number of this process among several that share the
+    devices."""
+
+    folder: Path
+    auto_class: str
+    head: Mapping[str, Any] | None
+    device: str
+    name: str
+    rank: int | None = None
+
+
+def open_engine(wanted: Wanted, computing: Computing) -> Engine:
+    """Open what computes a model: an exported file with onnxruntime, or torch.
 
     The engine that is named, else the exported file where one is there, fits the model, was
-    measured to equal it and the device is the CPU. `rank` is the number of this process among
-    several that share the devices. Raises what `load_for_prediction` does, and `InputError` for a
-    device that is not here and for an engine or arithmetic that nothing here computes with.
+    measured to equal it and the device is the CPU. Raises what `load_for_prediction` does, and
+    `InputError` for a device that is not here and for an engine or arithmetic that nothing here
+    computes with.
     """
     if computing.engine == "openvino":
         raise InputError("openvino is not supported yet", place="--engine", hint="use onnx")
     if computing.engine != "torch":
-        engine = _exported_engine(folder, auto_class, head, computing, device, name)
+        engine = _exported_engine(wanted, computing)
         if engine is not None:
             return engine
     elif computing.precision == "int8":
         raise InputError("torch has no int8 here", place="--precision", hint="use --engine onnx")
-    return _torch_engine(folder, auto_class, head, computing, device, name, rank)
+    return _torch_engine(wanted, computing)
 
 
-def _exported_engine(
-    folder: Path,
-    auto_class: str,
-    head: Mapping[str, Any] | None,
-    computing: Computing,
-    device: str,
-    name: str,
-) -> Engine | None:
+def _exported_engine(wanted: Wanted, computing: Computing) -> Engine | None:
     """The exported model; None where torch is to compute, and an error where that is no choice."""
     from hfkit.infer.onnx_engine import OnnxEngine
 
     named = computing.engine == "onnx" or computing.precision == "int8"
-    exported = read_exported(folder)
+    exported = read_exported(wanted.folder)
     if exported is None and not named:
         return None
     file = QUANTIZED if computing.precision == "int8" else GRAPH
     hint = ""
-    reason = _elsewhere(computing, device)
+    reason = _elsewhere(computing, wanted.device)
     if reason is None:
-        reason = _unfit(exported, auto_class, head, file)
-        hint = _remedy(name, computing, exported)
+        reason = _unfit(exported, wanted, file)
+        hint = _remedy(wanted.name, computing, exported)
     if exported is None or reason is not None:
         if named:
             place = "--precision" if computing.precision == "int8" else "--engine"
@@ -80,7 +77,7 @@ def _exported_engine(
             log.info("the exported model is not used: %s", far)
             return None
         log.warning("%s: %s", exported.folder / file, far)
-    engine = OnnxEngine(exported.folder / file, computing.threads or cores())
+    engine = OnnxEngine(exported.folder / file, computing.threads)
     log.info("%s answers; --engine torch for the model itself", exported.folder / file)
     return engine
 
@@ -98,12 +95,10 @@ def _elsewhere(computing: Computing, device: str) -> str | None:
     return None
 
 
-def _unfit(
-    exported: Exported | None, auto_class: str, head: Mapping[str, Any] | None, file: str
-) -> str | None:
+def _unfit(exported: Exported | None, wanted: Wanted, file: str) -> str | None:
     if exported is None:
         return "the model has not been exported"
-    return why_not(exported, auto_class, head, file)
+    return why_not(exported, wanted.auto_class, wanted.head, file)
 
 
 def _remedy(name: str, computing: Computing, exported: Exported | None) -> str:
@@ -114,30 +109,22 @@ def _remedy(name: str, computing: Computing, exported: Exported | None) -> str:
     return " ".join(["hfkit export", name, *flags])
 
 
-def _torch_engine(
-    folder: Path,
-    auto_class: str,
-    head: Mapping[str, Any] | None,
-    computing: Computing,
-    device: str,
-    name: str,
-    rank: int | None,
-) -> Engine:
+def _torch_engine(wanted: Wanted, computing: Computing) -> Engine:
     from hfkit.infer.torch_engine import TorchEngine, bound_caches, choose_device
     from hfkit.model.arithmetic import set_arithmetic
     from hfkit.model.load import load_for_prediction
     from hfkit.model.unpad import unpad
     from hfkit.run.opening import check_weights
 
-    check_weights(folder)
+    check_weights(wanted.folder)
     bound_caches()
     set_arithmetic(computing.kernels, computing.threads)
-    chosen = choose_device(device)
-    if chosen == "cuda" and rank is not None:
+    chosen = choose_device(wanted.device)
+    if chosen == "cuda" and wanted.rank is not None:
         import torch
 
-        chosen = f"cuda:{rank % torch.cuda.device_count()}"
-    model = load_for_prediction(folder, auto_class, head, name=name)
+        chosen = f"cuda:{wanted.rank % torch.cuda.device_count()}"
+    model = load_for_prediction(wanted.folder, wanted.auto_class, wanted.head, name=wanted.name)
     engine = TorchEngine(model, chosen, half=computing.precision == "bf16")
     unpad(model)
     return engine

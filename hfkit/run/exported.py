@@ -21,7 +21,6 @@ FOLDER = "onnx"
 REPORT = "export.json"
 GRAPH, QUANTIZED = "model.onnx", "model_quantized.onnx"
 CLOSE = 1e-4  # the largest difference from torch's outputs with which a file stands for the model
-EMBEDDER = "hfkit.model.heads:Embedder"
 
 
 @dataclass(frozen=True)
@@ -100,6 +99,7 @@ def what_it_computes(
     folder: Path, auto_class: str, head: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """The head that a file was exported with, in what changes its outputs."""
+    from hfkit.model.facts import EMBEDDER
     from hfkit.model.pooling import stored_pooling
 
     given = dict(head or {}) if ":" in auto_class else {}

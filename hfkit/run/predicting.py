@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hfkit.errors import InputError
 from hfkit.train import launch
@@ -21,7 +21,7 @@ def make_predictor(
     """Load the model and put it behind an engine, or a server in its place. Raises what
     `load_for_prediction` does."""
     from hfkit.infer.predictor import Predictor
-    from hfkit.run.engines import open_engine
+    from hfkit.run.engines import Wanted, open_engine
 
     if opened.endpoint is not None or opened.tokenizer is None:
         from hfkit.infer.endpoint import AT_ONCE, EndpointPredictor
@@ -39,18 +39,12 @@ def make_predictor(
             "several processes would each write all rows",
             hint="start one, with --num-processes N",
         )
-    opening: dict[str, Any] = {
-        "folder": opened.folder,
-        "auto_class": task.auto_class,
-        "head": task.head(),
-        "device": config.device,
-        "name": opened.name,
-    }
+    wanted = Wanted(opened.folder, task.auto_class, task.head(), config.device, opened.name)
     engine: Engine
     if config.num_processes > 1:
         from hfkit.run.processes import Workers
 
-        engine = Workers(config.num_processes, config, **opening)
+        engine = Workers(config.num_processes, wanted, config)
     else:
-        engine = open_engine(computing=config, **opening)
+        engine = open_engine(wanted, config)
     return Predictor(opened.task, opened.tokenizer, engine, config.batch_size, config.batch_tokens)

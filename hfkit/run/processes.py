@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing import get_context
@@ -25,22 +25,20 @@ from hfkit.run.engines import open_engine
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-    from numpy.typing import NDArray
-
     from hfkit.config import Computing
-
-    Arrays = dict[str, NDArray[Any]]
+    from hfkit.infer.engine import Arrays
+    from hfkit.run.engines import Wanted
 
 AHEAD = 2  # batches a worker has been given or is about to get
 
 
 class Workers:
-    """An engine made of `count` processes; `opening` is what `open_engine` is given in each.
+    """An engine made of `count` processes; each opens `wanted`.
 
     Raises what `open_engine` does.
     """
 
-    def __init__(self, count: int, computing: Computing, **opening: Any) -> None:
+    def __init__(self, count: int, wanted: Wanted, computing: Computing) -> None:
         context = get_context("spawn")
         threads = computing.threads or max(cores() // count, 1)
         computing = computing.model_copy(update={"threads": threads})
@@ -51,7 +49,7 @@ class Workers:
         for rank in range(count):
             ours, theirs = context.Pipe()
             process = context.Process(
-                target=_work, args=(theirs, rank, computing, opening), daemon=True
+                target=_work, args=(theirs, wanted._replace(rank=rank), computing), daemon=True
             )
             process.start()
             theirs.close()
@@ -110,9 +108,7 @@ class _Notes(logging.Handler):
         return kept
 
 
-def _work(
-    connection: Connection, rank: int, computing: Computing, opening: Mapping[str, Any]
-) -> None:
+def _work(connection: Connection, wanted: Wanted, computing: Computing) -> None:
     """A worker: answers batches until the pipe is closed, which the end of the other side does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the main process decides
     notes = _Notes()
@@ -121,7 +117,7 @@ def _work(
     logger.setLevel(logging.INFO)
     logger.propagate = False
     try:
-        engine = open_engine(computing=computing, rank=rank, **opening)
+        engine = open_engine(wanted, computing)
         connection.send((notes.take(), None))
     except BaseException as error:
         connection.send((notes.take(), error))

@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from hfkit.errors import INTERNAL_ERROR, InputError
+from hfkit.processor import cores
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -167,7 +168,7 @@ def _set_environment(num_processes: int, said: Path) -> None:
     os.environ[_EXIT_FILE] = str(said)
     # `python -m` would import modules that lie in the current folder, which holds data.
     os.environ["PYTHONSAFEPATH"] = "1"
-    threads = max((os.cpu_count() or 1) // num_processes, 1)
+    threads = max(cores() // num_processes, 1)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     # Models with a part that is not used need DDP's search for it; where there is none, the search
     # would be warned about from C++, which Python cannot silence.

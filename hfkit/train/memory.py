@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import torch
 from accelerate import Accelerator
 
-from hfkit.errors import InputError
+from hfkit.errors import InputError, is_out_of_memory
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ class Room:
             try:
                 found = attempt(self.limit)
             except (RuntimeError, MemoryError) as error:
-                if not out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 failure = str(error)  # not the error itself, which holds the tensors
             if not self._any(failure is not None):
@@ -65,13 +65,6 @@ class Room:
         own = torch.tensor([float(failed)], device=self.accelerator.device)
         together: Any = self.accelerator.reduce(own, "sum")
         return bool(together.item())
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an allocation failed; for the CPU's there is no class of its own."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return "can't allocate memory" in str(error) or "out of memory" in str(error).lower()
 
 
 def average_gradients(accelerator: Accelerator, parameters: Iterable[torch.nn.Parameter]) -> None:

