@@ -19,7 +19,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -69,11 +69,14 @@ def unpad(model: nn.Module, *, gradients: bool = False) -> bool:
     owner, layers = found
     with quiet():
         wanted = _measured(model, gradients)
+        if wanted is None:
+            log.info("computing with padding: %s cannot be tried out", type(model).__name__)
+            return False
         for attach in (_attach_attention, _attach_around_attention):
             hooks = attach(owner, layers)
             if hooks is None:
                 continue
-            if _equal(wanted, model, gradients):
+            if _equal(_measured(model, gradients), wanted):
                 return True
             hooks.remove()
     log.info("computing with padding: %s gives other outputs without it", type(model).__name__)
@@ -83,11 +86,12 @@ def unpad(model: nn.Module, *, gradients: bool = False) -> bool:
 def _layers(model: nn.Module) -> tuple[PreTrainedModel, nn.ModuleList] | None:
     """The layers of the one encoder, and the innermost model around them, which is given the
     mask."""
-    config: Any = model.config
+    config: Any = getattr(model, "config", None)
+    count = getattr(config, "num_hidden_layers", None)
     stacks = [
         (name, module)
         for name, module in model.named_modules()
-        if isinstance(module, nn.ModuleList) and len(module) == config.num_hidden_layers
+        if isinstance(module, nn.ModuleList) and len(module) == count
     ]
     if len(stacks) != 1 or getattr(config, "is_encoder_decoder", False):
         return None
@@ -214,42 +218,57 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
         model.train(training)
 
 
-def _measured(model: nn.Module, gradients: bool) -> list[Tensor]:
-    """The outputs of a small made-up batch, and the gradients of a sum of them."""
-    config: Any = model.config
+class Measured(NamedTuple):
+    """The outputs of a small made-up batch, and the gradients of a weighted sum of them all."""
+
+    outputs: list[Tensor]
+    slopes: list[Tensor]
+
+
+def _measured(model: nn.Module, gradients: bool) -> Measured | None:
+    """Measure a model; None where it fails on the batch."""
+    try:
+        return _computed(model, gradients)
+    except Exception as error:  # whatever a family does not bear is a reason to leave it alone
+        log.debug("a batch to try out failed: %s", error)
+        return None
+
+
+def _computed(model: Any, gradients: bool) -> Measured:
+    known = model.get_input_embeddings().num_embeddings
     device = next(model.parameters()).device
-    padding = getattr(config, "pad_token_id", None) or 0
+    padding = getattr(model.config, "pad_token_id", None) or 0
     with _evaluating(model), torch.set_grad_enabled(gradients):
-        tokens = torch.randint(padding + 1, max(config.vocab_size, padding + 2), (4, max(LENGTHS)))
+        tokens = torch.randint(padding + 1, known, (len(LENGTHS), max(LENGTHS)))
         mask = torch.arange(max(LENGTHS)).unsqueeze(0) < torch.tensor(LENGTHS).unsqueeze(1)
         tokens = tokens.masked_fill(~mask, padding)
-        weights = torch.rand(64)
         given = {"input_ids": tokens.to(device), "attention_mask": mask.long().to(device)}
         found = []
         for value in model(**given).values():
             if isinstance(value, Tensor) and value.is_floating_point():
-                per_token = value.shape[:2] == mask.shape and value.ndim >= 2
+                per_token = value.shape[:2] == mask.shape
                 found.append(value[mask.to(device)] if per_token else value)
         if not gradients:
-            return found
-        parameters = [part for part in model.parameters() if part.requires_grad]
-        total = torch.stack(
-            [(part.reshape(-1)[:64] * weights[: part.numel()].to(device)).sum() for part in found]
+            return Measured(found, [])
+        parts = [(part * torch.rand(part.shape).to(device)).sum() for part in found]
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        slopes = torch.autograd.grad(torch.stack(parts).sum(), trained, allow_unused=True)
+        return Measured(
+            [part.detach() for part in found], [one for one in slopes if one is not None]
         )
-        slopes = torch.autograd.grad(total.sum(), parameters, allow_unused=True)
-        return [part.detach() for part in found] + [part for part in slopes if part is not None]
 
 
-def _equal(wanted: list[Tensor], model: nn.Module, gradients: bool) -> bool:
-    """Whether the model still gives what was measured before."""
-    try:
-        found = _measured(model, gradients)
-    except Exception as error:  # whatever a family does not bear is a reason to leave it alone
-        log.debug("computing without padding failed: %s", error)
-        return False
+def _equal(found: Measured | None, wanted: Measured) -> bool:
+    """Whether the same was measured."""
+    return found is not None and (
+        _close(found.outputs, wanted.outputs, CLOSE)
+        and _close(found.slopes, wanted.slopes, CLOSE_GRADIENTS)
+    )
+
+
+def _close(found: list[Tensor], wanted: list[Tensor], bound: float) -> bool:
     return len(found) == len(wanted) and all(
-        _difference(one, other) <= (CLOSE_GRADIENTS if gradients else CLOSE)
-        for one, other in zip(found, wanted, strict=True)
+        _difference(one, other) <= bound for one, other in zip(found, wanted, strict=True)
     )
 
 

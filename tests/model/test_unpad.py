@@ -130,6 +130,18 @@ def test_recomputed_activations_use_the_same_packing(tmp_path: Path) -> None:
     assert all(torch.equal(one, other) for one, other in zip(*slopes, strict=True))
 
 
+def test_a_model_that_cannot_be_tried_out_stays_as_it_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_base_model(tmp_path, "bert", max_position_embeddings=8)
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
+    with caplog.at_level(logging.INFO):
+        assert not unpad.unpad(model)
+        assert not unpad.unpad(torch.nn.Linear(2, 2))
+    assert "cannot be tried out" in caplog.text
+    assert model(**batch(3, [8, 2])).logits.shape == (2, 2)
+
+
 def test_the_saved_folder_is_a_plain_one(tmp_path: Path) -> None:
     model = model_of("bert", tmp_path / "base", "AutoModelForSequenceClassification").eval()
     unpad.unpad(model)
