@@ -5,41 +5,16 @@ Nothing of the run itself changes: the file stands in a folder of its own, which
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hfkit import sealing
 from hfkit.config import ExportConfig
 from hfkit.errors import InputError
-from hfkit.registry import find_metric
-from hfkit.run.exported import (
-    CLOSE,
-    FOLDER,
-    GRAPH,
-    QUANTIZED,
-    REPORT,
-    Exported,
-    model_files,
-    read_exported,
-    what_it_computes,
-)
+from hfkit.run.exported import FOLDER, REPORT, Exported
 
 if TYPE_CHECKING:
     from hfkit.data.dataset import Dataset
-    from hfkit.infer.engine import Engine
     from hfkit.run.opening import Opened
-    from hfkit.tasks.base import EncodedRow
-
-log = logging.getLogger(__name__)
-
-MADE_UP = 48  # rows of as many lengths, where there are no data to compare on
-COMPARED = 1000  # rows of the data at most, spread over all of them
-PLAIN = ".plain.onnx"  # what torch writes; made into the files that stay
-POINT = 0.01
-PACKAGES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
 
 
 def export(config: ExportConfig) -> Exported:
@@ -48,7 +23,8 @@ def export(config: ExportConfig) -> Exported:
     Raises `InputError` for a name that is no folder, for a model that cannot be exported and,
     without ``config.overwrite``, where one was exported before.
     """
-    from hfkit.run.opening import check_weights, open_run
+    from hfkit.run.exporting import Asked, write_export
+    from hfkit.run.opening import open_run
 
     if not config.model:
         raise InputError("no model", hint="name the folder of a run: hfkit export RUN")
@@ -62,12 +38,6 @@ def export(config: ExportConfig) -> Exported:
     if (folder / FOLDER / REPORT).is_file() and not config.overwrite:
         raise InputError("exported already", place=str(folder / FOLDER), hint="use --overwrite")
     opened = open_run(config.model, config)
-    if opened.tokenizer is None or not opened.tokenizer.exportable:
-        raise InputError(
-            "its tokenizer exists in Python only, so that the model cannot be used without it",
-            place=config.model,
-        )
-    check_weights(opened.folder)
     data = _data(config, opened)
     if config.int8 and data is None:
         raise InputError(
@@ -75,16 +45,7 @@ def export(config: ExportConfig) -> Exported:
             place="--int8",
             hint=f"name a file of them: hfkit export {config.model} DATA --int8",
         )
-    with sealing.staged(folder / FOLDER, sealed=True) as stage:
-        facts = _write(stage, opened, data)
-        if config.int8 and data is not None:
-            facts["int8"] = _write_int8(stage, opened, data, config.tolerance)
-        _clear(stage)
-        sealing.seal(stage, facts, name=REPORT)
-    found = read_exported(folder)
-    assert found is not None
-    _tell(found)
-    return found
+    return write_export(folder, opened, data, Asked(config.int8, config.tolerance))
 
 
 def _data(config: ExportConfig, opened: Opened) -> Dataset | None:
@@ -96,152 +57,4 @@ def _data(config: ExportConfig, opened: Opened) -> Dataset | None:
     saved = opened.settings
     if saved is not None and opened.columns and Path(saved.validation).is_file():
         return load_labelled(saved.validation, saved, opened)
-    log.info("no rows to compare on are named; taking made-up ones")
     return None
-
-
-def _write(stage: Path, opened: Opened, data: Dataset | None) -> dict[str, Any]:
-    """Fill the folder `stage` and return what export.json says beside the hashes."""
-    from hfkit.infer.onnx_engine import OnnxEngine
-    from hfkit.infer.torch_engine import TorchEngine
-    from hfkit.model.export import inputs_of, optimise, write_plain
-    from hfkit.model.load import load_for_prediction
-
-    assert opened.tokenizer is not None
-    task = opened.task
-    model = load_for_prediction(opened.folder, task.auto_class, task.head(), name=opened.name)
-    inputs = inputs_of(model, list(opened.tokenizer.padding))
-    rows = _made_up(opened, model) if data is None else _encoded(opened, data)
-    here = TorchEngine(model)
-    outputs = list(here.run(_small(rows, opened)))
-    write_plain(stage / PLAIN, model, inputs, outputs)
-    optimise(stage / PLAIN, stage / GRAPH)
-    there = OnnxEngine(stage / GRAPH)
-    source = "made up" if data is None else Path(data.source).name
-    return {
-        "computes": what_it_computes(opened.folder, task.auto_class, task.head()),
-        "model": {"files": model_files(opened.folder)},
-        "inputs": inputs,
-        "outputs": outputs,
-        "parity": {
-            "difference": _difference(opened, rows, here, there),
-            "rows": len(rows),
-            "source": source,
-        },
-        "versions": {name: version(name) for name in ("hfkit", *PACKAGES)},
-    }
-
-
-def _write_int8(stage: Path, opened: Opened, data: Dataset, tolerance: float) -> dict[str, Any]:
-    """Write the int8 file, and remove it again where it scores worse by more than `tolerance`
-    points; return what was measured."""
-    from hfkit.model.export import optimise, quantise
-
-    rounded = stage / f"{PLAIN}.int8"
-    quantise(stage / PLAIN, rounded)
-    optimise(rounded, stage / QUANTIZED)
-    name, before = headline(stage / GRAPH, opened, data)
-    _, after = headline(stage / QUANTIZED, opened, data)
-    lower_is_better = name in find_metric(opened.task.metric).lower_is_better
-    drop = (after - before if lower_is_better else before - after) / POINT
-    kept = drop <= tolerance
-    if not kept:
-        for path in (stage / QUANTIZED, stage / f"{QUANTIZED}_data"):
-            path.unlink()
-    return {
-        "metric": name,
-        "fp32": before,
-        "int8": after,
-        "drop": round(drop, 6),
-        "tolerance": tolerance,
-        "rows": len(data.rows),
-        "source": Path(data.source).name,
-        "kept": kept,
-    }
-
-
-def headline(file: Path, opened: Opened, data: Dataset) -> tuple[str, float]:
-    """The first score of the task's metric, and its name, with an exported file on all rows."""
-    from hfkit.infer.onnx_engine import OnnxEngine
-    from hfkit.infer.predictor import Predictor
-    from hfkit.metrics.statistics import score
-    from hfkit.run.answered import gold_of
-
-    assert opened.tokenizer is not None
-    task = opened.task
-    gold = gold_of(task, data)
-    answers = Predictor(task, opened.tokenizer, OnnxEngine(file)).predict(data.rows)
-    scores = score(find_metric(task.metric)(answers, gold, task.labels), resamples=0)
-    return scores.headline, scores.values[scores.headline]
-
-
-def _clear(stage: Path) -> None:
-    """Remove what the files were made from."""
-    for path in stage.glob(f"{PLAIN}*"):
-        path.unlink()
-
-
-def _encoded(opened: Opened, data: Dataset) -> list[EncodedRow]:
-    """Up to `COMPARED` rows of the data, evenly spread, as the model reads them."""
-    assert opened.tokenizer is not None
-    step = max(1, -(-len(data.rows) // COMPARED))
-    return opened.task.features(data.rows[::step], opened.tokenizer)
-
-
-def _made_up(opened: Opened, model: Any) -> list[EncodedRow]:
-    """Rows of any tokens, from two to the longest that the model reads."""
-    import numpy as np
-
-    assert opened.tokenizer is not None
-    padding = opened.tokenizer.padding
-    count = int(model.get_input_embeddings().num_embeddings)
-    draw = np.random.default_rng(0)
-    rows: list[EncodedRow] = []
-    for length in np.linspace(2, opened.tokenizer.max_length, MADE_UP).astype(int):
-        tokens = draw.integers(0, count - 1, length)
-        tokens += tokens >= padding["input_ids"]  # any token but the one that fills up
-        row: EncodedRow = {"input_ids": tokens.tolist()}
-        if "token_type_ids" in padding:
-            row["token_type_ids"] = [0] * int(length)
-        rows.append(row)
-    return rows
-
-
-def _small(rows: Sequence[EncodedRow], opened: Opened) -> dict[str, Any]:
-    from hfkit.tasks.collate import collate
-
-    assert opened.tokenizer is not None
-    return collate(rows[:1], opened.tokenizer.padding)
-
-
-def _difference(opened: Opened, rows: Sequence[EncodedRow], here: Engine, there: Engine) -> float:
-    """The largest difference between two engines' outputs, padding aside."""
-    import numpy as np
-
-    from hfkit.infer.predictor import Predictor
-
-    assert opened.tokenizer is not None
-    ours, theirs = (
-        Predictor(opened.task, opened.tokenizer, engine).run(rows) for engine in (here, there)
-    )
-    return max(
-        float(np.max(np.abs(one[name] - other[name]), initial=0.0))
-        for one, other in zip(ours, theirs, strict=True)
-        for name in one
-    )
-
-
-def _tell(exported: Exported) -> None:
-    parity = exported.content["parity"]
-    words = "outputs differ from torch's by at most %.1g over %d rows (%s)"
-    log.info(words, parity["difference"], parity["rows"], parity["source"])
-    if not exported.difference <= CLOSE:
-        log.warning("that is more than %g: it is used where --engine onnx is named", CLOSE)
-    if exported.int8:
-        found = exported.int8
-        log.info(
-            "int8: %s is %.4g, in fp32 %.4g (%d rows, %s)",
-            found["metric"], found["int8"], found["fp32"], found["rows"], found["source"],
-        )  # fmt: skip
-    if exported.refused:
-        log.warning("%s", exported.refused)

@@ -393,7 +393,7 @@ def test_int8_that_loses_more_than_the_tolerance_is_refused(
     def planted(file, opened, data):
         return "accuracy", 0.9 - (lost / 100 if file.name == "model_quantized.onnx" else 0)
 
-    monkeypatch.setattr("hfkit.commands.export.headline", planted)
+    monkeypatch.setattr("hfkit.run.exporting.headline", planted)
     assert go("export", copy, runs / "toy.csv", "--int8", "--overwrite") == (0 if kept else 1)
     shown = capsys.readouterr()
     assert shown.out.strip() == str(copy / "onnx")
