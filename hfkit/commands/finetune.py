@@ -83,6 +83,7 @@ def _check(config: FinetuneConfig) -> None:
     if config.max_time:
         seconds(config.max_time)
     launch.check_sharding(config)
+    launch.check_optimizer(config)
     if config.train == "-" and config.num_processes > 1:
         raise InputError("several processes cannot read one stdin", hint="save it to a file first")
     if config.overwrite and config.output:

@@ -10,7 +10,7 @@ from hfkit.config.base import Section, setting
 from hfkit.config.machine import Hardware
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-Optimizer = Literal["adamw", "adafactor"]
+Optimizer = Literal["adamw", "adamw8bit", "adafactor"]
 Schedule = Literal["linear", "cosine", "constant"]
 
 
@@ -64,7 +64,7 @@ class Training(Hardware):
     )
     optim: Optimizer = setting(
         "adamw",
-        "Optimizer; adafactor keeps far less in memory and wants its own learning rate",
+        "Optimizer; adamw8bit keeps moments of a byte, adafactor hardly any, with its own lr",
         changes_result=True,
     )
     batch_tokens: int | None = setting(

@@ -13,6 +13,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from hfkit.config import Optimizer
 from hfkit.errors import InputError
 from hfkit.model import gate
 
@@ -159,13 +160,23 @@ def require_head(facts: ModelFacts, auto_class: str, name: str) -> None:
 
 
 def estimate_memory(
-    facts: ModelFacts, rows: int, length: int, *, stored_attention: bool = True
+    facts: ModelFacts,
+    rows: int,
+    length: int,
+    *,
+    optimizer: Optimizer = "adamw",
+    shards: int = 1,
+    recomputed: bool = False,
+    stored_attention: bool = True,
 ) -> int:
-    """Estimate the bytes that training in fp32 with AdamW takes; `rows` is the micro-batch.
+    """Estimate the bytes that a process takes to train in fp32; `rows` is the micro-batch.
 
-    16 bytes a parameter (weight, gradient, two moments), and per token and layer
+    16 bytes a parameter (weight, gradient, two moments of AdamW), and per token and layer
 
         136 x hidden size + 10 x attention heads x length
+
+    Of several `shards` a process has one, and the whole weights beside it. Where activations are
+    `recomputed`, those of one layer are there at a time, and the hidden states between the layers.
 
     The form is equation 1 of Korthikanti et al. 2022 (arXiv 2205.05198), which gives 68 and 10 in
     fp32; the first is doubled for what backward holds besides. So fitted, it was within 10 % of the
@@ -177,10 +188,16 @@ def estimate_memory(
     >>> estimate_memory(minilm, rows=16, length=128) // 10**6
     1193
     """
-    per_token = 136 * facts.hidden_size
+    moments = {"adamw": 8.0, "adamw8bit": 2 + 8 / 256, "adafactor": 8 / facts.hidden_size}
+    whole = facts.parameters * (8 + moments[optimizer])
+    kept = whole if shards == 1 else whole / shards + 4 * facts.parameters
+    per_layer = 136 * facts.hidden_size
     if stored_attention:
-        per_token += 10 * facts.attention_heads * length
-    return 16 * facts.parameters + rows * length * facts.layers * per_token
+        per_layer += 10 * facts.attention_heads * length
+    per_token = facts.layers * per_layer
+    if recomputed:
+        per_token = per_layer + facts.layers * 4 * facts.hidden_size
+    return round(kept) + rows * length * per_token
 
 
 def _architecture(config: Mapping[str, Any]) -> str:

@@ -94,9 +94,6 @@ class Prepared:
     def to_json(self) -> dict[str, Any]:
         """What ``--dry-run`` prints."""
         config, windows = self.config, self.windows()
-        share = -(-config.batch_size // config.num_processes)
-        micro = config.micro_batch if isinstance(config.micro_batch, int) else share
-        longest = config.max_length or 0
         examples = len(self.train.rows) if self.task.grouped else windows
         steps = ceil(-(-examples // config.batch_size) * config.epochs)
         steps = min(steps, config.max_steps or steps)
@@ -115,9 +112,28 @@ class Prepared:
             "steps": steps,
             "lr": config.lr,
             "best_by": self.task.best,
-            "memory_bytes_at_most": estimate_memory(self.facts, micro, longest),
+            "memory_bytes_at_most": self._memory(),
             "settings": config.model_dump(mode="json", exclude={"set", "config", "dry_run"}),
         }
+
+    def _memory(self) -> int:
+        """The bytes that a process takes, were all windows as long as they may be."""
+        config, longest = self.config, self.config.max_length or 0
+        rows = -(-config.batch_size // config.num_processes)
+        if self.task.grouped:  # the texts of an example are rows of the model
+            rows *= sum(role != "label" for role in self.train.columns.columns)
+        if isinstance(config.micro_batch, int):
+            rows = min(rows, config.micro_batch)
+        if config.batch_tokens and longest:
+            rows = max(1, min(rows, config.batch_tokens // longest))
+        return estimate_memory(
+            self.facts,
+            rows,
+            longest,
+            optimizer=config.optim,
+            shards=config.num_processes if config.fsdp else 1,
+            recomputed=config.gradient_checkpointing,
+        )
 
 
 def versions() -> dict[str, str]:

@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -97,12 +98,21 @@ def check_sharding(settings: Training) -> None:
         "not with --micro-batch auto: all processes compute together":
             settings.micro_batch == "auto",
         "not with --optim adafactor, which needs whole matrices": settings.optim == "adafactor",
+        "not with --optim adamw8bit, whose scales are of whole matrices":
+            settings.optim == "adamw8bit",
         "not with --precision fp16, which needs one scale": settings.precision == "fp16",
     }  # fmt: skip
     for message, found in wrong.items():
         if settings.fsdp and found:
             hint = "add --num-processes N" if settings.num_processes == 1 else "change one of them"
             raise InputError(message, place="--fsdp", hint=hint)
+
+
+def check_optimizer(settings: Training) -> None:
+    """Refuse an optimizer whose library is not installed. Raises `InputError`."""
+    if settings.optim == "adamw8bit" and find_spec("bitsandbytes") is None:
+        raise InputError("bitsandbytes is not installed", place="--optim",
+                         hint="pip install 'hfkit[eightbit]', or use --optim adamw")  # fmt: skip
 
 
 def finish(code: int, speak: Callable[[], None]) -> int:

@@ -7,22 +7,26 @@ nothing steps once too often.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 
 from hfkit.config import Optimizer, Schedule
+from hfkit.errors import InputError
 
 _FUSED = ("cpu", "cuda", "mps", "xpu")
+_EIGHT_BIT = ("cpu", "cuda")
 
 
 def make_optimizer(
     model: torch.nn.Module, *, lr: float, weight_decay: float, name: Optimizer = "adamw"
 ) -> torch.optim.Optimizer:
-    """Return AdamW (Loshchilov & Hutter 2019), or Adafactor (Shazeer & Stern 2018), which keeps
-    two vectors for a matrix in place of two matrices, over the trainable parameters of `model`.
+    """Return AdamW (Loshchilov & Hutter 2019), the same with moments of 8 bits, or Adafactor
+    (Shazeer & Stern 2018), which keeps two vectors for a matrix in place of two matrices, over the
+    trainable parameters of `model`.
 
     Matrices decay; vectors, that is biases and the scales of norms, do not. The model must be on
-    its device already.
+    its device already. Raises `InputError` for a device that has no such optimizer.
     """
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
@@ -31,8 +35,23 @@ def make_optimizer(
     ]
     if name == "adafactor":
         return torch.optim.Adafactor(groups, lr=lr)
+    if name == "adamw8bit":
+        return _eight_bit(groups, lr, trainable)
     fused = all(parameter.device.type in _FUSED for parameter in trainable)
     return torch.optim.AdamW(groups, lr=lr, fused=fused)
+
+
+def _eight_bit(
+    groups: list[dict[str, Any]], lr: float, trainable: list[torch.nn.Parameter]
+) -> torch.optim.Optimizer:
+    from hfkit.train.eight_bit import AdamW8bit
+
+    devices = {parameter.device.type for parameter in trainable} - set(_EIGHT_BIT)
+    if devices:
+        message = f"adamw8bit does not compute on {', '.join(sorted(devices))}"
+        raise InputError(message, place="--optim", hint="use adamw, or --device cpu")
+    optimizer: torch.optim.Optimizer = AdamW8bit(groups, lr=lr)
+    return optimizer
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:

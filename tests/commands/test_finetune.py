@@ -296,6 +296,15 @@ def test_a_dry_run_tells_and_writes_nothing(
     assert plan["parameters"] > 10_000
     assert plan["memory_bytes_at_most"] > 10_000
     assert list(tmp_path.iterdir()) == []
+    for saving in (
+        ["--gradient-checkpointing"],
+        ["--optim", "adafactor"],
+        ["--micro-batch", 2],
+        ["--batch-tokens", 256],
+        ["--fsdp", "--num-processes", 2],
+    ):
+        _, stdout, _ = hfkit("finetune", *arguments, *saving)
+        assert json.loads(stdout)["memory_bytes_at_most"] < plan["memory_bytes_at_most"], saving
 
 
 def test_a_split_is_cut_seeded_and_said(
