@@ -39,7 +39,7 @@ TABLES = {"qmap1": "dynamic", "qmap2": "udynamic"}  # the same for all parameter
 
 
 class AdamW8bit(Original):  # type: ignore[misc]
-    """`bitsandbytes.optim.AdamW8bit` with a state of plain tensors, ``{"step", "state1", "state2"}``
+    """`bitsandbytes.optim.AdamW8bit` with a state of tensors, ``{"step", "state1", "state2"}``
     and, where these are bytes, ``{"absmax1", "absmax2"}``."""
 
     def state_dict(self) -> dict[str, Any]:
