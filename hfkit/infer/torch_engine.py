@@ -41,7 +41,7 @@ class TorchEngine:
         self._inputs = frozenset(inspect.signature(model.forward).parameters) - TARGETS
         if self.device.type != "cpu":
             self.batch_tokens = GPU_TOKENS
-        self._half = half
+        self.half = half
         self._halves = Halves(
             self._forward, "lower --max-length, or use another --device", self._release
         )
@@ -87,7 +87,7 @@ class TorchEngine:
         if was_training:
             self.model.eval()
         try:
-            precision = torch.autocast(self.device.type, torch.bfloat16, enabled=self._half)
+            precision = torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
             with torch.inference_mode(), precision:
                 outputs = self.model(**tensors)
         finally:

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hfkit.model.dropout import dropped
-from hfkit.model.packing import Group, Packing
+from hfkit.model.packing import LONG, Group, Packing
 
 NAME = "hfkit_packed"  # among transformers' attention functions
 PACKING = "hfkit_packing"  # attribute of a module: the `Current` of its model
@@ -77,11 +77,12 @@ def attend(
     if _has_kernel(query, dropout):
         return _by_kernel(query, key, value, packing, rule), None
     heads, parts = query.shape[1], []
-    for group in packing.groups:
+    even = query.dtype == torch.bfloat16 and query.device.type == "cpu"
+    for group in packing.groups(even):
         queries, keys, values = (_stacked(part, group, heads) for part in (query, key, value))
         parts.append(_attended(queries, keys, values, group.filled, rule))
     together = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
-    return together.transpose(0, 1).index_select(0, packing.back).unsqueeze(0), None
+    return together.transpose(0, 1).index_select(0, packing.back(even)).unsqueeze(0), None
 
 
 def _stacked(part: Tensor, group: Group, heads: int) -> Tensor:
@@ -156,6 +157,20 @@ def _weighted(
             scale=rule.scale,
         )
         return found.transpose(0, 1)
+    # Short texts in fp32: oneDNN would make a kernel for each of their many shapes in bf16.
+    short = query.dtype == torch.bfloat16 and key.shape[2] <= LONG
+    if not short:
+        return _in_pieces(query, key, value, mask, rule)
+    with torch.autocast("cpu", enabled=False):
+        full = None if mask is None else mask.float()
+        found = _in_pieces(query.float(), key.float(), value.float(), full, rule)
+        return found.to(query.dtype)
+
+
+def _in_pieces(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, rule: Rule
+) -> Tensor:
+    """The same on a CPU, with a `mask` to be added to the scores."""
     heads, texts, length, size = query.shape
     if mask is not None:
         mask = mask.expand(heads, texts, -1, -1).flatten(0, 1)
@@ -167,7 +182,10 @@ def _weighted(
         scores = torch.bmm(queries, keys.transpose(1, 2))
         if mask is not None:
             scores = scores + mask[start : start + at_once]
-        weights = scores.softmax(dim=-1, dtype=torch.float32).to(scores.dtype)
+        if scores.requires_grad:  # bf16 would round the gradients of the weights once more
+            weights = scores.softmax(dim=-1, dtype=torch.float32).to(scores.dtype)
+        else:
+            weights = scores.softmax(dim=-1)
         if rule.dropout:
             weights = dropped(weights, rule.dropout)
         pieces.append(torch.bmm(weights, values))

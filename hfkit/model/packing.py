@@ -7,6 +7,10 @@
 Layers other than attention treat each token alone, so they may as well read one row of real tokens.
 Attention is computed per text. Texts of about the same length form a *group* that is stacked into
 one array: one large multiplication is faster than many small ones, and a little padding is cheap.
+
+oneDNN makes a kernel for each shape it meets, which takes as long as using it once. So on a CPU
+the packed row is filled up to a multiple of 16 tokens, with copies of its last token that nothing
+reads, and the lengths of groups can be rounded up too.
 """
 
 from __future__ import annotations
@@ -20,6 +24,8 @@ from torch import Tensor
 # A group takes in shorter texts while so large a part of its array is real, or while it is small.
 REAL = 0.8
 SMALL = 32  # tokens of a text
+LONG = 128  # tokens of a text
+EVEN = 16  # tokens: a packed row on a CPU has a multiple of them
 
 
 class Group(NamedTuple):
@@ -44,12 +50,17 @@ class Packing:
         self.device = mask.device
         self.places = real.nonzero().squeeze(1)
         self.lengths: list[int] = real.view(mask.shape).sum(1).tolist()
-        self.full = len(self.places) == len(real)
+        count = len(self.places)
+        self.spare = -count % EVEN if mask.device.type == "cpu" else 0
+        self.full = count == len(real) and not self.spare
+        self._filled = _with_spare(self.places, self.spare)
+        self._groups: dict[bool, list[Group]] = {}  # by whether lengths are rounded up
+        self._back: dict[bool, Tensor] = {}
 
     def pack(self, padded: Tensor) -> Tensor:
-        """``[B, L, …]`` to ``[1, T, …]``."""
+        """``[B, L, …]`` to ``[1, T, …]``, where T counts the spare tokens in."""
         flat = padded.reshape(-1, *padded.shape[2:])
-        return (flat if self.full else flat.index_select(0, self.places)).unsqueeze(0)
+        return (flat if self.full else flat.index_select(0, self._filled)).unsqueeze(0)
 
     def pad(self, packed: Tensor) -> Tensor:
         """``[1, T, …]`` to ``[B, L, …]``, with zeros at padding."""
@@ -57,27 +68,35 @@ class Packing:
         rest = flat.shape[1:]
         if not self.full:
             rows = self.shape[0] * self.shape[1]
-            flat = flat.new_zeros(rows, *rest).index_copy(0, self.places, flat)
+            real = flat[: len(self.places)]
+            flat = flat.new_zeros(rows, *rest).index_copy(0, self.places, real)
         return flat.view(*self.shape, *rest)
 
-    @cached_property
-    def groups(self) -> list[Group]:
-        """The groups; together they hold every text that has a token once."""
-        return [self._group(texts) for texts in grouped(self.lengths)]
+    def groups(self, even: bool = False) -> list[Group]:
+        """The groups; together they hold every text that has a token once. Where `even`, lengths of
+        long texts are rounded up."""
+        if even not in self._groups:
+            found = []
+            for texts in grouped(self.lengths):
+                longest = self.lengths[texts[0]]
+                longest += -longest % EVEN if even and longest > LONG else 0
+                found.append(self._group(texts, longest))
+            self._groups[even] = found
+        return self._groups[even]
 
-    @cached_property
-    def back(self) -> Tensor:
+    def back(self, even: bool = False) -> Tensor:
         """For each packed token, its place among the tokens of all groups, one after another."""
-        first, start = [0] * len(self.lengths), 0
-        for texts in grouped(self.lengths):
-            length = self.lengths[texts[0]]
-            for number, text in enumerate(texts):
-                first[text] = start + number * length
-            start += len(texts) * length
-        lengths = torch.tensor(self.lengths)
-        shift = torch.tensor(first) - (lengths.cumsum(0) - lengths)
-        places = torch.arange(len(self.places)) + shift.repeat_interleave(lengths)
-        return places.to(self.device)
+        if even not in self._back:
+            first, start = [0] * len(self.lengths), 0
+            for texts, group in zip(grouped(self.lengths), self.groups(even), strict=True):
+                for number, text in enumerate(texts):
+                    first[text] = start + number * group.length
+                start += group.texts * group.length
+            lengths = torch.tensor(self.lengths)
+            shift = torch.tensor(first) - (lengths.cumsum(0) - lengths)
+            places = torch.arange(len(self.places)) + shift.repeat_interleave(lengths)
+            self._back[even] = _with_spare(places, self.spare).to(self.device)
+        return self._back[even]
 
     @cached_property
     def ends(self) -> Tensor:
@@ -85,16 +104,20 @@ class Packing:
         lengths = torch.tensor([0, *self.lengths])
         return lengths.cumsum(0).to(device=self.device, dtype=torch.int32)
 
-    def _group(self, texts: list[int]) -> Group:
+    def _group(self, texts: list[int], longest: int) -> Group:
         starts = torch.tensor(self.lengths).cumsum(0) - torch.tensor(self.lengths)
         lengths = torch.tensor([self.lengths[text] for text in texts]).unsqueeze(1)
-        longest = int(lengths[0])
         steps = torch.arange(longest).unsqueeze(0)
         places = starts[texts].unsqueeze(1) + torch.minimum(steps, lengths - 1)
         filled = None
         if int(lengths[-1]) < longest:
             filled = (steps >= lengths).unsqueeze(1).to(self.device)
         return Group(len(texts), longest, places.reshape(-1).to(self.device), filled)
+
+
+def _with_spare(places: Tensor, spare: int) -> Tensor:
+    """The places with the last one some more times."""
+    return torch.cat([places, places[-1:].expand(spare)]) if spare else places
 
 
 def grouped(lengths: list[int]) -> list[list[int]]:

@@ -62,13 +62,13 @@ def unpad(model: nn.Module, *, gradients: bool = False) -> bool:
 
     The model must be on its device. `gradients` are compared too.
     """
-    found = _layers(model)
+    found = layers_of(model)
     if found is None:
         log.info("computing with padding: no single stack of layers in %s", type(model).__name__)
         return False
     owner, layers = found
     with quiet():
-        wanted = _measured(model, gradients)
+        wanted = measured(model, gradients)
         if wanted is None:
             log.info("computing with padding: %s cannot be tried out", type(model).__name__)
             return False
@@ -76,14 +76,15 @@ def unpad(model: nn.Module, *, gradients: bool = False) -> bool:
             hooks = attach(owner, layers)
             if hooks is None:
                 continue
-            if _equal(_measured(model, gradients), wanted):
+            found_without = measured(model, gradients)
+            if found_without is not None and found_without.near(wanted, CLOSE, CLOSE_GRADIENTS):
                 return True
             hooks.remove()
     log.info("computing with padding: %s gives other outputs without it", type(model).__name__)
     return False
 
 
-def _layers(model: nn.Module) -> tuple[PreTrainedModel, nn.ModuleList] | None:
+def layers_of(model: nn.Module) -> tuple[PreTrainedModel, nn.ModuleList] | None:
     """The layers of the one encoder, and the innermost model around them, which is given the
     mask."""
     config: Any = getattr(model, "config", None)
@@ -224,8 +225,15 @@ class Measured(NamedTuple):
     outputs: list[Tensor]
     slopes: list[Tensor]
 
+    def near(self, other: Measured, bound: float, slopes: float = 0.0) -> bool:
+        """Whether the outputs, and the gradients where there are some, differ by no more than this,
+        in units of the largest."""
+        return _close(self.outputs, other.outputs, bound) and _close(
+            self.slopes, other.slopes, slopes
+        )
 
-def _measured(model: nn.Module, gradients: bool) -> Measured | None:
+
+def measured(model: nn.Module, gradients: bool = False) -> Measured | None:
     """Measure a model; None where it fails on the batch."""
     try:
         return _computed(model, gradients)
@@ -256,14 +264,6 @@ def _computed(model: Any, gradients: bool) -> Measured:
         return Measured(
             [part.detach() for part in found], [one for one in slopes if one is not None]
         )
-
-
-def _equal(found: Measured | None, wanted: Measured) -> bool:
-    """Whether the same was measured."""
-    return found is not None and (
-        _close(found.outputs, wanted.outputs, CLOSE)
-        and _close(found.slopes, wanted.slopes, CLOSE_GRADIENTS)
-    )
 
 
 def _close(found: list[Tensor], wanted: list[Tensor], bound: float) -> bool:

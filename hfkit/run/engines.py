@@ -112,6 +112,7 @@ def _remedy(name: str, computing: Computing, exported: Exported | None) -> str:
 def _torch_engine(wanted: Wanted, computing: Computing) -> Engine:
     from hfkit.infer.torch_engine import TorchEngine, bound_caches, choose_device
     from hfkit.model.arithmetic import set_arithmetic
+    from hfkit.model.half import halve
     from hfkit.model.load import load_for_prediction
     from hfkit.model.unpad import unpad
     from hfkit.run.opening import check_weights
@@ -125,6 +126,8 @@ def _torch_engine(wanted: Wanted, computing: Computing) -> Engine:
 
         chosen = f"cuda:{wanted.rank % torch.cuda.device_count()}"
     model = load_for_prediction(wanted.folder, wanted.auto_class, wanted.head, name=wanted.name)
-    engine = TorchEngine(model, chosen, half=computing.precision == "bf16")
+    half = computing.precision == "bf16"
+    engine = TorchEngine(model, chosen)
     unpad(model)
+    engine.half = half and not (chosen == "cpu" and halve(model))
     return engine

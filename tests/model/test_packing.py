@@ -21,13 +21,18 @@ def mask_of(lengths: list[int]) -> torch.Tensor:
     return (torch.arange(max(lengths)).unsqueeze(0) < torch.tensor(lengths).unsqueeze(1)).long()
 
 
+def filled_up(tokens: int) -> int:
+    return -(-tokens // 16) * 16
+
+
 @given(batches)
 def test_packing_and_padding_undo_each_other(lengths: list[int]) -> None:
     mask = mask_of(lengths)
     values = torch.rand(*mask.shape, 3)
     packing = Packing(mask)
     packed = packing.pack(values)
-    assert packed.shape == (1, sum(lengths), 3)
+    assert packed.shape == (1, filled_up(sum(lengths)), 3)
+    assert torch.equal(packed[0, : sum(lengths)], values[mask.bool()])
     assert torch.equal(packing.pad(packed), values * mask.unsqueeze(-1))
 
 
@@ -43,16 +48,22 @@ def test_groups_hold_each_text_once_and_little_padding(lengths: list[int]) -> No
         assert sizes[0] <= 32 or sum(sizes) + 1e-9 >= 0.8 * len(sizes) * sizes[0]
 
 
-def attended(lengths: list[int], kv_heads: int = 4, **rule: Any) -> tuple[torch.Tensor, list]:
+def attended(
+    lengths: list[int], kv_heads: int = 4, dtype: torch.dtype = torch.float32, **rule: Any
+) -> tuple[torch.Tensor, list]:
     """What `attend` gives, and what torch gives for each text alone; with a gradient of each."""
     torch.manual_seed(sum(lengths))
     total = sum(lengths)
-    query = torch.randn(1, 4, total, 8, requires_grad=True)
-    key, value = (torch.randn(1, kv_heads, total, 8, requires_grad=True) for _ in range(2))
+    query = torch.randn(1, 4, total, 8, dtype=dtype, requires_grad=True)
+    key, value = (
+        torch.randn(1, kv_heads, total, 8, dtype=dtype, requires_grad=True) for _ in range(2)
+    )
     current = attention.Current()
     current.packing = Packing(mask_of(lengths))
     module = SimpleNamespace(**{attention.PACKING: current})
     found, _ = attention.attend(module, query, key, value, None, **rule)  # type: ignore[arg-type]
+    assert found.shape[1] == filled_up(total) and found.dtype == dtype
+    found = found[:, :total]
     wanted, start = [], 0
     for length in lengths:
         part = slice(start, start + length)
@@ -107,6 +118,13 @@ def test_long_texts(rule: dict[str, Any]) -> None:
     difference, slopes = attended([1500, 700, 690, 3], **rule)
     assert difference.abs().max() < 1e-5
     assert all(slope.abs().max() < 1e-4 for slope in slopes)
+
+
+@pytest.mark.parametrize("rule", [{}, {"sliding_window": 65}, {"is_causal": True}], ids=str)
+def test_in_bf16_short_texts_and_long_ones_of_rounded_lengths(rule: dict[str, Any]) -> None:
+    difference, slopes = attended([700, 300, 131, 130, 40, 39, 3], dtype=torch.bfloat16, **rule)
+    assert difference.abs().max() < 0.05
+    assert all(slope.abs().max() < 0.1 for slope in slopes)
 
 
 def test_a_batch_that_was_not_packed_is_refused() -> None:
