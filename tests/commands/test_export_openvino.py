@@ -32,11 +32,16 @@ def go(*arguments):
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    """A classifier exported for both engines, and an encoder for OpenVINO."""
+def models(tmp_path_factory, tiny_base_folder):
+    """A short run of a classifier exported for both engines, and an encoder for OpenVINO."""
     folder = write_files(tmp_path_factory.mktemp("models"))
     write_csv(folder / "toy.csv", toy_rows(60))
-    write_classifier(folder / "classifier")
+    code = go(
+        "finetune", folder / "toy.csv", "-m", tiny_base_folder, "-o", folder / "classifier",
+        "--validation", folder / "toy.csv", "--max-steps", 2, "--max-length", 64,
+        "--device", "cpu", "-q",
+    )  # fmt: skip
+    assert code == 0
     write_base_model(folder / "encoder")
     assert go("export", folder / "classifier", folder / "toy.csv", "-q") == 0
     for name, flags in {
@@ -192,7 +197,6 @@ def test_a_package_that_is_not_installed_is_named(copy, monkeypatch, capsys):
         ["predict", "classifier", "rain"],
         ["predict", "classifier", "toy.csv"],
         ["evaluate", "classifier", "toy.csv"],
-        ["embed", "encoder", "a text"],
         ["load", "classifier"],
     ],
     ids=" ".join,
@@ -226,3 +230,26 @@ def test_other_families(tmp_path, family, capsys):
     folder = write_classifier(tmp_path / family, family)
     assert go("export", folder, "--engine", "openvino", "--json", "-q") == 0
     assert json.loads(capsys.readouterr().out)["parity"]["difference"] <= 1e-5
+
+
+@pytest.mark.parametrize("verb", ["predict", "export"])
+def test_openvino_reports_to_nobody(models, tmp_path, verb):
+    """Its package that reports writes `~/intel` at every import and sends from a new process."""
+    code = (
+        "import sys\n"
+        "from hfkit.cli.app import run\n"
+        "code = run(sys.argv[1:])\n"
+        "assert 'openvino' in sys.modules and 'openvino_telemetry' not in sys.modules\n"
+        "sys.exit(code)"
+    )
+    flags = ["rain"] if verb == "predict" else ["--overwrite", "-q"]
+    folder = shutil.copytree(models / "classifier", tmp_path / "copy")
+    home = tmp_path / "home"
+    home.mkdir()
+    given = {name: value for name, value in os.environ.items() if name != "CI"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, verb, str(folder), *flags, "--engine", "openvino"],
+        env={**given, "HOME": str(home)}, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert not (home / "intel").exists()
