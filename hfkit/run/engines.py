@@ -45,7 +45,7 @@ class Wanted(NamedTuple):
 def open_engine(wanted: Wanted, computing: Computing) -> Engine:
     """Open what computes a model: an exported file with OpenVINO or onnxruntime, or torch.
 
-    The engine that is named, else the fastest exported file that fits the model and was measured
+    The engine that is named, else the first exported file that fits the model and was measured
     to equal it, where the device is the CPU. Raises what `load_for_prediction` does, and
     `InputError` for a device that is not here and for an engine or arithmetic that nothing here
     computes with.

@@ -34,7 +34,7 @@ class Kind(NamedTuple):
 
 ONNX = Kind("onnx", GRAPH, "onnxruntime")
 OPENVINO = Kind("openvino", "openvino_model.xml", "openvino")
-KINDS = {kind.name: kind for kind in (OPENVINO, ONNX)}  # the fastest first
+KINDS = {kind.name: kind for kind in (OPENVINO, ONNX)}  # the order in which they are tried
 
 
 @dataclass(frozen=True)
