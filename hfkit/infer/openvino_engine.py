@@ -17,8 +17,8 @@ from hfkit.telemetry import import_openvino
 if TYPE_CHECKING:
     from hfkit.infer.engine import Arrays
 
-# What a core keeps prepared, by shape; batches of texts have thousands of shapes. Over 2000 shapes of
-# a tiny model memory grew by 106 MiB with this bound, and by about 200 MiB with the default of 5000.
+# What a core keeps prepared, by shape; texts have thousands of shapes. Over 2000 of them a
+# tiny model's memory grew by 106 MiB with this bound, and by 200 MiB with the default of 5000.
 PREPARED = 64
 
 
