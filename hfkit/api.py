@@ -258,7 +258,7 @@ def bench(config: BenchConfig) -> Benched:
 
 @verb(ExportConfig, ExportArguments, "model", "data")
 def export(config: ExportConfig) -> Exported:
-    """Write a model's ONNX file into its folder, and how far its outputs are from torch's.
+    """Write a model for onnxruntime or OpenVINO into its folder, and how far it is from torch.
 
     `predict`, `evaluate` and `embed` use it from then on, without torch. Raises `InputError` for a
     model that cannot be exported and, without `overwrite`, where one was exported before.

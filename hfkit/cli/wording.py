@@ -91,13 +91,15 @@ a table, or JSON with --json.
   hfkit bench minilm --lengths short --threads 1 --json
 """
 
-EXPORT = """Write MODEL as an ONNX file into its folder, for answers without torch.
+EXPORT = """Write MODEL for onnxruntime or OpenVINO into its folder, for answers without torch.
 
-MODEL is the folder of a run or of a model. The file is compared with torch on DATA, else on the
-run's validation file, else on made-up rows; predict, evaluate and embed take it by themselves where
-the two agree to 1e-4. Prints the folder. Needs: pip install 'hfkit[onnx]'
+MODEL is the folder of a run or of a model. What is written is compared with torch on DATA, else
+on the run's validation file, else on made-up rows; predict, evaluate and embed take it by
+themselves where the two agree to 1e-4. Prints the folder. Needs: pip install 'hfkit[onnx]', or
+'hfkit[openvino]'
 
 \b
   hfkit export out
+  hfkit export out --engine openvino
   hfkit export out test.csv --overwrite --json
 """

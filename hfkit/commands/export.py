@@ -1,4 +1,4 @@
-"""`hfkit export`: a model as an ONNX file in its own folder, compared with torch.
+"""`hfkit export`: a model as a file of another engine in its own folder, compared with torch.
 
 Nothing of the run itself changes: the file stands in a folder of its own, which appears whole.
 """
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hfkit.config import ExportConfig
 from hfkit.errors import InputError
-from hfkit.run.exported import FOLDER, REPORT, Exported
+from hfkit.run.exported import REPORT, Exported
 
 if TYPE_CHECKING:
     from hfkit.data.dataset import Dataset
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def export(config: ExportConfig) -> Exported:
-    """Write ``config.model`` as ``onnx/model.onnx`` into its folder.
+    """Write ``config.model`` for ``config.engine`` into a folder of that name inside its own.
 
     Raises `InputError` for a name that is no folder, for a model that cannot be exported and,
     without ``config.overwrite``, where one was exported before.
@@ -35,8 +35,13 @@ def export(config: ExportConfig) -> Exported:
             place=config.model,
             hint="name the folder of a run or of a downloaded model",
         )
-    if (folder / FOLDER / REPORT).is_file() and not config.overwrite:
-        raise InputError("exported already", place=str(folder / FOLDER), hint="use --overwrite")
+    target = folder / config.engine
+    if (target / REPORT).is_file() and not config.overwrite:
+        raise InputError("exported already", place=str(target), hint="use --overwrite")
+    if config.int8 and config.engine != "onnx":
+        raise InputError(
+            f"{config.engine} has no int8 here", place="--int8", hint="use --engine onnx"
+        )
     opened = open_run(config.model, config)
     data = _data(config, opened)
     if config.int8 and data is None:
@@ -45,7 +50,7 @@ def export(config: ExportConfig) -> Exported:
             place="--int8",
             hint=f"name a file of them: hfkit export {config.model} DATA --int8",
         )
-    return write_export(folder, opened, data, Asked(config.int8, config.tolerance))
+    return write_export(folder, opened, data, Asked(config.int8, config.tolerance, config.engine))
 
 
 def _data(config: ExportConfig, opened: Opened) -> Dataset | None:

@@ -28,6 +28,7 @@ from hfkit.config.machine import (
     Computing,
     Device,
     Engine,
+    Exportable,
     Hardware,
     Kernels,
     Machine,
@@ -39,9 +40,8 @@ from hfkit.config.vectors import EmbedConfig, SearchConfig, Vectors
 
 __all__ = [
     "Arithmetic", "BenchConfig", "Columns", "Computing", "ConvertConfig", "DataFormat", "Device",
-    "EmbedConfig", "Engine", "EvaluateConfig", "ExportConfig", "FinetuneConfig", "Hardware",
-    "InputFormat", "Kernels", "Knowledge", "Machine", "Optimizer", "OutputFormat", "Precision",
-    "PredictConfig",
-    "Processes", "Reading", "Schedule", "SearchConfig", "Section", "TaskSettings", "Training",
-    "Vectors", "setting",
+    "EmbedConfig", "Engine", "EvaluateConfig", "ExportConfig", "Exportable", "FinetuneConfig",
+    "Hardware", "InputFormat", "Kernels", "Knowledge", "Machine", "Optimizer", "OutputFormat",
+    "Precision", "PredictConfig", "Processes", "Reading", "Schedule", "SearchConfig", "Section",
+    "TaskSettings", "Training", "Vectors", "setting",
 ]  # fmt: skip

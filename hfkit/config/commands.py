@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from hfkit.config.base import Section, setting
-from hfkit.config.machine import Computing, Machine, Processes
+from hfkit.config.machine import Computing, Exportable, Machine, Processes
 from hfkit.config.reading import Columns, Reading
 from hfkit.config.training import TaskSettings, Training
 
@@ -115,6 +115,7 @@ class ExportConfig(Machine, Reading, Columns, TaskSettings):
         None, "Rows to compare on; default: the run's validation file, or made-up ones",
         flags=("-d",),
     )  # fmt: skip
+    engine: Exportable = setting("onnx", "What is to answer: onnxruntime or OpenVINO")
     int8: bool = setting(
         False, "Also write an int8 file, kept where the score of the rows hardly drops"
     )

@@ -8,6 +8,7 @@ from hfkit.config.base import Section, setting
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Engine = Literal["auto", "torch", "onnx", "openvino"]
+Exportable = Literal["onnx", "openvino"]
 Kernels = Literal["auto", "default", "onednn"]
 Arithmetic = Literal["fp32", "bf16", "int8"]
 

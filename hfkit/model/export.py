@@ -1,11 +1,13 @@
-"""A model as an ONNX file that onnxruntime opens fast: its weights beside the graph, optimised.
+"""A model as a file that another engine opens fast: ONNX for onnxruntime, IR for OpenVINO.
 
     model.onnx        the graph: small, with onnxruntime's fused operators
     model.onnx_data   the weights, which are mapped into memory and not copied
     model_quantized.onnx, model_quantized.onnx_data   the same with weights in int8, where asked for
+    openvino_model.xml, openvino_model.bin   the graph and the weights for OpenVINO
 
-The names are those that transformers.js and text-embeddings-inference look for. Exported is the
-padded computation as transformers has it, with any number of rows and tokens.
+The names are those that transformers.js and text-embeddings-inference look for, and optimum-intel
+and sentence-transformers. Exported is the padded computation as transformers has it, with any
+number of rows and tokens.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from hfkit.errors import InputError
+from hfkit.telemetry import import_openvino
 
 # What a model may read, in the order that other tools list it.
 READABLE = ("input_ids", "attention_mask", "token_type_ids")
@@ -54,13 +57,12 @@ def write_plain(
     _require("onnxscript")
     rows, length = torch.export.Dim("rows"), torch.export.Dim("length")
     shapes = tuple({0: rows, 1: length} for _ in inputs)
-    example = tuple(torch.ones(2, 8, dtype=torch.long) for _ in inputs)
     picked = Picked(model, inputs, outputs).eval()
     try:
         with _silent(), torch.no_grad():
             torch.onnx.export(
                 picked,
-                example,
+                _example(inputs),
                 str(path),
                 dynamo=True,
                 external_data=True,
@@ -105,12 +107,41 @@ def quantise(plain: Path, target: Path) -> None:
         )
 
 
+def write_openvino(
+    path: Path, model: nn.Module, inputs: Sequence[str], outputs: Sequence[str]
+) -> None:
+    """Write `model` for OpenVINO at `path`, in fp32, with its weights beside it as ``.bin``.
+
+    Raises `InputError` where torch or OpenVINO has no way to write this model.
+    """
+    openvino = import_openvino()
+    picked = Picked(model, inputs, outputs).eval()
+    shapes = [openvino.PartialShape([-1, -1]) for _ in inputs]
+    try:
+        # Traced, not exported by torch as for ONNX: that is refused with lengths of any size.
+        with _silent(), torch.no_grad():
+            found = openvino.convert_model(picked, example_input=_example(inputs), input=shapes)
+    except Exception as error:  # neither torch nor openvino has a class of its own for all of it
+        reason = " ".join(str(error).split())[:160]
+        kind = type(model).__name__
+        raise InputError(f"a {kind} cannot be written for OpenVINO ({reason})") from error
+    for places, names in ((found.inputs, inputs), (found.outputs, outputs)):
+        for place, name in zip(places, names, strict=True):
+            place.get_tensor().set_names({name})
+    openvino.save_model(found, path, compress_to_fp16=False)
+
+
 def inputs_of(model: nn.Module, given: Sequence[str]) -> list[str]:
     """What the model reads of what the tokenizer gives; the mask always."""
     import inspect
 
     known = inspect.signature(model.forward).parameters
     return [name for name in READABLE if name in known and name in {*given, "attention_mask"}]
+
+
+def _example(inputs: Sequence[str]) -> tuple[Tensor, ...]:
+    """Rows of tokens to trace a model with."""
+    return tuple(torch.ones(2, 8, dtype=torch.long) for _ in inputs)
 
 
 def _require(name: str) -> Any:

@@ -1,10 +1,11 @@
 """What `hfkit export` has left in a model's folder, and whether it may stand for the model.
 
-    RUN/onnx/model.onnx, model.onnx_data   the model
-    RUN/onnx/export.json                   what it was made from and how far it is from torch;
+    RUN/onnx/model.onnx, model.onnx_data   the model for onnxruntime
+    RUN/openvino/openvino_model.xml, .bin  the model for OpenVINO
+    RUN/.../export.json                    what it was made from and how far it is from torch;
                                            written last: a folder that has it is whole
 
-Needs neither torch nor onnxruntime.
+Needs neither torch nor what computes the files.
 """
 
 from __future__ import annotations
@@ -12,15 +13,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hfkit import sealing
 from hfkit.errors import InputError
 
-FOLDER = "onnx"
 REPORT = "export.json"
 GRAPH, QUANTIZED = "model.onnx", "model_quantized.onnx"
 CLOSE = 1e-4  # the largest difference from torch's outputs with which a file stands for the model
+
+
+class Kind(NamedTuple):
+    """What one engine answers with: `name` is the engine's, its folder's and its extra's, `graph`
+    the file of the model in fp32, `package` what computes it."""
+
+    name: str
+    graph: str
+    package: str
+
+
+ONNX = Kind("onnx", GRAPH, "onnxruntime")
+OPENVINO = Kind("openvino", "openvino_model.xml", "openvino")
+KINDS = {kind.name: kind for kind in (OPENVINO, ONNX)}  # the order in which they are tried
 
 
 @dataclass(frozen=True)
@@ -56,12 +70,21 @@ class Exported:
         )
 
 
-def read_exported(folder: Path) -> Exported | None:
+def weights_of(file: str) -> str:
+    """The name of the file of weights beside an exported file.
+
+    >>> weights_of("model.onnx"), weights_of("openvino_model.xml")
+    ('model.onnx_data', 'openvino_model.bin')
+    """
+    return f"{file.removesuffix('.xml')}.bin" if file.endswith(".xml") else f"{file}_data"
+
+
+def read_exported(folder: Path, kind: Kind = ONNX) -> Exported | None:
     """Return what was exported into a model's folder; None where nothing was.
 
     Raises `InputError` where export.json is damaged.
     """
-    path = folder / FOLDER / REPORT
+    path = folder / kind.name / REPORT
     if not path.is_file():
         return None
     content = sealing.read_json(path)
@@ -72,7 +95,7 @@ def read_exported(folder: Path) -> Exported | None:
         raise InputError(
             "damaged", place=str(path), hint="export it again with --overwrite"
         ) from error
-    return Exported(folder / FOLDER, content)
+    return Exported(folder / kind.name, content)
 
 
 def why_not(
@@ -89,7 +112,7 @@ def why_not(
         return "it computes something else than is asked for here"
     if content["model"]["files"] != model_files(exported.folder.parent):
         return "the model has changed since"
-    wrong = sealing.damage(exported.folder, only=(file, f"{file}_data"), manifest=REPORT)
+    wrong = sealing.damage(exported.folder, only=(file, weights_of(file)), manifest=REPORT)
     if wrong is not None:
         return f"damaged: {wrong}"
     return None

@@ -16,11 +16,13 @@ from hfkit.errors import InputError
 from hfkit.registry import find_metric
 from hfkit.run.exported import (
     CLOSE,
-    FOLDER,
     GRAPH,
+    KINDS,
+    OPENVINO,
     QUANTIZED,
     REPORT,
     Exported,
+    Kind,
     model_files,
     read_exported,
     what_it_computes,
@@ -38,19 +40,23 @@ MADE_UP = 48  # rows of as many lengths, where there are no data to compare on
 COMPARED = 1000  # rows of the data at most, spread over all of them
 PLAIN = ".plain.onnx"  # what torch writes; made into the files that stay
 POINT = 0.01
-PACKAGES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
+PACKAGES = {
+    "onnx": ("torch", "transformers", "onnx", "onnxscript", "onnxruntime"),
+    "openvino": ("torch", "transformers", "openvino"),
+}
 
 
 class Asked(NamedTuple):
-    """What to export beside the model itself: `int8`, kept where it costs at most `tolerance`
-    points of the task's score."""
+    """For which `engine`, and what beside the model itself: `int8`, kept where it costs at most
+    `tolerance` points of the task's score."""
 
     int8: bool = False
     tolerance: float = 0.5
+    engine: str = "onnx"
 
 
 def write_export(folder: Path, opened: Opened, data: Dataset | None, asked: Asked) -> Exported:
-    """Write an opened model into ``folder/onnx`` and tell what was measured on `data`.
+    """Write an opened model for an engine into `folder` and tell what was measured on `data`.
 
     Without data the outputs are compared on made-up rows. Raises `InputError` for a model that
     cannot be exported.
@@ -63,25 +69,25 @@ def write_export(folder: Path, opened: Opened, data: Dataset | None, asked: Aske
             place=str(folder),
         )
     check_weights(opened.folder)
+    kind = KINDS[asked.engine]
     if data is None:
         log.info("no rows to compare on are named; taking made-up ones")
-    with sealing.staged(folder / FOLDER, sealed=True) as stage:
-        facts = _write(stage, opened, data)
+    with sealing.staged(folder / kind.name, sealed=True) as stage:
+        facts = _write(kind, stage, opened, data)
         if asked.int8 and data is not None:
             facts["int8"] = _write_int8(stage, opened, data, asked.tolerance)
         _clear(stage)
         sealing.seal(stage, facts, name=REPORT)
-    found = read_exported(folder)
+    found = read_exported(folder, kind)
     assert found is not None
     _tell(found)
     return found
 
 
-def _write(stage: Path, opened: Opened, data: Dataset | None) -> dict[str, Any]:
+def _write(kind: Kind, stage: Path, opened: Opened, data: Dataset | None) -> dict[str, Any]:
     """Fill the folder `stage` and return what export.json says beside the hashes."""
-    from hfkit.infer.onnx_engine import OnnxEngine
     from hfkit.infer.torch_engine import TorchEngine
-    from hfkit.model.export import inputs_of, optimise, write_plain
+    from hfkit.model.export import inputs_of
     from hfkit.model.load import load_for_prediction
 
     assert opened.tokenizer is not None
@@ -91,9 +97,8 @@ def _write(stage: Path, opened: Opened, data: Dataset | None) -> dict[str, Any]:
     rows = _made_up(opened, model) if data is None else _encoded(opened, data)
     here = TorchEngine(model)
     outputs = list(here.run(_small(rows, opened)))
-    write_plain(stage / PLAIN, model, inputs, outputs)
-    optimise(stage / PLAIN, stage / GRAPH)
-    there = OnnxEngine(stage / GRAPH)
+    write = _write_openvino if kind is OPENVINO else _write_onnx
+    there = write(stage, model, inputs, outputs)
     source = "made up" if data is None else Path(data.source).name
     return {
         "computes": what_it_computes(opened.folder, task.auto_class, task.head()),
@@ -105,8 +110,27 @@ def _write(stage: Path, opened: Opened, data: Dataset | None) -> dict[str, Any]:
             "rows": len(rows),
             "source": source,
         },
-        "versions": {name: version(name) for name in ("hfkit", *PACKAGES)},
+        "versions": {name: version(name) for name in ("hfkit", *PACKAGES[kind.name])},
     }
+
+
+def _write_onnx(stage: Path, model: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Engine:
+    from hfkit.infer.onnx_engine import OnnxEngine
+    from hfkit.model.export import optimise, write_plain
+
+    write_plain(stage / PLAIN, model, inputs, outputs)
+    optimise(stage / PLAIN, stage / GRAPH)
+    return OnnxEngine(stage / GRAPH)
+
+
+def _write_openvino(
+    stage: Path, model: Any, inputs: Sequence[str], outputs: Sequence[str]
+) -> Engine:
+    from hfkit.infer.openvino_engine import OpenvinoEngine
+    from hfkit.model.export import write_openvino
+
+    write_openvino(stage / OPENVINO.graph, model, inputs, outputs)
+    return OpenvinoEngine(stage / OPENVINO.graph)
 
 
 def _write_int8(stage: Path, opened: Opened, data: Dataset, tolerance: float) -> dict[str, Any]:
@@ -213,7 +237,8 @@ def _tell(exported: Exported) -> None:
     words = "outputs differ from torch's by at most %.1g over %d rows (%s)"
     log.info(words, parity["difference"], parity["rows"], parity["source"])
     if not exported.difference <= CLOSE:
-        log.warning("that is more than %g: it is used where --engine onnx is named", CLOSE)
+        words = "that is more than %g: it is used where --engine %s is named"
+        log.warning(words, CLOSE, exported.folder.name)
     if exported.int8:
         found = exported.int8
         log.info(
