@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hfkit.errors import InputError
 from hfkit.processor import has_accelerator
-from hfkit.run.exported import CLOSE, GRAPH, QUANTIZED, Exported, read_exported, why_not
+from hfkit.run.exported import (
+    CLOSE,
+    GRAPH,
+    QUANTIZED,
+    Exported,
+    read_exported,
+    why_not_graph,
+    why_not_weights,
+)
 
 if TYPE_CHECKING:
     from hfkit.config import Computing
@@ -53,33 +61,35 @@ def open_engine(wanted: Wanted, computing: Computing) -> Engine:
 
 def _exported_engine(wanted: Wanted, computing: Computing) -> Engine | None:
     """The exported model; None where torch is to compute, and an error where that is no choice."""
-    from hfkit.infer.onnx_engine import OnnxEngine
-
     named = computing.engine == "onnx" or computing.precision == "int8"
     exported = read_exported(wanted.folder)
     if exported is None and not named:
         return None
     file = QUANTIZED if computing.precision == "int8" else GRAPH
+    engine: Engine | None = None
     hint = ""
-    reason = _elsewhere(computing, wanted.device)
-    if reason is None:
-        reason = _unfit(exported, wanted, file)
+    far = _distance(exported) if file == GRAPH else ""
+    reason = _elsewhere(computing, wanted.device) or ("" if named else far)
+    if not reason:
+        engine, reason = _opened(exported, wanted, computing, file)
         hint = _remedy(wanted.name, computing, exported)
-    if exported is None or reason is not None:
+    if exported is None or engine is None:
         if named:
             place = "--precision" if computing.precision == "int8" else "--engine"
-            raise InputError(str(reason), place=place, hint=hint)
+            raise InputError(reason, place=place, hint=hint)
         log.info("the exported model is not used: %s", reason)
         return None
-    if file == GRAPH and not exported.difference <= CLOSE:
-        far = f"its outputs are up to {exported.difference:.1g} away from torch's"
-        if not named:
-            log.info("the exported model is not used: %s", far)
-            return None
+    if far:
         log.warning("%s: %s", exported.folder / file, far)
-    engine = OnnxEngine(exported.folder / file, computing.threads)
     log.info("%s answers; --engine torch for the model itself", exported.folder / file)
     return engine
+
+
+def _distance(exported: Exported | None) -> str:
+    """What is wrong with the outputs of the exported file; "" where they are close to torch's."""
+    if exported is None or exported.difference <= CLOSE:
+        return ""
+    return f"its outputs are up to {exported.difference:.1g} away from torch's"
 
 
 def _elsewhere(computing: Computing, device: str) -> str | None:
@@ -95,10 +105,29 @@ def _elsewhere(computing: Computing, device: str) -> str | None:
     return None
 
 
-def _unfit(exported: Exported | None, wanted: Wanted, file: str) -> str | None:
+def _opened(
+    exported: Exported | None, wanted: Wanted, computing: Computing, file: str
+) -> tuple[Engine | None, str]:
+    """Open the exported `file`, or say why it may not be used. The hashes of weights are taken
+    while onnxruntime is loaded: each takes a tenth of a cold start."""
+    from hfkit.infer.ahead import begun
+    from hfkit.infer.onnx_engine import OnnxEngine
+
     if exported is None:
-        return "the model has not been exported"
-    return why_not(exported, wanted.auto_class, wanted.head, file)
+        return None, "the model has not been exported"
+    reason = why_not_graph(exported, wanted.auto_class, wanted.head, file)
+    if reason is not None:
+        return None, reason
+    of_weights = begun(lambda: why_not_weights(exported, file))
+    try:
+        engine = OnnxEngine(exported.folder / file, computing.threads)
+    except InputError:
+        reason = of_weights()
+        if reason is None:
+            raise
+        return None, reason
+    reason = of_weights()
+    return (engine, "") if reason is None else (None, reason)
 
 
 def _remedy(name: str, computing: Computing, exported: Exported | None) -> str:
