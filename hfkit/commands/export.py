@@ -23,7 +23,7 @@ def export(config: ExportConfig) -> Exported:
     Raises `InputError` for a name that is no folder, for a model that cannot be exported and,
     without ``config.overwrite``, where one was exported before.
     """
-    from hfkit.run.exporting import Asked, write_export
+    from hfkit.run.exporting import Asked, check_packages, write_export
     from hfkit.run.opening import open_run
 
     if not config.model:
@@ -37,7 +37,12 @@ def export(config: ExportConfig) -> Exported:
         )
     if (folder / FOLDER / REPORT).is_file() and not config.overwrite:
         raise InputError("exported already", place=str(folder / FOLDER), hint="use --overwrite")
-    opened = open_run(config.model, config)
+    if config.int8_method == "static" and not config.int8:
+        raise InputError(
+            "is for int8, which is not asked for", place="--int8-method", hint="add --int8"
+        )
+    check_packages(config.model)
+    opened = open_run(config.model, config, anew=True)
     data = _data(config, opened)
     if config.int8 and data is None:
         raise InputError(
@@ -45,7 +50,8 @@ def export(config: ExportConfig) -> Exported:
             place="--int8",
             hint=f"name a file of them: hfkit export {config.model} DATA --int8",
         )
-    return write_export(folder, opened, data, Asked(config.int8, config.tolerance))
+    int8 = config.int8_method if config.int8 else None
+    return write_export(folder, opened, data, Asked(int8, config.tolerance))
 
 
 def _data(config: ExportConfig, opened: Opened) -> Dataset | None:
