@@ -239,19 +239,24 @@ def spaced(backend: Any) -> Any:
 
 def from_file(folder: Path, max_length: int) -> Tokenizer:
     """Load the tokenizer.json of a run's folder; needs neither torch nor transformers."""
-    from tokenizers import Tokenizer as Backend
-
-    try:
-        backend = Backend.from_file(str(folder / "tokenizer.json"))
-    except Exception as error:  # the library raises this very class
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"the tokenizer does not load ({reason})", place=str(folder)) from error
+    backend = read_backend(folder)
     settings = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
     pad_id = _named(backend, settings, "pad_token")
     null_id = _named(backend, settings, "cls_token")
     if null_id is None:
         null_id = _named(backend, settings, "bos_token")
     return Tokenizer(backend, max_length, _padding(folder, pad_id), null_id)
+
+
+def read_backend(folder: Path) -> Any:
+    """Load the tokenizer.json in `folder` as it is. Raises `InputError` where that fails."""
+    from tokenizers import Tokenizer as Backend
+
+    try:
+        return Backend.from_file(str(folder / "tokenizer.json"))
+    except Exception as error:  # the library raises this very class
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"the tokenizer does not load ({reason})", place=str(folder)) from error
 
 
 def _named(backend: Any, settings: dict[str, Any], name: str) -> int | None:

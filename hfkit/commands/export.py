@@ -23,7 +23,7 @@ def export(config: ExportConfig) -> Exported:
     Raises `InputError` for a name that is no folder, for a model that cannot be exported and,
     without ``config.overwrite``, where one was exported before.
     """
-    from hfkit.run.exporting import Asked, write_export
+    from hfkit.run.exporting import Asked, check_packages, write_export
     from hfkit.run.opening import open_run
 
     if not config.model:
@@ -38,11 +38,16 @@ def export(config: ExportConfig) -> Exported:
     target = folder / config.engine
     if (target / REPORT).is_file() and not config.overwrite:
         raise InputError("exported already", place=str(target), hint="use --overwrite")
+    if config.int8_method == "static" and not config.int8:
+        raise InputError(
+            "is for int8, which is not asked for", place="--int8-method", hint="add --int8"
+        )
     if config.int8 and config.engine != "onnx":
         raise InputError(
             f"{config.engine} has no int8 here", place="--int8", hint="use --engine onnx"
         )
-    opened = open_run(config.model, config)
+    check_packages(config.engine, config.model)
+    opened = open_run(config.model, config, anew=True)
     data = _data(config, opened)
     if config.int8 and data is None:
         raise InputError(
@@ -50,7 +55,8 @@ def export(config: ExportConfig) -> Exported:
             place="--int8",
             hint=f"name a file of them: hfkit export {config.model} DATA --int8",
         )
-    return write_export(folder, opened, data, Asked(config.int8, config.tolerance, config.engine))
+    int8 = config.int8_method if config.int8 else None
+    return write_export(folder, opened, data, Asked(int8, config.tolerance, config.engine))
 
 
 def _data(config: ExportConfig, opened: Opened) -> Dataset | None:

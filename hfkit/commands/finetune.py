@@ -4,6 +4,7 @@ prepare     read the data, find columns and labels, decide what was left open   
 choose      the folder: a new one, the same run to go on with, or a finished one   (no torch)
 fit         load, encode, train from the newest checkpoint
 finish      score the best weights, write and seal the folder
+export      write the finished run as a file that needs no torch, where that is asked for
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from hfkit.errors import InputError, WorkersError
 from hfkit.layers import dump
 from hfkit.report import trackers
 from hfkit.run.duration import seconds
+from hfkit.run.exporting import check_packages, export_run
 from hfkit.run.output import Identity, Output, begin, choose, locked
 from hfkit.run.preparation import Prepared, prepare, versions
 from hfkit.train import launch
@@ -71,10 +73,10 @@ def finetune(config: FinetuneConfig) -> Finetuned | DryRun:
         identity,
         overwrite=config.overwrite,
     )
-    if config.num_processes > 1 and not launch.inside():
-        return _relaunched(prepared, output)
+    several = config.num_processes > 1 and not launch.inside()
+    done = _relaunched(prepared, output) if several else None
     with locked(output.folder):
-        return _run(prepared, identity, output)
+        return _exported(prepared, done or _run(prepared, identity, output))
 
 
 def _check(config: FinetuneConfig) -> None:
@@ -84,6 +86,8 @@ def _check(config: FinetuneConfig) -> None:
         seconds(config.max_time)
     launch.check_sharding(config)
     launch.check_optimizer(config)
+    if config.export:
+        check_packages(config.export, "--export")
     if config.train == "-" and config.num_processes > 1:
         raise InputError("several processes cannot read one stdin", hint="save it to a file first")
     if config.overwrite and config.output:
@@ -154,8 +158,16 @@ def _finished(folder: Path) -> Finetuned:
     settings = read_settings(folder)
     if (folder / CHECKPOINTS).exists() and not (settings and settings.keep_checkpoints):
         sealing.remove(folder / CHECKPOINTS)  # a kill came between the seal and this
-    log.info("%s: this run is finished; nothing to do", folder)
+    log.info("%s: this run is finished; nothing to train", folder)
     return Finetuned.read(folder)
+
+
+def _exported(prepared: Prepared, done: Finetuned) -> Finetuned:
+    """Export the finished run, once, where that is asked for."""
+    config = prepared.config
+    if config.export:
+        export_run(done.folder, config, prepared.validation)
+    return done
 
 
 def _warn_of_versions(begun: dict[str, str]) -> None:

@@ -19,6 +19,7 @@ from hfkit.config.commands import (
     EvaluateConfig,
     ExportConfig,
     FinetuneConfig,
+    Int8Method,
     Knowledge,
     OutputFormat,
     PredictConfig,
@@ -41,7 +42,8 @@ from hfkit.config.vectors import EmbedConfig, SearchConfig, Vectors
 __all__ = [
     "Arithmetic", "BenchConfig", "Columns", "Computing", "ConvertConfig", "DataFormat", "Device",
     "EmbedConfig", "Engine", "EvaluateConfig", "ExportConfig", "Exportable", "FinetuneConfig",
-    "Hardware", "InputFormat", "Kernels", "Knowledge", "Machine", "Optimizer", "OutputFormat",
+    "Hardware", "InputFormat", "Int8Method", "Kernels", "Knowledge", "Machine", "Optimizer",
+    "OutputFormat",
     "Precision", "PredictConfig", "Processes", "Reading", "Schedule", "SearchConfig", "Section",
     "TaskSettings", "Training", "Vectors", "setting",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from hfkit.config.reading import Columns, Reading
 from hfkit.config.training import TaskSettings, Training
 
 OutputFormat = Literal["auto", "jsonl", "csv", "tsv", "conll", "table"]
+Int8Method = Literal["dynamic", "static"]
 DataFormat = Literal[
     "auto", "conll", "tokens", "spans", "doccano", "prodigy", "label-studio", "spacy", "cluener",
     "squad", "jsonl", "json", "csv", "tsv", "parquet",
@@ -34,6 +35,9 @@ class FinetuneConfig(Machine, Reading, Columns, TaskSettings, Training):
         flags=("--validation-file", "--valid-split"),
     )
     test: str | None = setting(None, "Test data, scored once at the end", flags=("--test-file",))
+    export: Exportable | None = setting(
+        None, "Also export the finished run, as `hfkit export` does", saved=False
+    )
     overwrite: bool = setting(False, "Move what stands in the output folder aside", saved=False)
     dry_run: bool = setting(False, "Print the resolved plan and stop", saved=False)
     json_output: bool = setting(False, "Print the result as JSON", flags=("--json",), saved=False)
@@ -118,6 +122,9 @@ class ExportConfig(Machine, Reading, Columns, TaskSettings):
     engine: Exportable = setting("onnx", "What is to answer: onnxruntime or OpenVINO")
     int8: bool = setting(
         False, "Also write an int8 file, kept where the score of the rows hardly drops"
+    )
+    int8_method: Int8Method = setting(
+        "dynamic", "Scales of int8: found anew for each text, or fixed, from rows of training data"
     )
     tolerance: float = setting(0.5, "Points that the score may drop by with int8", ge=0)
     overwrite: bool = setting(False, "Replace what was exported before")

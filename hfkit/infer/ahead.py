@@ -1,11 +1,14 @@
-"""Computing items on other threads, a few ahead of the one that is asked for."""
+"""Computing on other threads what is asked for later."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor
 from itertools import islice
-from typing import TypeVar
+from threading import Thread
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -32,3 +35,33 @@ def in_order(
     finally:
         for future in waiting:
             future.cancel()
+
+
+def begun(compute: Callable[[], R]) -> Callable[[], R]:
+    """Compute on a thread of its own from now on; what is returned waits for the result.
+
+    An exception of `compute` is raised there.
+
+    >>> wait = begun(lambda: 1 + 1)
+    >>> wait()
+    2
+    """
+    found: list[R] = []
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            found.append(compute())
+        except BaseException as error:
+            failed.append(error)
+
+    thread = Thread(target=work, name="hfkit-beside", daemon=True)
+    thread.start()
+
+    def wait() -> R:
+        thread.join()
+        if failed:
+            raise failed[0]
+        return found[0]
+
+    return wait

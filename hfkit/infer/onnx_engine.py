@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfkit.errors import InputError
+from hfkit.infer.ahead import in_order
 from hfkit.infer.halves import Halves
 from hfkit.processor import cores
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
     from hfkit.infer.engine import Arrays
 
 FATAL = 4  # onnxruntime's own log: what goes wrong comes as an exception
@@ -23,14 +28,32 @@ class OnnxEngine:
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
-        self._session = _open(path, threads or cores())
+        self._threads = threads or cores()
+        self._session = _open(path, self._threads)
         self._inputs = [value.name for value in self._session.get_inputs()]
         self._outputs = [value.name for value in self._session.get_outputs()]
         self._halves = Halves(self._forward, "lower --max-length")
+        self._pool: ThreadPoolExecutor | None = None
 
     def run(self, batch: Arrays) -> Arrays:
-        """Compute one batch; see `Engine.run`."""
+        """Compute one batch, on all cores; see `Engine.run`."""
         return self._halves.run(batch)
+
+    def run_all(self, batches: Iterable[Arrays]) -> Iterator[Arrays]:
+        """Compute batches, in their order, as many at a time as there are threads.
+
+        All of them go through the one session: the weights are in memory once.
+        """
+        source = iter(batches)
+        first = list(islice(source, 2))
+        if self._threads == 1 or len(first) < 2:
+            yield from map(self.run, chain(first, source))
+            return
+        if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor  # not for a single text
+
+            self._pool = ThreadPoolExecutor(self._threads, "hfkit-engine")
+        yield from in_order(self._pool, self.run, chain(first, source), 2 * self._threads)
 
     def _forward(self, batch: Arrays) -> Arrays:
         import numpy as np

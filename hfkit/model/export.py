@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -25,9 +25,15 @@ from torch import Tensor, nn
 from hfkit.errors import InputError
 from hfkit.telemetry import import_openvino
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Arrays = dict[str, NDArray[Any]]  # by name, the rows first
+
 # What a model may read, in the order that other tools list it.
 READABLE = ("input_ids", "attention_mask", "token_type_ids")
 INLINED = 1024  # bytes; smaller constants stay in the graph
+ROUNDED = ["MatMul", "Gemm", "Gather"]  # what static int8 computes in int8
 ERRORS_ALONE = 4  # of onnxruntime's log
 
 
@@ -91,20 +97,61 @@ def optimise(plain: Path, target: Path) -> None:
     onnxruntime.InferenceSession(str(plain), options, providers=["CPUExecutionProvider"])
 
 
-def quantise(plain: Path, target: Path) -> None:
+def quantise(plain: Path, target: Path, calibration: Iterable[Arrays] | None = None) -> None:
     """Write the file `plain` at `target` with the weights of its matrices in int8, a scale for each
-    column; what is multiplied with them is rounded as it comes."""
+    column; what is multiplied with them is rounded as it comes, or with scales for the values that
+    the batches of `calibration` lead to."""
     _require("onnxruntime")
-    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization import QuantType, quantize_dynamic, quantize_static
 
+    if calibration is None:
+        with _silent():
+            quantize_dynamic(
+                plain,
+                target,
+                per_channel=True,
+                weight_type=QuantType.QInt8,
+                use_external_data_format=True,
+            )
+        return
     with _silent():
-        quantize_dynamic(
+        quantize_static(
             plain,
             target,
+            Calibration(calibration),
+            op_types_to_quantize=ROUNDED,
+            # Attention multiplies what was computed: rounding that loses more and gains little.
+            nodes_to_exclude=_products_of_activations(plain),
             per_channel=True,
+            activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             use_external_data_format=True,
+            # Products stay as they are. Of a MiniLM that chose between 8 labels, 93 of 100 answers
+            # stayed the same with them rounded, 97 without.
+            extra_options={"OpTypesToExcludeOutputQuantization": ROUNDED},
         )
+
+
+def _products_of_activations(plain: Path) -> list[str]:
+    """The names of the products of two matrices of which neither is a weight."""
+    graph = _require("onnx").load(plain, load_external_data=False).graph
+    weights = {weight.name for weight in graph.initializer}
+    return [
+        node.name
+        for node in graph.node
+        if node.op_type in ("MatMul", "Gemm") and not weights & set(node.input[:2])
+    ]
+
+
+class Calibration:
+    """Batches as onnxruntime asks for them: one after the other, None at the end."""
+
+    def __init__(self, batches: Iterable[Arrays]) -> None:
+        self._batches = iter(batches)
+
+    def get_next(self) -> Arrays | None:
+        """The next batch."""
+        return next(self._batches, None)
 
 
 def write_openvino(

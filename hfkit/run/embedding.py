@@ -32,12 +32,11 @@ def open_vectorizer(
     Raises `InputError` for a name that leads nowhere, for a cross-encoder, which has no vector for
     one text, and as loading does.
     """
-    from hfkit import text
     from hfkit.infer.vectorizer import Vectorizer
     from hfkit.model.facts import EMBEDDER, describe
     from hfkit.model.locate import locate
     from hfkit.run.engines import Wanted, open_engine
-    from hfkit.run.opening import checked_length, read_settings
+    from hfkit.run.opening import checked_length, load_tokenizer, read_settings
 
     if not model:
         raise InputError("no model", hint="name a run of similarity or any encoder, as minilm")
@@ -52,9 +51,8 @@ def open_vectorizer(
     facts = describe(located.folder)
     _say_what_it_is(located.folder, model)
     wanted = max_length or (saved.max_length if saved else None)
-    fast = saved and (located.folder / "tokenizer.json").exists()
-    load = text.from_file if fast else text.from_transformers
-    tokenizer = load(located.folder, checked_length(wanted, facts.max_length))
+    max_length = checked_length(wanted, facts.max_length)
+    tokenizer = load_tokenizer(located.folder, max_length, of_run=saved is not None)
     engine = open_engine(Wanted(located.folder, EMBEDDER, None, device, model), computing)
     return Vectorizer(
         tokenizer,

@@ -19,7 +19,8 @@ from hfkit.run.exported import (
     Exported,
     Kind,
     read_exported,
-    why_not,
+    why_not_graph,
+    why_not_weights,
 )
 
 if TYPE_CHECKING:
@@ -75,41 +76,30 @@ def _exported_engine(kind: Kind, wanted: Wanted, computing: Computing) -> Engine
     if exported is None and not named:
         return None
     file = QUANTIZED if computing.precision == "int8" else kind.graph
+    engine: Engine | None = None
     hint = ""
-    reason = _elsewhere(kind, computing, wanted.device)
-    if reason is None:
-        reason = _unfit(exported, wanted, file)
+    far = _distance(exported) if file == kind.graph else ""
+    reason = _elsewhere(kind, computing, wanted.device) or ("" if named else far)
+    if not reason:
+        engine, reason = _opened(kind, exported, wanted, computing, file)
         hint = _remedy(kind, wanted.name, computing, exported)
-    if exported is None or reason is not None:
+    if exported is None or engine is None:
         if named:
             place = "--precision" if computing.precision == "int8" else "--engine"
-            raise InputError(str(reason), place=place, hint=hint)
-        _say_unused(exported, str(reason))
+            raise InputError(reason, place=place, hint=hint)
+        log.info("%s: the exported model is not used: %s", wanted.folder / kind.name, reason)
         return None
-    if file == kind.graph and not exported.difference <= CLOSE:
-        far = f"its outputs are up to {exported.difference:.1g} away from torch's"
-        if not named:
-            _say_unused(exported, far)
-            return None
+    if far:
         log.warning("%s: %s", exported.folder / file, far)
-    engine = _opened(kind, exported.folder / file, computing)
     log.info("%s answers; --engine torch for the model itself", exported.folder / file)
     return engine
 
 
-def _say_unused(exported: Exported | None, reason: str) -> None:
-    if exported is not None:
-        log.info("%s: the exported model is not used: %s", exported.folder, reason)
-
-
-def _opened(kind: Kind, path: Path, computing: Computing) -> Engine:
-    if kind is OPENVINO:
-        from hfkit.infer.openvino_engine import OpenvinoEngine
-
-        return OpenvinoEngine(path, computing.threads, half=computing.precision == "bf16")
-    from hfkit.infer.onnx_engine import OnnxEngine
-
-    return OnnxEngine(path, computing.threads)
+def _distance(exported: Exported | None) -> str:
+    """What is wrong with the outputs of the exported file; "" where they are close to torch's."""
+    if exported is None or exported.difference <= CLOSE:
+        return ""
+    return f"its outputs are up to {exported.difference:.1g} away from torch's"
 
 
 def _elsewhere(kind: Kind, computing: Computing, device: str) -> str | None:
@@ -136,10 +126,38 @@ def _not_in_bf16(kind: Kind, computing: Computing) -> str | None:
     return None if this_processor().has_bf16 else "this processor has no bf16 of its own"
 
 
-def _unfit(exported: Exported | None, wanted: Wanted, file: str) -> str | None:
+def _opened(
+    kind: Kind, exported: Exported | None, wanted: Wanted, computing: Computing, file: str
+) -> tuple[Engine | None, str]:
+    """Open the exported `file`, or say why it may not be used. The hashes of weights are taken
+    while what computes is loaded: each takes a tenth of a cold start."""
+    from hfkit.infer.ahead import begun
+
     if exported is None:
-        return "the model has not been exported"
-    return why_not(exported, wanted.auto_class, wanted.head, file)
+        return None, "the model has not been exported"
+    reason = why_not_graph(exported, wanted.auto_class, wanted.head, file)
+    if reason is not None:
+        return None, reason
+    of_weights = begun(lambda: why_not_weights(exported, file))
+    try:
+        engine = _loaded(kind, exported.folder / file, computing)
+    except InputError:
+        reason = of_weights()
+        if reason is None:
+            raise
+        return None, reason
+    reason = of_weights()
+    return (engine, "") if reason is None else (None, reason)
+
+
+def _loaded(kind: Kind, path: Path, computing: Computing) -> Engine:
+    if kind is OPENVINO:
+        from hfkit.infer.openvino_engine import OpenvinoEngine
+
+        return OpenvinoEngine(path, computing.threads, half=computing.precision == "bf16")
+    from hfkit.infer.onnx_engine import OnnxEngine
+
+    return OnnxEngine(path, computing.threads)
 
 
 def _remedy(kind: Kind, name: str, computing: Computing, exported: Exported | None) -> str:

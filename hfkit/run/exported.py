@@ -2,6 +2,7 @@
 
     RUN/onnx/model.onnx, model.onnx_data   the model for onnxruntime
     RUN/openvino/openvino_model.xml, .bin  the model for OpenVINO
+    RUN/.../tokenizer.json                 of a model that is no run: as transformers makes it
     RUN/.../export.json                    what it was made from and how far it is from torch;
                                            written last: a folder that has it is whole
 
@@ -13,13 +14,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hfkit import sealing
 from hfkit.errors import InputError
 
+if TYPE_CHECKING:
+    from hfkit.text import Tokenizer
+
 REPORT = "export.json"
+TOKENIZER = "tokenizer.json"
 GRAPH, QUANTIZED = "model.onnx", "model_quantized.onnx"
+# What transformers reads beside the files of `gate.TOKENIZER_FILES`; config.json names the class.
+MORE_TOKENIZER_FILES = (
+    "config.json", "merges.txt", "special_tokens_map.json", "added_tokens.json",
+)  # fmt: skip
 CLOSE = 1e-4  # the largest difference from torch's outputs with which a file stands for the model
 
 
@@ -101,21 +110,80 @@ def read_exported(folder: Path, kind: Kind = ONNX) -> Exported | None:
 def why_not(
     exported: Exported, auto_class: str, head: Mapping[str, Any] | None, file: str
 ) -> str | None:
-    """Say why the exported `file` may not stand for the model; None where it may.
+    """Say why the exported `file` may not stand for the model; None where it may."""
+    return why_not_graph(exported, auto_class, head, file) or why_not_weights(exported, file)
 
-    The files are read once for their hashes; those of the model are known from its manifest.
-    """
+
+def why_not_graph(
+    exported: Exported, auto_class: str, head: Mapping[str, Any] | None, file: str
+) -> str | None:
+    """What of `why_not` is known without reading weights."""
     content = exported.content
     if file not in content["files"]:
         return (exported.refused if file == QUANTIZED else "") or f"there is no {file}"
     if content["computes"] != what_it_computes(exported.folder.parent, auto_class, head):
         return "it computes something else than is asked for here"
-    if content["model"]["files"] != model_files(exported.folder.parent):
+    return _damage(exported, file)
+
+
+def why_not_weights(exported: Exported, file: str) -> str | None:
+    """What of `why_not` the hashes of weights tell: of the file's, which are read once, and of the
+    model's, which its manifest knows."""
+    if exported.content["model"]["files"] != model_files(exported.folder.parent):
         return "the model has changed since"
-    wrong = sealing.damage(exported.folder, only=(file, weights_of(file)), manifest=REPORT)
-    if wrong is not None:
-        return f"damaged: {wrong}"
+    return _damage(exported, weights_of(file))
+
+
+def _damage(exported: Exported, name: str) -> str | None:
+    wrong = sealing.damage(exported.folder, only=(name,), manifest=REPORT)
+    return wrong and f"damaged: {wrong}"
+
+
+def write_tokenizer(stage: Path, folder: Path, tokenizer: Tokenizer) -> dict[str, Any]:
+    """Write the tokenizer of the model in `folder` into `stage`; return what export.json says of
+    it, for `read_tokenizer`."""
+    (stage / TOKENIZER).write_text(tokenizer.backend.to_str(), "utf-8")
+    return {
+        "padding": tokenizer.padding,
+        "null_id": tokenizer.null_id,
+        "made_from": tokenizer_files(folder),
+    }
+
+
+def read_tokenizer(folder: Path, max_length: int) -> Tokenizer | None:
+    """The tokenizer that was exported with a model; None where there is none, or an outdated or a
+    damaged one."""
+    for kind in KINDS.values():
+        found = _tokenizer_of(kind, folder, max_length)
+        if found is not None:
+            return found
     return None
+
+
+def _tokenizer_of(kind: Kind, folder: Path, max_length: int) -> Tokenizer | None:
+    from hfkit.text import Tokenizer, read_backend
+
+    try:
+        exported = read_exported(folder, kind)
+    except InputError:
+        return None  # the engine tells, where it matters
+    facts = exported.content.get("tokenizer") if exported else None
+    if exported is None or not isinstance(facts, dict):
+        return None
+    if facts.get("made_from") != tokenizer_files(folder):
+        return None
+    if sealing.damage(exported.folder, only=(TOKENIZER,), manifest=REPORT) is not None:
+        return None
+    backend = read_backend(exported.folder)
+    return Tokenizer(backend, max_length, dict(facts["padding"]), facts["null_id"])
+
+
+def tokenizer_files(folder: Path) -> dict[str, str]:
+    """The hashes of the files that a model's tokenizer is made from."""
+    from hfkit.model.gate import TOKENIZER_FILES
+
+    names = (*TOKENIZER_FILES, *MORE_TOKENIZER_FILES)
+    return {name: sealing.sha256(folder / name) for name in names if (folder / name).is_file()}
 
 
 def what_it_computes(

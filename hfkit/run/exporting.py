@@ -8,16 +8,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hfkit import sealing
+from hfkit.config import ExportConfig, FinetuneConfig, Int8Method
 from hfkit.errors import InputError
 from hfkit.registry import find_metric
+from hfkit.run.calibrating import ROWS, part, spread
 from hfkit.run.exported import (
     CLOSE,
     GRAPH,
     KINDS,
+    ONNX,
     OPENVINO,
     QUANTIZED,
     REPORT,
@@ -26,11 +30,12 @@ from hfkit.run.exported import (
     model_files,
     read_exported,
     what_it_computes,
+    write_tokenizer,
 )
 
 if TYPE_CHECKING:
     from hfkit.data.dataset import Dataset
-    from hfkit.infer.engine import Engine
+    from hfkit.infer.engine import Arrays, Engine
     from hfkit.run.opening import Opened
     from hfkit.tasks.base import EncodedRow
 
@@ -40,19 +45,39 @@ MADE_UP = 48  # rows of as many lengths, where there are no data to compare on
 COMPARED = 1000  # rows of the data at most, spread over all of them
 PLAIN = ".plain.onnx"  # what torch writes; made into the files that stay
 POINT = 0.01
-PACKAGES = {
-    "onnx": ("torch", "transformers", "onnx", "onnxscript", "onnxruntime"),
-    "openvino": ("torch", "transformers", "openvino"),
-}
+PACKAGES = ("hfkit", "torch", "transformers")
+NEEDED = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("openvino",)}
 
 
 class Asked(NamedTuple):
-    """For which `engine`, and what beside the model itself: `int8`, kept where it costs at most
-    `tolerance` points of the task's score."""
+    """For which `engine`, and what beside the model itself: `int8`, with this method, kept where it
+    costs at most `tolerance` points of the task's score."""
 
-    int8: bool = False
+    int8: Int8Method | None = None
     tolerance: float = 0.5
     engine: str = "onnx"
+
+
+def check_packages(engine: str, place: str) -> None:
+    """Raise `InputError` where a package that exporting for `engine` needs is not installed."""
+    for name in NEEDED[engine]:
+        if find_spec(name) is None:
+            hint = f"pip install 'hfkit[{engine}]'"
+            raise InputError(f"exporting needs {name}", place=place, hint=hint)
+
+
+def export_run(folder: Path, config: FinetuneConfig, data: Dataset) -> None:
+    """Export the finished run in `folder` that has these settings, compared with torch on `data`;
+    one that was exported before stays as it is. Raises what `write_export` does."""
+    from hfkit.run.opening import open_run
+
+    engine = config.export or ONNX.name
+    exported = read_exported(folder, KINDS[engine])
+    if exported is not None:
+        log.info("%s: exported already", exported.folder)
+        return
+    opened = open_run(str(folder), ExportConfig(task=config.task, offline=config.offline))
+    write_export(folder, opened, data, Asked(engine=engine))
 
 
 def write_export(folder: Path, opened: Opened, data: Dataset | None, asked: Asked) -> Exported:
@@ -75,7 +100,7 @@ def write_export(folder: Path, opened: Opened, data: Dataset | None, asked: Aske
     with sealing.staged(folder / kind.name, sealed=True) as stage:
         facts = _write(kind, stage, opened, data)
         if asked.int8 and data is not None:
-            facts["int8"] = _write_int8(stage, opened, data, asked.tolerance)
+            facts["int8"] = _write_int8(stage, opened, data, asked, facts["inputs"])
         _clear(stage)
         sealing.seal(stage, facts, name=REPORT)
     found = read_exported(folder, kind)
@@ -100,7 +125,7 @@ def _write(kind: Kind, stage: Path, opened: Opened, data: Dataset | None) -> dic
     write = _write_openvino if kind is OPENVINO else _write_onnx
     there = write(stage, model, inputs, outputs)
     source = "made up" if data is None else Path(data.source).name
-    return {
+    facts = {
         "computes": what_it_computes(opened.folder, task.auto_class, task.head()),
         "model": {"files": model_files(opened.folder)},
         "inputs": inputs,
@@ -110,8 +135,11 @@ def _write(kind: Kind, stage: Path, opened: Opened, data: Dataset | None) -> dic
             "rows": len(rows),
             "source": source,
         },
-        "versions": {name: version(name) for name in ("hfkit", *PACKAGES[kind.name])},
+        "versions": {name: version(name) for name in (*PACKAGES, *NEEDED[kind.name])},
     }
+    if opened.settings is None:  # of a run the tokenizer lies ready
+        facts["tokenizer"] = write_tokenizer(stage, opened.folder, opened.tokenizer)
+    return facts
 
 
 def _write_onnx(stage: Path, model: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Engine:
@@ -133,28 +161,37 @@ def _write_openvino(
     return OpenvinoEngine(stage / OPENVINO.graph)
 
 
-def _write_int8(stage: Path, opened: Opened, data: Dataset, tolerance: float) -> dict[str, Any]:
-    """Write the int8 file, and remove it again where it scores worse by more than `tolerance`
-    points; return what was measured."""
+def _write_int8(
+    stage: Path, opened: Opened, data: Dataset, asked: Asked, inputs: Sequence[str]
+) -> dict[str, Any]:
+    """Write the int8 file, and remove it again where it scores worse by more than is tolerated;
+    return what was measured."""
     from hfkit.model.export import optimise, quantise
 
     rounded = stage / f"{PLAIN}.int8"
-    quantise(stage / PLAIN, rounded)
+    made: dict[str, Any] = {"method": asked.int8}
+    if asked.int8 == "static":
+        rows, data = part(opened, data)
+        made["calibrated_on"] = {"rows": len(rows.rows), "source": Path(rows.source).name}
+        quantise(stage / PLAIN, rounded, _feeds(opened, rows, inputs))
+    else:
+        quantise(stage / PLAIN, rounded)
     optimise(rounded, stage / QUANTIZED)
     name, before = headline(stage / GRAPH, opened, data)
     _, after = headline(stage / QUANTIZED, opened, data)
     lower_is_better = name in find_metric(opened.task.metric).lower_is_better
     drop = (after - before if lower_is_better else before - after) / POINT
-    kept = drop <= tolerance
+    kept = drop <= asked.tolerance
     if not kept:
         for path in (stage / QUANTIZED, stage / f"{QUANTIZED}_data"):
             path.unlink()
     return {
+        **made,
         "metric": name,
         "fp32": before,
         "int8": after,
         "drop": round(drop, 6),
-        "tolerance": tolerance,
+        "tolerance": asked.tolerance,
         "rows": len(data.rows),
         "source": Path(data.source).name,
         "kept": kept,
@@ -185,8 +222,19 @@ def _clear(stage: Path) -> None:
 def _encoded(opened: Opened, data: Dataset) -> list[EncodedRow]:
     """Up to `COMPARED` rows of the data, evenly spread, as the model reads them."""
     assert opened.tokenizer is not None
-    step = max(1, -(-len(data.rows) // COMPARED))
-    return opened.task.features(data.rows[::step], opened.tokenizer)
+    return opened.task.features(spread(data.rows, COMPARED), opened.tokenizer)
+
+
+def _feeds(opened: Opened, data: Dataset, inputs: Sequence[str]) -> list[Arrays]:
+    """The rows as the file reads them, one at a time: padding would widen the ranges."""
+    import numpy as np
+
+    from hfkit.tasks.collate import collate
+
+    assert opened.tokenizer is not None
+    encoded = opened.task.features(data.rows, opened.tokenizer)
+    batches = (collate([row], opened.tokenizer.padding) for row in spread(encoded, ROWS))
+    return [{name: np.asarray(batch[name], dtype=np.int64) for name in inputs} for batch in batches]
 
 
 def _made_up(opened: Opened, model: Any) -> list[EncodedRow]:
@@ -241,6 +289,9 @@ def _tell(exported: Exported) -> None:
         log.warning(words, CLOSE, exported.folder.name)
     if exported.int8:
         found = exported.int8
+        if "calibrated_on" in found:
+            rows = found["calibrated_on"]
+            log.info("int8: its scales are from %d rows of %s", rows["rows"], rows["source"])
         log.info(
             "int8: %s is %.4g, in fp32 %.4g (%d rows, %s)",
             found["metric"], found["int8"], found["fp32"], found["rows"], found["source"],

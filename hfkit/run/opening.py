@@ -49,13 +49,14 @@ class Opened:
     endpoint: str | None = None
 
 
-def open_run(model: str, config: EvaluateConfig | ExportConfig | PredictConfig) -> Opened:
-    """Open a run's folder, a model folder or a Hub id.
+def open_run(
+    model: str, config: EvaluateConfig | ExportConfig | PredictConfig, *, anew: bool = False
+) -> Opened:
+    """Open a run's folder, a model folder or a Hub id; with `anew`, without what was exported.
 
     Flags win over what the run saved. Raises `InputError` for a name that leads nowhere, a base
     model without a head, and settings that do not fit.
     """
-    from hfkit import text
     from hfkit.model.facts import describe, require_head
     from hfkit.model.locate import locate
 
@@ -83,12 +84,21 @@ def open_run(model: str, config: EvaluateConfig | ExportConfig | PredictConfig) 
     require_head(facts, task.auto_class, model)
     wanted = config.max_length or (saved.max_length if saved else None)
     max_length = checked_length(wanted, facts.max_length)
-    load = text.from_file if saved else text.from_transformers
-    if saved and not (located.folder / "tokenizer.json").exists():
-        load = text.from_transformers  # a tokenizer that exists in Python only
-    tokenizer = load(located.folder, max_length)
+    tokenizer = load_tokenizer(located.folder, max_length, of_run=saved is not None, anew=anew)
     data = _data_of(located.folder) if own else {}
     return Opened(model, located.folder, task, tokenizer, saved, **data)
+
+
+def load_tokenizer(folder: Path, max_length: int, *, of_run: bool, anew: bool = False) -> Tokenizer:
+    """The tokenizer of a run or a model; transformers makes it where none lies ready, in a run or
+    in what was exported, and always `anew` for a model that is no run."""
+    from hfkit import text
+    from hfkit.run.exported import read_tokenizer
+
+    if of_run and (folder / "tokenizer.json").exists():
+        return text.from_file(folder, max_length)
+    ready = None if of_run or anew else read_tokenizer(folder, max_length)
+    return ready or text.from_transformers(folder, max_length)
 
 
 def _elsewhere(model: str, config: EvaluateConfig | ExportConfig | PredictConfig) -> Opened:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from exports import write_runs
 
 from hfkit.cli.app import run as command_line
 
@@ -22,3 +25,15 @@ def hfkit(capfd: pytest.CaptureFixture[str]) -> Command:
         return code, out, err
 
     return run
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory, tiny_base_folder: Path) -> Path:
+    """A folder with an exported run of each task, and the files they were trained on."""
+    return write_runs(tmp_path_factory.mktemp("exported"), tiny_base_folder)
+
+
+@pytest.fixture
+def exported_copy(exported: Path, tmp_path: Path) -> Path:
+    """The run of the classifier, to be changed."""
+    return Path(shutil.copytree(exported / "classification", tmp_path / "copy"))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from threading import Barrier, get_ident
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
@@ -81,6 +83,66 @@ def test_one_row_that_does_not_fit_is_an_error(summing):
     engine._session = Narrow(engine._session, room=0)
     with pytest.raises(ResourceError, match="one row of 3 tokens"):
         engine.run(batch(2))
+
+
+class Meeting:
+    """A session whose runs wait for one another: no run ends before two are under way."""
+
+    def __init__(self, session):
+        self.session, self.meeting = session, Barrier(2, timeout=30)
+
+    def run(self, outputs, feeds):
+        self.meeting.wait()
+        return self.session.run(outputs, feeds)
+
+
+def test_several_batches_are_under_way_in_one_session_and_keep_their_order(summing, monkeypatch):
+    opened = []
+    monkeypatch.setattr(
+        onnxruntime, "InferenceSession", _counting(onnxruntime.InferenceSession, opened)
+    )
+    engine = OnnxEngine(summing, threads=2)
+    engine._session = Meeting(engine._session)
+    sizes = [1, 5, 2, 7, 3, 4]
+    found = list(engine.run_all(batch(rows) for rows in sizes))
+    for rows, outputs in zip(sizes, found, strict=True):
+        assert outputs["logits"][:, 0].tolist() == batch(rows)["input_ids"].sum(axis=1).tolist()
+    assert len(opened) == 1
+
+
+def _counting(kind, opened):
+    return lambda *arguments, **named: opened.append(1) or kind(*arguments, **named)
+
+
+@pytest.mark.parametrize(("threads", "count"), [(1, 3), (2, 1), (2, 0)])
+def test_nothing_waits_for_a_batch_that_does_not_come(summing, threads, count):
+    """One thread, or one batch: it is computed where it is asked for."""
+    engine = OnnxEngine(summing, threads=threads)
+    callers = set()
+    session = engine._session
+    engine._session = Watched(session, lambda: callers.add(get_ident()))
+    assert len(list(engine.run_all(batch(2) for _ in range(count)))) == count
+    assert callers == ({get_ident()} if count else set())
+
+
+class Watched:
+    """A session that tells of each run."""
+
+    def __init__(self, session, tell):
+        self.session, self.tell = session, tell
+
+    def run(self, outputs, feeds):
+        self.tell()
+        return self.session.run(outputs, feeds)
+
+
+def test_a_failure_is_raised_in_its_place(summing):
+    engine = OnnxEngine(summing, threads=2)
+    given = [batch(1), {"input_ids": batch(1)["input_ids"]}, batch(1)]
+    results = engine.run_all(given)
+    assert next(results)["logits"].tolist() == [[3.0]]
+    with pytest.raises(InputError, match="attention_mask"):
+        next(results)
 
 
 def test_an_input_that_is_not_given_is_named(summing):
