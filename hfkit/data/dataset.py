@@ -34,7 +34,8 @@ SAMPLE = 200  # rows looked at to find out which column is what
 
 @dataclass
 class Dataset:
-    """Rows, on disk where they are many. `columns` and `labels` say how they came from the file's fields."""
+    """Rows, on disk where they are many. `columns` and `labels` say how they came from the
+    file's fields."""
 
     source: str
     rows: list[Row] | StoredRows

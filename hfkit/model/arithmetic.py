@@ -24,9 +24,9 @@ ACCURATE = 1e-5
 # made, which cost a tenth of a training step.
 MMAP_THRESHOLD, TRIM_THRESHOLD, ARENAS, KEPT = -3, -1, -8, 2**30
 
-# By default each thread has a heap of its own, and each keeps what the largest batches have taken: with
-# two threads a prediction of 3,000 rows took 768 MiB instead of 659. (Blocks of tensors handed back at
-# once, by a low first bound, would save another 100 MiB and cost 40 % more processor time.)
+# By default each thread has a heap of its own, and each keeps what the largest batches have taken:
+# with two threads a prediction of 3,000 rows took 768 MiB instead of 659. (Blocks of tensors handed
+# back at once, by a low first bound, save another 100 MiB and cost 40 % more processor time.)
 FEW = 8  # threads that one heap serves without their waiting for each other
 
 

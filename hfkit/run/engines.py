@@ -111,7 +111,7 @@ def _remedy(name: str, computing: Computing, exported: Exported | None) -> str:
 
 def _torch_engine(wanted: Wanted, computing: Computing) -> Engine:
     from hfkit.infer.torch_engine import TorchEngine, bound_caches, choose_device
-    from hfkit.model.arithmetic import share_memory, set_arithmetic
+    from hfkit.model.arithmetic import set_arithmetic, share_memory
     from hfkit.model.load import load_for_prediction
     from hfkit.model.unpad import unpad
     from hfkit.run.opening import check_weights

@@ -84,7 +84,7 @@ def questions(number):
         "question": f"What {number}?",
         "context": f"The gate opens {number // 4}.",
         "answers": found,
-    }  # noqa: E501
+    }
 
 
 @pytest.mark.parametrize(
