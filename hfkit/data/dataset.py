@@ -23,21 +23,22 @@ from hfkit.data.columns import ColumnMap, find_columns
 from hfkit.data.label_cells import LabelCells, left_out
 from hfkit.data.labels import LabelReader, warn_near_duplicates
 from hfkit.data.record import Fields, Record, strict
+from hfkit.data.rows import Row, StoredRows, gathered
 from hfkit.data.source import read
 from hfkit.errors import InputError, RowError
 
 log = logging.getLogger(__name__)
 
-Row = dict[str, Any]
 SAMPLE = 200  # rows looked at to find out which column is what
 
 
 @dataclass
 class Dataset:
-    """Rows in memory. `columns` and `labels` say how they came from the file's fields."""
+    """Rows, on disk where they are many. `columns` and `labels` say how they came from the
+    file's fields."""
 
     source: str
-    rows: list[Row]
+    rows: list[Row] | StoredRows
     columns: ColumnMap
     labels: LabelReader
     digest: str
@@ -51,7 +52,7 @@ class Dataset:
     def part(self, rows: Iterable[int]) -> Dataset:
         """Some of the rows, as a data set of their own."""
         chosen = list(rows)
-        kept = [self.rows[row] for row in chosen]
+        kept = gathered(self.rows[row] for row in chosen)
         return replace(
             self,
             rows=kept,
@@ -122,17 +123,7 @@ def load_rows(
     labels = like.labels if like else LabelReader.from_settings(chosen, label_base or 0)
     data = Dataset(source, [], found, labels, "")
     unused: Counter[str] = Counter()
-    for record in chain(first, peeked.records):
-        reason = left_out(record.fields, label_kind)
-        if reason:
-            unused[reason] += 1
-            continue
-        try:
-            data.rows.append(found.row(record.fields))
-        except InputError as error:
-            raise InputError(error.message, place=record.place, hint=error.hint) from error
-        data.paths.append(record.path)
-        data.lines.append(record.line)
+    data.rows = gathered(_rows(data, chain(first, peeked.records), unused))
     for reason, count in unused.items():
         log.info("%s: rows %s skipped: %d", source, reason, count)
     if not data.rows:
@@ -147,6 +138,22 @@ def load_rows(
         _read_labels(data, label_kind, learn=learn)
     data.digest = _digest(data.rows)
     return data
+
+
+def _rows(data: Dataset, records: Iterable[Record], unused: Counter[str]) -> Iterator[Row]:
+    """The rows of the records, whose places go to `data`; counts those not to be used."""
+    for record in records:
+        reason = left_out(record.fields, data.columns.label_kind)
+        if reason:
+            unused[reason] += 1
+            continue
+        try:
+            row = data.columns.row(record.fields)
+        except InputError as error:
+            raise InputError(error.message, place=record.place, hint=error.hint) from error
+        data.paths.append(record.path)
+        data.lines.append(record.line)
+        yield row
 
 
 def _fits(columns: ColumnMap, record: Record) -> bool:
@@ -174,9 +181,10 @@ def _name_labels(data: Dataset, *, learn: bool) -> None:
         data.labels.learn_base(row["label"] for row in data.rows)
     for number, row in enumerate(data.rows):
         try:
-            row["label"] = data.labels.read(row["label"])
+            label = data.labels.read(row["label"])
         except InputError as error:
             raise InputError(error.message, place=data.place(number), hint=error.hint) from error
+        _relabel(data, number, row, label)
     data.labels.tell()
     if learn:
         cells = (row["label"] for row in data.rows)
@@ -192,10 +200,17 @@ def _read_labels(data: Dataset, kind: LabelKind, *, learn: bool) -> None:
         label_cells.learn(row["label"] for row in data.rows)
     for number, row in enumerate(data.rows):
         try:
-            row["label"] = label_cells.read(row)
+            label = label_cells.read(row)
         except InputError as error:
             raise InputError(error.message, place=data.place(number), hint=error.hint) from error
+        _relabel(data, number, row, label)
     label_cells.tell(data.source)
+
+
+def _relabel(data: Dataset, number: int, row: Row, label: Any) -> None:
+    if label is not row["label"]:
+        row["label"] = label
+        data.rows[number] = row
 
 
 def _digest(rows: Iterable[Row]) -> str:

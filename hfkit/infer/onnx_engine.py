@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfkit.errors import InputError
-from hfkit.infer.ahead import in_order
+from hfkit.infer.ahead import attempt, in_order
 from hfkit.infer.halves import Halves
 from hfkit.processor import cores
 
@@ -39,7 +39,7 @@ class OnnxEngine:
         """Compute one batch, on all cores; see `Engine.run`."""
         return self._halves.run(batch)
 
-    def run_all(self, batches: Iterable[Arrays]) -> Iterator[Arrays]:
+    def run_all(self, batches: Iterable[Arrays]) -> Iterator[Arrays | Exception]:
         """Compute batches, in their order, as many at a time as there are threads.
 
         All of them go through the one session: the weights are in memory once.
@@ -47,7 +47,8 @@ class OnnxEngine:
         source = iter(batches)
         first = list(islice(source, 2))
         if self._threads == 1 or len(first) < 2:
-            yield from map(self.run, chain(first, source))
+            for batch in chain(first, source):
+                yield attempt(self.run, batch)
             return
         if self._pool is None:
             from concurrent.futures import ThreadPoolExecutor  # not for a single text

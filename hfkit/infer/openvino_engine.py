@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from hfkit.errors import InputError
-from hfkit.infer.ahead import in_order
+from hfkit.infer.ahead import attempt, in_order
 from hfkit.infer.halves import Halves
 from hfkit.processor import cores
 from hfkit.telemetry import import_openvino
@@ -44,10 +44,11 @@ class OpenvinoEngine:
         """Compute one batch, on one core; see `Engine.run`."""
         return self._halves.run(batch)
 
-    def run_all(self, batches: Iterable[Arrays]) -> Iterator[Arrays]:
+    def run_all(self, batches: Iterable[Arrays]) -> Iterator[Arrays | Exception]:
         """Compute batches, in their order, one to a core."""
         if self._threads == 1:
-            yield from map(self.run, batches)
+            for batch in batches:
+                yield attempt(self.run, batch)
             return
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._threads, "hfkit-engine")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hfkit.errors import InputError
-from hfkit.processor import has_accelerator, this_processor
+from hfkit.processor import cores, has_accelerator, this_processor
 from hfkit.run.exported import (
     CLOSE,
     KINDS,
@@ -171,7 +171,7 @@ def _remedy(kind: Kind, name: str, computing: Computing, exported: Exported | No
 
 def _torch_engine(wanted: Wanted, computing: Computing) -> Engine:
     from hfkit.infer.torch_engine import TorchEngine, bound_caches, choose_device
-    from hfkit.model.arithmetic import set_arithmetic
+    from hfkit.model.arithmetic import set_arithmetic, share_memory
     from hfkit.model.half import halve
     from hfkit.model.load import load_for_prediction
     from hfkit.model.unpad import unpad
@@ -179,6 +179,7 @@ def _torch_engine(wanted: Wanted, computing: Computing) -> Engine:
 
     check_weights(wanted.folder)
     bound_caches()
+    share_memory(computing.threads or cores())
     set_arithmetic(computing.kernels, computing.threads)
     chosen = choose_device(wanted.device)
     if chosen == "cuda" and wanted.rank is not None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from hfkit import __version__
 from hfkit.config import Columns, FinetuneConfig
 from hfkit.data.dataset import Dataset, Peeked, load_rows, peek
+from hfkit.data.rows import in_chunks, keys_of
 from hfkit.data.shape import infer_task
 from hfkit.data.source import is_file
 from hfkit.data.split import split_rows, stratified_split
@@ -63,7 +64,8 @@ class Prepared:
         if not (self.base.folder / "tokenizer.json").exists():  # it exists in Python only
             return len(self.train.rows)
         tokenizer = from_file(self.base.folder, self.config.max_length or 0)
-        return len(self.task.features(self.train.rows, tokenizer))
+        rows = in_chunks(self.train.rows)
+        return sum(len(self.task.features(some, tokenizer)) for some in rows)
 
     def identity(self) -> dict[str, Any]:
         """What makes this run itself: the settings that change its result, and hashes."""
@@ -266,8 +268,8 @@ def _validation_data(
     if share is None:
         return _other_data(config, task, train, config.validation), train
     if task.label_kind == "labels":
-        labels = [_stratum(gold) for gold in task.gold(train.rows)]
-        texts = [repr(_texts(row)) for row in train.rows]
+        labels = [_stratum(gold) for some in in_chunks(train.rows) for gold in task.gold(some)]
+        texts = list(keys_of(map(_texts, train.rows)))
         kept, cut = stratified_split(labels, share, config.seed, groups=texts)
     else:
         kept, cut = split_rows(train.rows, task.label_kind, share, config.seed)
@@ -320,8 +322,8 @@ def _check_against(train: Dataset, data: Dataset, name: str, task: Task[Any]) ->
         task.gold(data.rows)
     except RowError as error:
         raise data.located(error) from error
-    seen = {_texts(row) for row in train.rows}
-    both = sum(_texts(row) in seen for row in data.rows)
+    seen = set(keys_of(map(_texts, train.rows)))
+    both = sum(key in seen for key in keys_of(map(_texts, data.rows)))
     if both:
         log.warning(
             "%d of %d %s rows have a text that is in the training data", both, len(data.rows), name
