@@ -2,7 +2,7 @@
 
     HFKIT_TEST_DATA=DATA python -m benchmarks.padding
 
-Fine-tunes MiniLM on drawn rows of three data sets with each seed, with and without padding, in fp32;
+Fine-tunes MiniLM on drawn rows of three data sets with each seed, with and without padding, fp32;
 one line a run, then the paired differences of the validation scores with 95 % intervals (Student's
 t over the seeds). Dropout draws other numbers for other shapes, so single runs differ.
 """

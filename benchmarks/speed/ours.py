@@ -110,17 +110,11 @@ def lengths_of(encoded: Sequence[Any]) -> list[int]:
 
 
 @cache
-def exported(folder: Path, engine: str = "") -> str:
-    """Export a model for an engine; return why it cannot be done, or nothing.
-
-    An export that is not for one engine serves those that can read it; the others say so.
-    """
-    flags = ["--engine", engine] if engine else []
-    command = [sys.executable, "-m", "hfkit", "export", str(folder), *flags]
+def exported(folder: Path, engine: str) -> str:
+    """Export a model for an engine; return why it cannot be done, or nothing."""
+    command = [sys.executable, "-m", "hfkit", "export", str(folder), "--engine", engine]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode == 0:
         return ""
-    if engine:
-        return exported(folder)
     said = [line for line in done.stderr.splitlines() if line.strip()]
     return said[-1].removeprefix("hfkit: error: ")

@@ -91,9 +91,10 @@ def _ratios(records: Sequence[Record]) -> str:
         share = record["share_of_peak"]
         own = [record["title"], tokens, f"{share:.0%}" if share else "", _equal(record)]
         for peer in record["peers"]:
-            rows.append([own[0], own[1], *_peer(peer), *own[2:]])
+            rows.append([own[0], own[1], *_peer(peer), own[2], _at_limit(peer, share), own[3]])
     heads = ("work", "hfkit, real tokens/s", "peer", "its tokens/s", "times as fast", "reach",
-             "aim", "hfkit's share of the limit", "same results")  # fmt: skip
+             "aim", "hfkit's share of the limit", "times as fast at the limit",
+             "same results")  # fmt: skip
     return _table(heads, rows)
 
 
@@ -105,6 +106,11 @@ def _peer(peer: Record) -> list[str]:
     if peer["name"] != title:
         title = f"{title}: {peer['name'].rpartition(', ')[2]}"
     return [title, _number(peer["tokens_per_second"]["value"]), _interval(peer["ratio"]), *goals]
+
+
+def _at_limit(peer: Record, share: float | None) -> str:
+    """How many times as fast as the peer the largest product of this arithmetic would be."""
+    return f"{peer['ratio']['value'] / share:.1f}×" if share and "ratio" in peer else ""
 
 
 def _equal(record: Record) -> str:

@@ -168,9 +168,12 @@ def _turn(found: Turns, one: Contestant | Inside, part: str, *, counts: bool) ->
 def environment(threads: int) -> dict[str, str]:
     """Of every contestant alike: no network, so many threads, no settings of hfkit's from outside.
 
-    Threads that wait sleep (OMP_WAIT_POLICY) on all sides, as hfkit has it by itself.
+    Threads that wait sleep (OMP_WAIT_POLICY) on all sides, as hfkit has it by itself. Python keeps
+    what it compiled, as packages that are installed have it: the sources here would be compiled at
+    every start.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HFKIT_")}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
     number = str(threads)
     return {
         **kept,
