@@ -33,7 +33,7 @@ from hfkit.config.machine import (
     Machine,
     Processes,
 )
-from hfkit.config.reading import Columns, InputFormat, Reading
+from hfkit.config.reading import Columns, InputFormat, Reading, Strictness
 from hfkit.config.training import Optimizer, Precision, Schedule, TaskSettings, Training
 from hfkit.config.vectors import EmbedConfig, SearchConfig, Vectors
 
@@ -42,6 +42,6 @@ __all__ = [
     "EmbedConfig", "Engine", "EvaluateConfig", "ExportConfig", "FinetuneConfig", "Hardware",
     "InputFormat", "Kernels", "Knowledge", "Machine", "Optimizer", "OutputFormat", "Precision",
     "PredictConfig",
-    "Processes", "Reading", "Schedule", "SearchConfig", "Section", "TaskSettings", "Training",
-    "Vectors", "setting",
+    "Processes", "Reading", "Schedule", "SearchConfig", "Section", "Strictness",
+    "TaskSettings", "Training", "Vectors", "setting",
 ]  # fmt: skip

@@ -114,7 +114,7 @@ def predict_stream(
     with closing(cut):
         for items in cut:
             good = [item.row for item in items if item.row is not None]
-            answers = iter(_answers(predictor, good))
+            answers = iter(answer_rows(predictor, good))
             yield [_result(item, answers) for item in items]
 
 
@@ -205,7 +205,7 @@ def _result(item: Readable, answers: Iterator[Answer | str]) -> Result:
     return Result(item.record, answer)
 
 
-def _answers(predictor: Answering, rows: Sequence[Row]) -> list[Answer | str]:
+def answer_rows(predictor: Answering, rows: Sequence[Row]) -> list[Answer | str]:
     """Answer rows; where that fails, halve them until the rows that fail stand alone.
 
     What is no matter of a row (memory, the network, a refusal) is raised.
@@ -225,7 +225,7 @@ def _answers(predictor: Answering, rows: Sequence[Row]) -> list[Answer | str]:
     if len(rows) == 1:
         return [failure]
     middle = len(rows) // 2
-    return _answers(predictor, rows[:middle]) + _answers(predictor, rows[middle:])
+    return answer_rows(predictor, rows[:middle]) + answer_rows(predictor, rows[middle:])
 
 
 def reason(error: InputError) -> str:
