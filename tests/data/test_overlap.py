@@ -17,7 +17,8 @@ def disguised(text: str, number: int) -> str:
         lambda: unicodedata.normalize("NFD", text),
         lambda: "".join(chr(ord(c) + 0xFEE0) if "a" <= c <= "z" else c for c in text),
     )
-    return ways[number % len(ways)]()
+    changed = ways[number % len(ways)]()
+    return changed if changed != text else f" {text}"  # it has nothing to decompose
 
 
 def test_one_in_a_hundred_is_planted_and_all_are_found():

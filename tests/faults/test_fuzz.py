@@ -143,7 +143,7 @@ def _account(path: Path, kind: str, data: object, seen: Seen) -> None:
     """Every row is kept, or listed with its place and a reason."""
     records = read(str(path), _reading(kind))
     total = sum(
-        bool(r.error) or not set(map(str, r.fields.values())) <= {"", "None"} for r in records
+        bool(r.error) or any(v not in (None, "") for v in r.fields.values()) for r in records
     )
     listed = [json.loads(line) for line in bytes(data.bad.lines).decode().splitlines()]
     if len(data.rows) + data.bad.count != total or len(listed) != data.bad.count:
