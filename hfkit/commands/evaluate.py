@@ -92,7 +92,7 @@ def _evaluated(
     scores = _scored(answered, more)
     lower = find_metric(answered.task.metric).lower_is_better
     missed = [text for name, limit in limits for text in _missed(scores, name, limit, lower)]
-    write(bytes(answered.bad.lines))
+    write(answered.bad.lines)
     source, rejected = config.data or model, answered.bad.count
     return Evaluated(scores, answered.task.metric, model, source, missed, rejected)
 

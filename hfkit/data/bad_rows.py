@@ -21,16 +21,25 @@ log = logging.getLogger(__name__)
 MOST_SHOWN = 20  # bad rows named on stderr
 REJECTED = "rejected.jsonl"
 
+Order = tuple[int, int, int]  # of the file, of the row in it, of the mistakes in a row
+
 
 @dataclass
 class BadRows:
-    """The bad rows of one source. `first` are those to name, `lines` what rejected.jsonl says."""
+    """The bad rows of one source, in the order of the file."""
 
     source: str = ""
     skip: bool = False
     count: int = 0
-    first: list[InputError] = field(default_factory=list)
-    lines: bytearray = field(default_factory=bytearray)
+    # Labels are read after all texts, so that rows do not come in their order.
+    _named: list[tuple[Order, InputError]] = field(default_factory=list)
+    _listed: list[tuple[Order, bytes]] = field(default_factory=list)
+    _files: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def lines(self) -> bytes:
+        """What rejected.jsonl says of them, a line for each."""
+        return b"".join(line for _, line in sorted(self._listed))
 
     def check(self, record: Record) -> bool:
         """Whether a record could not be parsed; it is then taken note of."""
@@ -40,17 +49,20 @@ class BadRows:
 
     def add(self, record: Record, error: InputError) -> None:
         """Take note of a bad row; `error` has no place yet."""
+        file = self._files.setdefault(record.path, len(self._files))
+        order = file, record.line or record.row, self.count
         self.count += 1
         if self.count <= MOST_SHOWN:
-            self.first.append(InputError(error.message, place=record.place, hint=error.hint))
+            placed = InputError(error.message, place=record.place, hint=error.hint)
+            self._named.append((order, placed))
         if self.skip:
-            self.lines += _line(record, error)
+            self._listed.append((order, _line(record, error)))
 
     def refuse(self) -> None:
         """Raise `InputError` for the first bad row where there is one, unless they are skipped."""
-        if self.skip or not self.first:
+        if self.skip or not self.count:
             return
-        first, *others = self.first
+        first, *others = (error for _, error in sorted(self._named))
         self._name(others)
         hints = [first.hint] if first.hint else []
         if others:
@@ -65,7 +77,7 @@ class BadRows:
         """
         if not self.count:
             return
-        self._name(self.first)
+        self._name([error for _, error in sorted(self._named)])
         total = kept + self.count
         if not kept:
             raise InputError(f"none of {total} rows can be used", place=self.source)

@@ -99,7 +99,11 @@ def test_the_first_bad_rows_are_named_and_the_others_counted(
     hfkit: Command, tiny_base_folder: Path, tmp_path: Path
 ) -> None:
     train = tmp_path / "train.csv"
-    bad = write_mixed(train, every=2)
+    rows = [f"{row['text']},{row['label']}" for row in toy_rows(GOOD)]
+    bad = {}
+    for number in range(1, GOOD, 2):
+        rows[number], bad[number + 2] = BAD[0]
+    train.write_text("\n".join(["text,label", *rows]))
     assert len(bad) == 30
     code, _, stderr = hfkit("finetune", train, "-m", tiny_base_folder, "-o", tmp_path / "out")
     assert code == 2
@@ -107,8 +111,9 @@ def test_the_first_bad_rows_are_named_and_the_others_counted(
     first = next(iter(bad))
     assert last.startswith(f"hfkit: error: {train}:{first}: {bad[first]}")
     assert all(line.startswith("hfkit: warning: ") for line in others)
-    assert "more rows are bad; --on-bad-row skip leaves them out" in last
+    assert last.endswith("; 29 more rows are bad; --on-bad-row skip leaves them out")
     assert len(others) == 19
+    assert "hfkit: warning: … and 10 more bad rows" in stderr
 
 
 def test_a_file_of_bad_rows_alone_is_an_error(

@@ -145,7 +145,7 @@ def _account(path: Path, kind: str, data: object, seen: Seen) -> None:
     total = sum(
         bool(r.error) or any(v not in (None, "") for v in r.fields.values()) for r in records
     )
-    listed = [json.loads(line) for line in bytes(data.bad.lines).decode().splitlines()]
+    listed = [json.loads(line) for line in data.bad.lines.decode().splitlines()]
     if len(data.rows) + data.bad.count != total or len(listed) != data.bad.count:
         kept = f"{len(data.rows)} kept, {data.bad.count} rejected"
         seen.breaks("unaccounted", path, f"{kept} of {total}")
