@@ -43,7 +43,7 @@ def test_damaged_files_are_refused_with_a_place_or_read_unchanged(
 ) -> None:
     logging.getLogger("hfkit").setLevel(logging.CRITICAL)
     seen = Seen()
-    files = counts(500, 5000)
+    files = counts(1000, 5000)
     for number in range(files):
         kind, data, good = make(Random(f"{seed}-{number}"))
         path = tmp_path / f"{number}.{kind}"
