@@ -24,7 +24,8 @@ def rows_of(name: str, flags: dict, task: str = "classification") -> list:
     config = FinetuneConfig(**flags)
     entry = TASKS[task]
     roles = {role.replace("label?", "label"): what for role, what in entry.columns.items()}
-    data = load_rows(str(FOLDER / name), config, config, roles, label_kind=entry.label_kind)
+    kind, source = entry.label_kind, str(FOLDER / name)
+    data = load_rows(source, config, config, roles, label_kind=kind, strictness=config)
     if task == "ner":  # only all tags together show that a scheme is unknown
         try:
             make_task("ner", {}).learn(data.rows)
