@@ -23,11 +23,8 @@ from hfkit.run.answered import Answered, from_predictions, gold_of, load_labelle
 if TYPE_CHECKING:
     from hfkit.metrics.statistics import Scores
     from hfkit.metrics.user import UserMetric
-    from hfkit.tasks.base import Answer
 
 log = logging.getLogger(__name__)
-
-WINDOW = 4096  # rows encoded at a time; their tokens need far more memory than their answers
 
 
 @dataclass(frozen=True)
@@ -99,7 +96,6 @@ def _evaluated(
 
 def _from_model(model: str, config: EvaluateConfig) -> Answered:
     """Answer the rows of the data with a model."""
-    from hfkit.infer.stream import windows
     from hfkit.run.opening import open_run
     from hfkit.run.predicting import make_predictor
 
@@ -109,13 +105,10 @@ def _from_model(model: str, config: EvaluateConfig) -> Answered:
     data = load_labelled(config.data, config, opened)
     gold = gold_of(opened.task, data)
     predictor = make_predictor(opened, config)
-    answers: list[Answer] = []
-    for rows in windows(data.rows, WINDOW, WINDOW):
-        try:
-            answers += predictor.predict(rows)
-        except RowError as error:
-            error.row += len(answers)
-            raise data.located(error) from error
+    try:
+        answers = predictor.predict(data.rows)
+    except RowError as error:
+        raise data.located(error) from error
     cut = sum(bool(answer.get("truncated")) for answer in answers)
     if cut:
         log.warning("%d of %d texts are longer than the model reads and were cut", cut, len(gold))

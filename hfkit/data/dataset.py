@@ -24,23 +24,24 @@ from hfkit.data.columns import ColumnMap, find_columns
 from hfkit.data.label_cells import LabelCells, left_out
 from hfkit.data.labels import LabelReader, check_near_duplicates
 from hfkit.data.record import Fields, Record
+from hfkit.data.rows import Row, StoredRows, gathered
 from hfkit.data.source import read
 from hfkit.data.split import types_of
 from hfkit.errors import InputError, RowError
 
 log = logging.getLogger(__name__)
 
-Row = dict[str, Any]
 STRICT = Strictness()
 SAMPLE = 200  # rows looked at to find out which column is what
 
 
 @dataclass
 class Dataset:
-    """Rows in memory. `columns` and `labels` say how they came from the file's fields."""
+    """Rows, on disk where they are many. `columns` and `labels` say how they came from the
+    file's fields."""
 
     source: str
-    rows: list[Row]
+    rows: list[Row] | StoredRows
     columns: ColumnMap
     labels: LabelReader
     digest: str
@@ -61,7 +62,7 @@ class Dataset:
     def part(self, rows: Iterable[int]) -> Dataset:
         """Some of the rows, as a data set of their own."""
         chosen = list(rows)
-        kept = [self.rows[row] for row in chosen]
+        kept = gathered(self.rows[row] for row in chosen)
         return replace(
             self,
             rows=kept,
@@ -147,7 +148,13 @@ def load_rows(
     labels = like.labels if like else LabelReader.from_settings(chosen, label_base or 0)
     labels.strict = strictness.strict_labels
     data = Dataset(source, [], found, labels, "", peeked.bad)
-    _read_rows(data, chain(peeked.first, peeked.records), label_kind)
+    unused: Counter[str] = Counter()
+    data.rows = gathered(_rows(data, chain(peeked.first, peeked.records), unused))
+    data.bad.refuse()
+    for reason, count in unused.items():
+        log.info("%s: rows %s skipped: %d", source, reason, count)
+    if not data.rows and not data.bad.count:
+        raise InputError("no rows", place=source)
     empty = sum(not row["question"].strip() for row in data.rows if "question" in row)
     if empty:
         log.warning("%s: rows with an empty question: %d", source, empty)
@@ -161,28 +168,24 @@ def load_rows(
     return data
 
 
-def _read_rows(data: Dataset, records: Iterable[Record], kind: LabelKind) -> None:
-    """Make a row of each record. Raises `InputError` where there is none, and for bad ones."""
-    unused: Counter[str] = Counter()
+def _rows(data: Dataset, records: Iterable[Record], unused: Counter[str]) -> Iterator[Row]:
+    """The rows of the records, whose places go to `data`, as bad ones do; counts those not to be
+    used."""
     for record in records:
         if data.bad.check(record):
             continue
-        reason = left_out(record.fields, kind)
+        reason = left_out(record.fields, data.columns.label_kind)
         if reason:
             unused[reason] += 1
             continue
         try:
-            data.rows.append(data.columns.row(record.fields))
+            row = data.columns.row(record.fields)
         except InputError as error:
             data.bad.add(record, error)
             continue
         data.paths.append(record.path)
         data.lines.append(record.line or -record.row)
-    data.bad.refuse()
-    for reason, count in unused.items():
-        log.info("%s: rows %s skipped: %d", data.source, reason, count)
-    if not data.rows and not data.bad.count:
-        raise InputError("no rows", place=data.source)
+        yield row
 
 
 def _fits(columns: ColumnMap, fields: Fields) -> bool:
@@ -231,13 +234,17 @@ def _each_label(data: Dataset, read_label: Callable[[Row], Any]) -> None:
     kept = array("q")
     for number, row in enumerate(data.rows):
         try:
-            row["label"] = read_label(row)
+            label = read_label(row)
             kept.append(number)
         except InputError as error:
             data.bad.add(data.record(number), error)
+            continue
+        if label is not row["label"]:
+            row["label"] = label
+            data.rows[number] = row
     data.bad.refuse()
     if len(kept) < len(data.rows):
-        data.rows = [data.rows[number] for number in kept]
+        data.rows = gathered(data.rows[number] for number in kept)
         data.paths = [data.paths[number] for number in kept]
         data.lines = array("q", (data.lines[number] for number in kept))
 

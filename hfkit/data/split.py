@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 
 from hfkit.data.column_names import LabelKind
+from hfkit.data.rows import keys_of
 from hfkit.errors import InputError
 
 BINS = 10  # of a numeric target
@@ -69,9 +70,9 @@ def split_rows(
     if documents:
         return stratified_split([""] * len(rows), share, seed, documents)
     if kind == "answers":
-        groups: list[Hashable] = [row["context"] for row in rows]
+        groups: list[Hashable] = list(keys_of(row["context"] for row in rows))
     else:
-        groups = [repr([v for role, v in row.items() if role not in APART]) for row in rows]
+        groups = list(keys_of([v for role, v in row.items() if role not in APART] for row in rows))
     return stratified_split(_strata(rows, kind), share, seed, groups)
 
 

@@ -19,7 +19,7 @@ import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 from threading import Event
@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 KEYS = ("HFKIT_API_KEY", "OPENAI_API_KEY")
 CHAT = "/chat/completions"
 AT_ONCE = 8  # requests
+MANY = 4096  # rows; one without an answer is told of after them
 TIMEOUT = 60.0  # seconds for one request
 ATTEMPTS = 5
 FIRST_PAUSE = 1.0  # seconds; doubled after each attempt
@@ -78,11 +79,18 @@ class EndpointPredictor:
     def predict(self, rows: Sequence[Row]) -> list[Answer]:
         """Answer rows, in their order. Raises `RowError` for the first without an answer."""
         answers: list[Answer] = []
-        for number, found in enumerate(self.attempt(rows)):
-            if isinstance(found, str):
-                raise RowError(found, row=number)
-            answers.append(found)
+        for start in range(0, len(rows), MANY):
+            for found in self.attempt(rows[start : start + MANY]):
+                if isinstance(found, str):
+                    raise RowError(found, row=len(answers))
+                answers.append(found)
         return answers
+
+    def predict_windows(self, windows: Iterable[Sequence[Row]]) -> Generator[list[Answer | str]]:
+        """Answer windows of rows; a text says why a row has no answer. Raises what `attempt`
+        does."""
+        for rows in windows:
+            yield self.attempt(rows) if rows else []
 
     def attempt(self, rows: Sequence[Row]) -> list[Answer | str]:
         """Answer rows, in their order; a text says why a row has no answer.

@@ -1,7 +1,8 @@
 """What computes: arrays in, arrays out. An engine needs this one method and no more.
 
-One that can have several batches under way has ``run_all(batches)`` too, and one that likes another
-number of tokens at once than most says so as ``batch_tokens``.
+One that can have several batches under way has ``run_all(batches)`` too: their outputs in order, an
+exception in the place of those of one that fails. One that likes another number of tokens at once
+than most says so as ``batch_tokens``.
 """
 
 from __future__ import annotations

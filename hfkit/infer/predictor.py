@@ -7,10 +7,10 @@ and `run` are separate, so that the evaluations within a training encode their r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hfkit.errors import InputError
+from hfkit.infer.flow import Batch, answer_windows, answers_of, by_row, run_batches
 from hfkit.tasks.collate import collate, length_of
 
 if TYPE_CHECKING:
@@ -18,14 +18,9 @@ if TYPE_CHECKING:
     from hfkit.tasks.base import Answer, EncodedRow, Outputs, Row, Task
     from hfkit.text import Tokenizer
 
-Batch = list[int]  # positions in a list of encoded rows
-
 # Tokens computed at once on a core, where the engine has no wish of its own. With MiniLM 4096 took
 # a twentieth less time, and memory that grew by a third over 6,000 rows instead of a fifteenth.
 BATCH_TOKENS = 1024
-
-AT_ONCE = 8192  # encoded rows in memory: a text with 150 candidate labels has 150 of them
-FIRST = 64  # rows
 
 
 def cut_batches(
@@ -55,15 +50,6 @@ def tokens_of(engine: Engine) -> int:
     return int(getattr(engine, "batch_tokens", BATCH_TOKENS))
 
 
-def run_batches(
-    engine: Engine, encoded: Sequence[EncodedRow], batches: Sequence[Batch], padding: dict[str, int]
-) -> Iterator[Outputs]:
-    """Compute batches in their order; an engine that can has several under way (`run_all`)."""
-    arrays = (collate([encoded[index] for index in batch], padding) for batch in batches)
-    several = getattr(engine, "run_all", None)
-    return iter(several(arrays) if several else map(engine.run, arrays))
-
-
 class Predictor:
     """A task, its tokenizer and an engine, ready to answer rows."""
 
@@ -81,9 +67,20 @@ class Predictor:
         self.batch_size = batch_size
         self.batch_tokens = batch_tokens or tokens_of(engine)
 
+    @property
+    def token_outputs(self) -> Sequence[str]:
+        """The outputs that have one entry for each token of a row."""
+        return self.task.token_outputs
+
     def encode(self, rows: Sequence[Row]) -> list[EncodedRow]:
         """Turn rows into encoded rows; one row may become several."""
         return self.task.features(rows, self.tokenizer)
+
+    def decode(
+        self, outputs: Sequence[Outputs], encoded: Sequence[EncodedRow], rows: Sequence[Row]
+    ) -> list[Answer]:
+        """One answer per row, of one mapping of outputs per encoded row."""
+        return self.task.decode(outputs, encoded, rows)
 
     def run(self, encoded: Sequence[EncodedRow]) -> list[Outputs]:
         """Compute all encoded rows; one mapping of outputs per encoded row, in their order."""
@@ -102,35 +99,23 @@ class Predictor:
         A process of several takes its share with ``batches[rank::world]``. Raises `InputError`
         where the model's output is not finite.
         """
-        import numpy as np
-
         computed: dict[int, Outputs] = {}
         batches = list(batches)
-        results = run_batches(self.engine, encoded, batches, self.tokenizer.padding)
+        padding = self.tokenizer.padding
+        arrays = (collate([encoded[index] for index in batch], padding) for batch in batches)
+        results = run_batches(self.engine, arrays)
         for batch, outputs in zip(batches, results, strict=True):
-            for name, array in outputs.items():
-                if not np.isfinite(array).all():
-                    raise InputError(f"the model's {name} are not finite numbers")
-            for place, index in enumerate(batch):
-                computed[index] = self._of_row(outputs, place, length_of(encoded[index]))
+            if isinstance(outputs, Exception):
+                raise outputs
+            computed.update(by_row(outputs, batch, encoded, self.token_outputs))
         return computed
 
-    def _of_row(self, outputs: Outputs, place: int, length: int) -> Outputs:
-        """One row of a batch's outputs, without padding."""
-        tokens = self.task.token_outputs
-        return {
-            name: array[place, :length] if name in tokens else array[place]
-            for name, array in outputs.items()
-        }
-
     def predict(self, rows: Sequence[Row]) -> list[Answer]:
-        """Answer rows, in their order, about `AT_ONCE` encoded rows at a time."""
-        answers: list[Answer] = []
-        start, size = 0, FIRST  # rows; how many encoded rows one makes shows after the first ones
-        while start < len(rows):
-            part = rows[start : start + size]
-            encoded = self.encode(part)
-            answers += self.task.decode(self.run(encoded), encoded, part)
-            start += len(part)
-            size = max(1, AT_ONCE * len(part) // max(len(encoded), 1))
-        return answers
+        """Answer rows, in their order. Raises `RowError` for one that the task refuses."""
+        return answers_of(self, rows)
+
+    def predict_windows(
+        self, windows: Iterable[Sequence[Row]]
+    ) -> Generator[list[Answer] | Exception]:
+        """Answer windows of rows; see `answer_windows`."""
+        return answer_windows(self, windows)

@@ -1,9 +1,10 @@
 """Prediction over a stream of any length: one result for each record, in order, in flat memory.
 
 Records are taken in *windows*: rows of one window are computed together, sorted by length. A
-window starts small, so that the first answers come at once, and doubles up to `WINDOW` rows. From
-a pipe it also closes when the input pauses, so that ``tail -f log | hfkit predict`` answers each
-line as it comes. The answers do not depend on how the windows fall.
+window starts small, so that the first answers come at once, and doubles up to `WINDOW` rows. The
+next one is read and encoded while this one is computed. From a pipe a window also closes when the
+input pauses, so that ``tail -f log | hfkit predict`` answers each line as it comes, and the next
+one is read ahead only if it is there as a whole. The answers do not depend on how the windows fall.
 
 A record that cannot be read, or that the model fails on, becomes a result with an `error`; the
 others go on.
@@ -12,16 +13,18 @@ others go on.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from queue import Empty, Full, Queue
 from threading import Event as Flag
 from threading import Thread
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from hfkit.data.record import Fields, Record
 from hfkit.errors import HfkitError, InputError
+from hfkit.infer.ahead import attempt
 
 if TYPE_CHECKING:
     from hfkit.tasks.base import Answer, Row
@@ -52,13 +55,15 @@ class Answering(Protocol):
         """Answer rows in their order; raise where one cannot be answered."""
         ...
 
+    def predict_windows(
+        self, windows: Iterable[Sequence[Row]]
+    ) -> Generator[Sequence[Answer | str] | Exception]:
+        """Answer windows of rows in their order.
 
-@runtime_checkable
-class Attempting(Protocol):
-    """What knows by itself which rows it cannot answer: asking a server again costs."""
-
-    def attempt(self, rows: Sequence[Row]) -> list[Answer | str]:
-        """Answer rows in their order; a text in place of an answer says why a row has none."""
+        It may ask for a window before it has answered the last one, but not behind an empty one.
+        An exception stands for a window that failed; a text in place of an answer says why a row
+        has none.
+        """
         ...
 
 
@@ -111,11 +116,19 @@ def predict_stream(
     cut = (
         live_windows(rows, window) if live else windows(rows, window, predictor.batch_size or FIRST)
     )
-    with closing(cut):
+    under_way: deque[list[Readable]] = deque()
+
+    def good_rows() -> Iterator[list[Row]]:
         for items in cut:
-            good = [item.row for item in items if item.row is not None]
-            answers = iter(answer_rows(predictor, good))
-            yield [_result(item, answers) for item in items]
+            under_way.append(items)
+            yield _good(items)
+
+    with closing(cut), closing(predictor.predict_windows(good_rows())) as answered:
+        for found in answered:
+            items = under_way.popleft()
+            answers = iter(_settled(predictor, _good(items), found))
+            if items:
+                yield [_result(item, answers) for item in items]
 
 
 def windows(items: Iterable[T], size: int, first: int = 1) -> Generator[list[T]]:
@@ -140,8 +153,9 @@ def live_windows(items: Iterable[T], size: int, pause: float = PAUSE) -> Generat
     """Cut a stream that may pause into lists of 1, 2, 4, … items, at most `size`.
 
     A list also ends when nothing comes for `pause` seconds, or `LATEST` pauses after its first
-    item. At most `size` items are read ahead. An exception of `items` is raised here, after the
-    items before it.
+    item. An empty list comes before one that is not there as a whole, and is to be waited for. At
+    most `size` items are read ahead. An exception of `items` is raised here, after the items before
+    it.
     """
     queue: Queue[Event] = Queue(maxsize=size)
     stop = Flag()
@@ -164,6 +178,8 @@ def live_windows(items: Iterable[T], size: int, pause: float = PAUSE) -> Generat
             if kind == "end":
                 return
             limit = min(2 * limit, size)
+            if queue.qsize() < limit:
+                yield []
     finally:
         stop.set()
 
@@ -196,6 +212,10 @@ def _pump(items: Iterable[Any], queue: Queue[Event], stop: Flag) -> None:
         put("end")
 
 
+def _good(items: Sequence[Readable]) -> list[Row]:
+    return [item.row for item in items if item.row is not None]
+
+
 def _result(item: Readable, answers: Iterator[Answer | str]) -> Result:
     if item.row is None:
         return Result(item.record, None, item.error)
@@ -205,27 +225,41 @@ def _result(item: Readable, answers: Iterator[Answer | str]) -> Result:
     return Result(item.record, answer)
 
 
-def answer_rows(predictor: Answering, rows: Sequence[Row]) -> list[Answer | str]:
-    """Answer rows; where that fails, halve them until the rows that fail stand alone.
+def answer_rows(predictor: Answering, rows: Sequence[Row]) -> Sequence[Answer | str]:
+    """Answer rows, as many as there are; a text in place of an answer says why a row has none.
 
     What is no matter of a row (memory, the network, a refusal) is raised.
     """
-    if isinstance(predictor, Attempting):
-        return predictor.attempt(rows)
-    try:
-        return list(predictor.predict(rows))
-    except InputError as error:
-        failure = reason(error)
-    except (HfkitError, MemoryError):
-        raise
-    except Exception as error:
-        log.debug("a window of %d rows failed", len(rows), exc_info=True)
-        lines = str(error).splitlines()
-        failure = f"the model failed: {type(error).__name__}" + (f": {lines[0]}" if lines else "")
+    (found,) = predictor.predict_windows([rows]) if rows else ([],)
+    return _settled(predictor, rows, found)
+
+
+def _settled(
+    predictor: Answering, rows: Sequence[Row], found: Sequence[Answer | str] | Exception
+) -> Sequence[Answer | str]:
+    """The answers that were found; where rows have failed, halve them until the rows that fail
+    stand alone.
+
+    What is no matter of a row (memory, the network, a refusal) is raised.
+    """
+    if not isinstance(found, Exception):
+        return found
+    if isinstance(found, InputError):
+        failure = reason(found)
+    elif isinstance(found, HfkitError | MemoryError):
+        raise found
+    else:
+        log.debug("a window of %d rows failed", len(rows), exc_info=found)
+        lines = str(found).splitlines()
+        failure = f"the model failed: {type(found).__name__}" + (f": {lines[0]}" if lines else "")
     if len(rows) == 1:
         return [failure]
     middle = len(rows) // 2
-    return answer_rows(predictor, rows[:middle]) + answer_rows(predictor, rows[middle:])
+    return [
+        answer
+        for half in (rows[:middle], rows[middle:])
+        for answer in _settled(predictor, half, attempt(predictor.predict, half))
+    ]
 
 
 def reason(error: InputError) -> str:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from hfkit.errors import InputError
-from hfkit.infer.ahead import in_order
+from hfkit.infer.ahead import attempt, in_order
 from hfkit.infer.halves import Halves
 from hfkit.targets import TARGETS
 
@@ -51,8 +51,9 @@ class TorchEngine:
         """Compute one batch; see `Engine.run`."""
         return self._halves.run(batch)
 
-    def run_all(self, batches: Iterable[Arrays]) -> Iterator[Arrays]:
-        """Compute batches, in their order: on a CPU one to a core.
+    def run_all(self, batches: Iterable[Arrays]) -> Iterator[Arrays | Exception]:
+        """Compute batches, in their order: on a CPU one to a core, a few ahead of the one that is
+        asked for.
 
         A batch on each core takes less time than each batch on all cores, which would wait for
         one another after every operation.
@@ -61,7 +62,8 @@ class TorchEngine:
 
         threads = torch.get_num_threads()
         if self.device.type != "cpu" or threads == 1:
-            yield from map(self.run, batches)
+            for batch in batches:
+                yield attempt(self.run, batch)
             return
         was_training = self.model.training
         self.model.eval()  # here, not in each thread: they share the model

@@ -7,26 +7,25 @@ both.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hfkit.errors import InputError
-from hfkit.infer.predictor import cut_batches, run_batches, tokens_of
+from hfkit.infer.flow import Batch, answer_windows, answers_of
+from hfkit.infer.predictor import cut_batches, tokens_of
 from hfkit.tasks.collate import length_of
 from hfkit.vectors import joined, normalized
 
 if TYPE_CHECKING:
     from hfkit.infer.engine import Engine
-    from hfkit.tasks.base import Answer, Row
+    from hfkit.tasks.base import Answer, EncodedRow, Outputs, Row
     from hfkit.text import OnLong, Tokenizer
 
 log = logging.getLogger(__name__)
-
-AT_ONCE = 1024  # texts
 
 
 @dataclass(frozen=True)
@@ -52,40 +51,31 @@ class Vectorizer:
             log.info('each %s starts with "%s", as the model says', kind or "text", prompt)
         return replace(self, prompt=prompt or "")
 
-    def predict(self, rows: Sequence[Row]) -> list[Answer]:
-        """Answer each row with the ``vector`` of its ``text``; ``truncated`` where it was cut."""
-        answers: list[Answer] = []
-        for start in range(0, len(rows), AT_ONCE):
-            part = [row["text"] for row in rows[start : start + AT_ONCE]]
-            vectors, cut = self._computed(part)
-            for number, vector in enumerate(vectors):
-                answers.append({"vector": vector, **({"truncated": True} if cut[number] else {})})
-        return answers
+    @property
+    def token_outputs(self) -> Sequence[str]:
+        """None: a vector belongs to a whole text."""
+        return ()
 
-    def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """The vectors of some texts, ``[texts, D]`` in float32."""
-        found = [answer["vector"] for answer in self.predict([{"text": text} for text in texts])]
-        return np.stack(found) if found else np.zeros((0, 0), dtype=np.float32)
+    def encode(self, rows: Sequence[Row]) -> list[EncodedRow]:
+        """The windows of each row's ``text``; ``_row`` tells whose they are."""
+        texts = [self.prompt + row["text"] for row in rows]
+        windows = self.tokenizer.encode(texts, on_long=self.on_long)
+        return [{**part, "_row": number} for number, parts in enumerate(windows) for part in parts]
 
-    def _computed(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], list[bool]]:
-        """Vectors, and whether each text was cut. Raises `InputError` as the engine's outputs are
-        not finite, and for more `dimensions` than there are."""
-        windows = self.tokenizer.encode(
-            [self.prompt + text for text in texts], on_long=self.on_long
-        )
-        encoded = [part for parts in windows for part in parts]
-        owner = np.repeat(np.arange(len(texts)), [len(parts) for parts in windows])
-        found: dict[int, NDArray[Any]] = {}
+    def batches(self, encoded: Sequence[EncodedRow]) -> list[Batch]:
+        """The batches that these windows are computed in."""
         tokens = self.batch_tokens or tokens_of(self.engine)
-        batches = cut_batches(encoded, self.batch_size, tokens)
-        results = run_batches(self.engine, encoded, batches, self.tokenizer.padding)
-        for batch, outputs in zip(batches, results, strict=True):
-            found.update(zip(batch, outputs["embeddings"], strict=True))
-        whole = np.stack([found[number] for number in range(len(encoded))])
-        if not np.isfinite(whole).all():
-            raise InputError("the model's vectors are not finite numbers")
+        return cut_batches(encoded, self.batch_size, tokens)
+
+    def decode(
+        self, outputs: Sequence[Outputs], encoded: Sequence[EncodedRow], rows: Sequence[Row]
+    ) -> list[Answer]:
+        """Join the windows of each row. Raises `InputError` for more `dimensions` than there
+        are."""
+        whole = np.stack([output["embeddings"] for output in outputs])
+        owner = np.array([part["_row"] for part in encoded])
         weights = np.array([length_of(part) for part in encoded], dtype=np.float64)
-        vectors = joined(whole, owner, weights, len(texts))
+        vectors = joined(whole, owner, weights, len(rows))
         if self.dimensions is not None:
             if self.dimensions > vectors.shape[1]:
                 problem = f"the model's vectors have {vectors.shape[1]} numbers"
@@ -93,5 +83,23 @@ class Vectorizer:
             vectors = vectors[:, : self.dimensions]
         if self.normalize:
             vectors = normalized(vectors)
-        cut = [any(part.get("_truncated") for part in parts) for parts in windows]
-        return vectors.astype(np.float32), cut
+        answers: list[Answer] = [{"vector": vector} for vector in vectors.astype(np.float32)]
+        for part in encoded:
+            if part.get("_truncated"):
+                answers[part["_row"]]["truncated"] = True
+        return answers
+
+    def predict(self, rows: Sequence[Row]) -> list[Answer]:
+        """Answer each row with the ``vector`` of its ``text``; ``truncated`` where it was cut."""
+        return answers_of(self, rows)
+
+    def predict_windows(
+        self, windows: Iterable[Sequence[Row]]
+    ) -> Generator[list[Answer] | Exception]:
+        """Answer windows of rows; see `answer_windows`."""
+        return answer_windows(self, windows)
+
+    def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """The vectors of some texts, ``[texts, D]`` in float32."""
+        found = [answer["vector"] for answer in self.predict([{"text": text} for text in texts])]
+        return np.stack(found) if found else np.zeros((0, 0), dtype=np.float32)

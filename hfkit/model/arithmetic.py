@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import platform
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hfkit.processor import cores, kernels_for, this_processor
@@ -21,7 +22,12 @@ ACCURATE = 1e-5
 # glibc's mallopt: blocks above the first are handed back to the system when freed, and the free top
 # of the heap above the second. By default a large tensor is fresh zeroed memory each time it is
 # made, which cost a tenth of a training step.
-MMAP_THRESHOLD, TRIM_THRESHOLD, KEPT = -3, -1, 2**30
+MMAP_THRESHOLD, TRIM_THRESHOLD, ARENAS, KEPT = -3, -1, -8, 2**30
+
+# By default each thread has a heap of its own, and each keeps what the largest batches have taken:
+# with two threads a prediction of 3,000 rows took 768 MiB instead of 659. (Blocks of tensors handed
+# back at once, by a low first bound, save another 100 MiB and cost 40 % more processor time.)
+FEW = 8  # threads that one heap serves without their waiting for each other
 
 
 def set_arithmetic(kernels: Kernels, threads: int | None) -> None:
@@ -50,10 +56,23 @@ def keep_memory() -> None:
 
     For training: a prediction of many shapes would grow by half a gigabyte.
     """
+    _set_memory({MMAP_THRESHOLD: KEPT, TRIM_THRESHOLD: KEPT})
+
+
+def share_memory(threads: int) -> None:
+    """Let few threads take memory from one heap, where the process runs on glibc.
+
+    For prediction; has to come before the threads are started.
+    """
+    if threads <= FEW:
+        _set_memory({ARENAS: 1})
+
+
+def _set_memory(settings: Mapping[int, int]) -> None:
     if platform.libc_ver()[0] == "glibc":
         library = ctypes.CDLL(None)
-        library.mallopt(MMAP_THRESHOLD, KEPT)
-        library.mallopt(TRIM_THRESHOLD, KEPT)
+        for name, value in settings.items():
+            library.mallopt(name, value)
 
 
 def is_accurate() -> bool:

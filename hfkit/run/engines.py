@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hfkit.errors import InputError
-from hfkit.processor import has_accelerator
+from hfkit.processor import cores, has_accelerator
 from hfkit.run.exported import CLOSE, GRAPH, QUANTIZED, Exported, read_exported, why_not
 
 if TYPE_CHECKING:
@@ -111,13 +111,14 @@ def _remedy(name: str, computing: Computing, exported: Exported | None) -> str:
 
 def _torch_engine(wanted: Wanted, computing: Computing) -> Engine:
     from hfkit.infer.torch_engine import TorchEngine, bound_caches, choose_device
-    from hfkit.model.arithmetic import set_arithmetic
+    from hfkit.model.arithmetic import set_arithmetic, share_memory
     from hfkit.model.load import load_for_prediction
     from hfkit.model.unpad import unpad
     from hfkit.run.opening import check_weights
 
     check_weights(wanted.folder)
     bound_caches()
+    share_memory(computing.threads or cores())
     set_arithmetic(computing.kernels, computing.threads)
     chosen = choose_device(wanted.device)
     if chosen == "cuda" and wanted.rank is not None:

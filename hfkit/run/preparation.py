@@ -20,6 +20,7 @@ from hfkit.config import Columns, FinetuneConfig
 from hfkit.data.bad_rows import BadRows
 from hfkit.data.dataset import Dataset, Peeked, load_rows, peek
 from hfkit.data.overlap import Texts, find_overlap
+from hfkit.data.rows import in_chunks, keys_of
 from hfkit.data.shape import infer_task
 from hfkit.data.source import is_file
 from hfkit.data.split import split_rows, stratified_split
@@ -70,7 +71,8 @@ class Prepared:
         if not (self.base.folder / "tokenizer.json").exists():  # it exists in Python only
             return len(self.train.rows)
         tokenizer = from_file(self.base.folder, self.config.max_length or 0)
-        return len(self.task.features(self.train.rows, tokenizer))
+        rows = in_chunks(self.train.rows)
+        return sum(len(self.task.features(some, tokenizer)) for some in rows)
 
     def identity(self) -> dict[str, Any]:
         """What makes this run itself: the settings that change its result, and hashes."""
@@ -259,8 +261,8 @@ def _validation_data(
     if share is None:
         return _other_data(config, task, train, config.validation), train
     if task.label_kind == "labels":
-        labels = [_stratum(gold) for gold in task.gold(train.rows)]
-        texts = [repr(_texts(row)) for row in train.rows]
+        labels = [_stratum(gold) for some in in_chunks(train.rows) for gold in task.gold(some)]
+        texts = list(keys_of(map(_texts, train.rows)))
         kept, cut = stratified_split(labels, share, config.seed, groups=texts)
     else:
         kept, cut = split_rows(train.rows, task.label_kind, share, config.seed)

@@ -70,7 +70,7 @@ class Workers:
         finally:
             self._idle.put((process, connection))
 
-    def run_all(self, batches: Iterable[Arrays]) -> Iterator[Arrays]:
+    def run_all(self, batches: Iterable[Arrays]) -> Iterator[Arrays | Exception]:
         """Compute batches, in their order, a few ahead of the one that is asked for."""
         return in_order(self._pool, self.run, batches, AHEAD * self._count)
 

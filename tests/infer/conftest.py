@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 from hfkit.errors import InputError
+from hfkit.infer.ahead import in_order
 from hfkit.infer.predictor import Predictor
 from hfkit.tasks.base import Task
 
@@ -77,3 +79,31 @@ def toy_predictor() -> Callable[..., Predictor]:
         return Predictor(ToyTask(None), ToyTokenizer(), ToyEngine(), batch_size)  # type: ignore[arg-type]
 
     return make
+
+
+class OverlappingEngine(ToyEngine):
+    """Computes on a thread of its own, up to `ahead` batches ahead of the one asked for."""
+
+    def __init__(self, ahead: int) -> None:
+        super().__init__()
+        self.ahead = ahead
+        self.pool = ThreadPoolExecutor(1)
+
+    def run_all(self, batches: Iterable[Any]) -> Any:
+        return in_order(self.pool, self.run, batches, self.ahead)
+
+
+@pytest.fixture
+def overlapping(toy_predictor: Callable[..., Predictor]) -> Iterator[Callable[..., Predictor]]:
+    """Make a predictor whose engine has several batches under way."""
+    engines = []
+
+    def make(batch_size: int = 4, ahead: int = 3) -> Predictor:
+        predictor = toy_predictor(batch_size)
+        predictor.engine = OverlappingEngine(ahead)
+        engines.append(predictor.engine)
+        return predictor
+
+    yield make
+    for engine in engines:
+        engine.pool.shutdown()
