@@ -170,7 +170,10 @@ def _finetune(given: dict[str, Any]) -> Ending:
     result = finetune(config)
     if _has_parent() or _number_of("RANK", 0) > 0:  # the parent, or the first process, tells
         return Ending()
-    return Ending(0, lambda: _tell_finetuned(result, config.json_output, config.quiet))
+    # Under torchrun a code but 0 would look like a crash to the others.
+    found = getattr(result, "rejected", 0) and not _one_of_several()
+    code = FINDINGS if found else 0
+    return Ending(code, lambda: _tell_finetuned(result, config.json_output, config.quiet))
 
 
 def _tell_finetuned(result: Any, as_json: bool, quiet: bool) -> None:
@@ -203,7 +206,7 @@ def _evaluate(given: dict[str, Any]) -> Ending:
         show_scores(result.scores, sys.stdout)
     for missed in result.missed:
         say("warning", missed)
-    return Ending(FINDINGS if result.missed else 0)
+    return Ending(FINDINGS if result.missed or result.rejected else 0)
 
 
 def _predict(given: dict[str, Any]) -> Ending:

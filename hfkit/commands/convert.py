@@ -115,8 +115,9 @@ def _items(config: ConvertConfig, peeked: Peeked, kind: LabelKind) -> Iterator[t
     from hfkit.data.exports import Item
     from hfkit.data.label_cells import LabelCells, left_out
     from hfkit.data.labels import LabelReader
+    from hfkit.data.record import strict
 
-    records = chain(peeked.first, peeked.records)
+    records = strict(chain(peeked.first, peeked.records))
     if kind in ("labels", "scores"):  # a table stays what it is
         yield from ((record, Item({}, record.fields)) for record in records)
         return

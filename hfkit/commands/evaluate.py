@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfkit.config import EvaluateConfig
+from hfkit.data.bad_rows import REJECTED
 from hfkit.data.output import open_output
 from hfkit.errors import InputError, RowError, did_you_mean
 from hfkit.run.answered import Answered, from_predictions, gold_of, load_labelled
@@ -27,39 +29,56 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The scores of one evaluation. `missed` tells of each threshold that was not met."""
+    """The scores of one evaluation. `missed` tells of each threshold that was not met, `rejected`
+    how many rows were left out as bad."""
 
     scores: Scores
     metric: str
     model: str
     data: str
     missed: list[str] = field(default_factory=list)
+    rejected: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return what `-o` and `--json` write."""
         head = {"model": self.model, "data": self.data, "metric": self.metric}
-        return {**head, **self.scores.to_json(), "missed": self.missed}
+        found = {"missed": self.missed, "rejected": self.rejected}
+        return {**head, **self.scores.to_json(), **found}
 
 
 def evaluate(config: EvaluateConfig) -> Evaluated:
     """Score ``config.model``, a model or a file of predictions, on ``config.data``.
 
     Without data, a file of predictions is scored against its own label column. The scores are
-    also written to ``config.output`` where that is set. Raises `InputError` with its place for the
+    also written to ``config.output`` where that is set, and rows that are left out to the same name
+    with ``.rejected.jsonl``. Raises `InputError` with its place for the
     first bad row and for a label that the model does not know, and for an unknown score or metric.
     """
     if not config.model:
         raise InputError("no model", hint="name a run, a model or a file of predictions")
     if not config.output:
         return _evaluated(config.model, config)
-    with open_output(config.output, config.overwrite) as output:
-        evaluated = _evaluated(config.model, config)
+    with open_output(config.output, config.overwrite) as output, _rejects(config) as write:
+        evaluated = _evaluated(config.model, config, write)
         text = json.dumps(evaluated.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
         output.write(text + "\n")
     return evaluated
 
 
-def _evaluated(model: str, config: EvaluateConfig) -> Evaluated:
+@contextmanager
+def _rejects(config: EvaluateConfig) -> Iterator[Callable[[bytes], None]]:
+    """Open what lists the rows that are left out, beside the scores."""
+    if config.on_bad_row == "error" or config.output in (None, "-"):
+        yield lambda lines: None
+        return
+    path = str(Path(str(config.output)).with_suffix(f".{REJECTED}"))
+    with open_output(path, config.overwrite) as output:
+        yield output.write_bytes
+
+
+def _evaluated(
+    model: str, config: EvaluateConfig, write: Callable[[bytes], None] = lambda lines: None
+) -> Evaluated:
     from hfkit.data.predictions import is_predictions
     from hfkit.registry import find_metric
 
@@ -70,7 +89,9 @@ def _evaluated(model: str, config: EvaluateConfig) -> Evaluated:
     scores = _scored(answered, more)
     lower = find_metric(answered.task.metric).lower_is_better
     missed = [text for name, limit in limits for text in _missed(scores, name, limit, lower)]
-    return Evaluated(scores, answered.task.metric, model, config.data or model, missed)
+    write(answered.bad.lines)
+    source, rejected = config.data or model, answered.bad.count
+    return Evaluated(scores, answered.task.metric, model, source, missed, rejected)
 
 
 def _from_model(model: str, config: EvaluateConfig) -> Answered:
@@ -91,7 +112,7 @@ def _from_model(model: str, config: EvaluateConfig) -> Answered:
     cut = sum(bool(answer.get("truncated")) for answer in answers)
     if cut:
         log.warning("%d of %d texts are longer than the model reads and were cut", cut, len(gold))
-    return Answered(opened.task, answers, gold)
+    return Answered(opened.task, answers, gold, data.bad)
 
 
 def _more_metrics(config: EvaluateConfig) -> dict[str, UserMetric]:
@@ -111,7 +132,7 @@ def _scored(answered: Answered, more: Mapping[str, UserMetric]) -> Scores:
     from hfkit.metrics.statistics import score
     from hfkit.registry import find_metric
 
-    task, answers, gold = answered
+    task, answers, gold, _ = answered
     scores: Scores = score(find_metric(task.metric)(answers, gold, task.labels))
     values = dict(scores.values)
     for metric, compute in more.items():

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from hfkit import sealing
 from hfkit.config import FinetuneConfig
+from hfkit.data.bad_rows import REJECTED
 from hfkit.errors import InputError, WorkersError
 from hfkit.layers import dump
 from hfkit.report import trackers
@@ -123,6 +124,7 @@ def _run(prepared: Prepared, identity: Identity, output: Output | None) -> Finet
         read = {"columns": train.columns.to_dict(), "label_base": train.labels.base}
         begun = begin(output.folder, identity, read, versions())
         _warn_of_versions(begun)
+        _list_rejected(prepared, output.folder)
     fitted = fit(
         prepared,
         accelerator,
@@ -130,6 +132,15 @@ def _run(prepared: Prepared, identity: Identity, output: Output | None) -> Finet
         lambda *steps: _watching(output.folder, prepared, accelerator, *steps),
     )
     return finish(fitted, output.folder)
+
+
+def _list_rejected(prepared: Prepared, folder: Path) -> None:
+    """Write rejected.jsonl: a line for each row that was left out, and none where there is none."""
+    if prepared.config.on_bad_row == "skip":
+        lines = b"".join(bad.lines for bad in prepared.rejected())
+        sealing.write_bytes(folder / REJECTED, lines)
+        if lines:
+            log.info("rows that are left out are listed in %s", folder / REJECTED)
 
 
 def _told(output: Output | None, accelerator: Accelerator) -> Output:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from hfkit.config import PredictConfig
@@ -28,8 +29,12 @@ class Model:
     ) -> list[Answer]:
         """Answer texts, or texts with their pairs, in their order, with the scores of all labels.
 
-        A mapping gives the roles of the task by name: ``{"text": …, "text_pair": …}``.
+        A mapping gives the roles of the task by name: ``{"text": …, "text_pair": …}``. For a text
+        that cannot be answered, as an empty one, there is ``{"error": …}`` in its place. Raises
+        `InputError` for roles that are not those of the task.
         """
+        from hfkit.infer.stream import answer_rows
+
         given = [texts] if isinstance(texts, str | Mapping) else list(texts)
         rows = [dict(one) if isinstance(one, Mapping) else {"text": one} for one in given]
         if pairs is not None:
@@ -38,7 +43,10 @@ class Model:
             rows = [{**row, "text_pair": pair} for row, pair in zip(rows, pairs, strict=True)]
         for number, row in enumerate(rows, start=1):
             self._check(row, f"text {number}")
-        return self._predictor.predict(rows)
+        full = [all(str(value).strip() for value in row.values()) for row in rows]
+        answered = iter(answer_rows(self._predictor, list(compress(rows, full))))
+        found = [next(answered) if one else "the text is empty" for one in full]
+        return [{"error": one} if isinstance(one, str) else one for one in found]
 
     def _check(self, row: Mapping[str, Any], place: str) -> None:
         roles = self._predictor.task.columns
@@ -49,8 +57,6 @@ class Model:
             names = ", ".join(role.removesuffix("?") for role in roles if role != "label?")
             problem = f"no {absent[0]}" if absent else f"unknown role '{unknown[0]}'"
             raise InputError(problem, place=place, hint=f"this task reads {names}")
-        if not all(str(value).strip() for value in row.values()):
-            raise InputError("the text is empty", place=place)
 
 
 def load(model: str, **settings: Any) -> Model:

@@ -35,7 +35,7 @@ from hfkit.config.machine import (
     Machine,
     Processes,
 )
-from hfkit.config.reading import Columns, InputFormat, Reading
+from hfkit.config.reading import Columns, InputFormat, Reading, Strictness
 from hfkit.config.training import Optimizer, Precision, Schedule, TaskSettings, Training
 from hfkit.config.vectors import EmbedConfig, SearchConfig, Vectors
 
@@ -43,7 +43,7 @@ __all__ = [
     "Arithmetic", "BenchConfig", "Columns", "Computing", "ConvertConfig", "DataFormat", "Device",
     "EmbedConfig", "Engine", "EvaluateConfig", "ExportConfig", "Exportable", "FinetuneConfig",
     "Hardware", "InputFormat", "Int8Method", "Kernels", "Knowledge", "Machine", "Optimizer",
-    "OutputFormat",
-    "Precision", "PredictConfig", "Processes", "Reading", "Schedule", "SearchConfig", "Section",
+    "OutputFormat", "Precision", "PredictConfig", "Processes", "Reading", "Schedule",
+    "SearchConfig", "Section", "Strictness",
     "TaskSettings", "Training", "Vectors", "setting",
 ]  # fmt: skip

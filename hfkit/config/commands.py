@@ -6,7 +6,7 @@ from typing import Literal
 
 from hfkit.config.base import Section, setting
 from hfkit.config.machine import Computing, Exportable, Machine, Processes
-from hfkit.config.reading import Columns, Reading
+from hfkit.config.reading import Columns, Reading, Strictness
 from hfkit.config.training import TaskSettings, Training
 
 OutputFormat = Literal["auto", "jsonl", "csv", "tsv", "conll", "table"]
@@ -17,7 +17,7 @@ DataFormat = Literal[
 ]  # fmt: skip
 
 
-class FinetuneConfig(Machine, Reading, Columns, TaskSettings, Training):
+class FinetuneConfig(Machine, Reading, Columns, Strictness, TaskSettings, Training):
     """Settings of `hfkit finetune`."""
 
     train: str | None = setting(
@@ -43,7 +43,7 @@ class FinetuneConfig(Machine, Reading, Columns, TaskSettings, Training):
     json_output: bool = setting(False, "Print the result as JSON", flags=("--json",), saved=False)
 
 
-class EvaluateConfig(Machine, Reading, Columns, TaskSettings, Computing, Processes):
+class EvaluateConfig(Machine, Reading, Columns, Strictness, TaskSettings, Computing, Processes):
     """Settings of `hfkit evaluate`."""
 
     model: str | None = setting(

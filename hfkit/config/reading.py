@@ -89,3 +89,18 @@ class Columns(Section):
     label_delimiter: str | None = setting(
         None, "Separator between the labels of one row (multi-label)", changes_result=True
     )
+
+
+class Strictness(Section):
+    """What to do with rows that cannot be used as they are."""
+
+    on_bad_row: Literal["error", "skip"] = setting(
+        "error",
+        "A row that cannot be read: error, or skip: leave it out, count it, list it",
+        changes_result=True,
+    )
+    strict_labels: bool = setting(
+        False,
+        "Labels that differ only in case, width or white space are an error",
+        changes_result=True,
+    )

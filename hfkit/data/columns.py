@@ -14,6 +14,7 @@ from hfkit.config import Columns
 from hfkit.data import cells
 from hfkit.data.column_names import LabelKind
 from hfkit.data.column_search import Search
+from hfkit.data.labels import is_missing
 from hfkit.data.record import Fields
 
 Row = dict[str, Any]
@@ -52,7 +53,7 @@ class ColumnMap:
         for role, column in self.columns.items():
             if role == "label":
                 row[role] = self._label(column, fields)
-            elif isinstance(column, str):
+            elif isinstance(column, str) and not _leaves_open(role, column, fields):
                 row[role] = _value(role, column, fields)
         return row
 
@@ -87,6 +88,11 @@ def find_columns(
     search = Search(list(names), sample, chosen, need_label, label_kind)
     columns = search.run(list(roles), known or {})
     return ColumnMap(columns, search.reasons, label_kind)
+
+
+def _leaves_open(role: str, column: str, fields: Fields) -> bool:
+    """Whether a row brings no labels of its own: it chooses from those that are named for all."""
+    return role == "candidates" and is_missing(fields.get(column))
 
 
 def _value(role: str, column: str, fields: Fields) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 from hfkit.config import Columns
 from hfkit.data.display import kind_of, listed, shown
 from hfkit.data.lines import physical_lines, unreadable, without_end
+from hfkit.data.record import Record
 from hfkit.errors import InputError, did_you_mean
 
 log = logging.getLogger(__name__)
@@ -37,12 +38,14 @@ class LabelNames:
 @dataclass
 class LabelReader:
     """Turns cells into names. `base` is the number of the first name of a file without numbers;
-    `learn_base` finds it, and it belongs to what a run saves."""
+    `learn_base` finds it, and it belongs to what a run saves. `strict`: white space around a name
+    is an error."""
 
     label_names: LabelNames | None = None
     delimiter: str | None = None
     base: int = 0
     stripped: int = 0
+    strict: bool = False
     _by_id: dict[int, str] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -59,8 +62,9 @@ class LabelReader:
         """Decide over the labels of all training rows whether numbers count from 0 or from 1."""
         if self.label_names is None or self.label_names.ids is not None:
             return self.base
-        numbers = (int(p) for cell in cells for p in self._parts(cell) if INTEGER.fullmatch(p))
-        return self.learn_numbers(numbers)
+        base = self.learn_numbers(number for cell in cells for number in self._numbers(cell))
+        self.stripped = 0  # the same cells are read again
+        return base
 
     def learn_numbers(self, numbers: Iterable[int]) -> int:
         """Decide whether numbers that stand for labels count from 0 or from 1."""
@@ -100,8 +104,16 @@ class LabelReader:
         if isinstance(cell, (list, tuple)):
             return [self._one(item) for item in cell]
         if self.delimiter and isinstance(cell, str):
-            return [self._one(item) for item in cell.split(self.delimiter)]
+            parts = cell.split(self.delimiter)
+            return [self._one(part.strip() if self.strict else part) for part in parts]
         return [self._one(cell)]
+
+    def _numbers(self, cell: Any) -> list[int]:
+        """The numbers in a cell; what is wrong with it is told when it is read."""
+        try:
+            return [int(part) for part in self._parts(cell) if INTEGER.fullmatch(part)]
+        except InputError:
+            return []
 
     def _one(self, value: Any) -> str:
         if isinstance(value, bool):
@@ -115,6 +127,9 @@ class LabelReader:
         name = value.strip()
         if not name:
             raise InputError("one of the labels is empty")
+        if name != value and self.strict:
+            hint = "take it out, or leave --strict-labels out"
+            raise InputError(f"white space around the label {shown(value)}", hint=hint)
         self.stripped += name != value
         return name
 
@@ -185,7 +200,7 @@ def read_label_names(path: str) -> LabelNames:
         elif with_ids and int(pair[0]) in ids:
             error = f"number {pair[0]} stands on line {ids[int(pair[0])]} already"
         if error:
-            raise InputError(error, place=f"{path}:{line}")
+            raise InputError(error, place=Record({}, 0, path, line, error).place)
         names[name] = line
         if with_ids:
             ids[int(pair[0])] = line
@@ -205,7 +220,18 @@ def near_duplicates(names: Iterable[str]) -> list[list[str]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
-def warn_near_duplicates(names: Iterable[str]) -> None:
-    """Log a warning for each group of names that look like one label written in several ways."""
-    for group in near_duplicates(names):
-        log.warning("labels that may be one and the same: %s", listed(group))
+def check_near_duplicates(
+    first: Mapping[str, int], place: Callable[[int], str] | None = None
+) -> None:
+    """Log a warning for each group of names that look like one label written in several ways.
+
+    `first` has the row in which each name stands first. With the `place` of a row they are an
+    error: raises `InputError` at the spelling that comes later.
+    """
+    for group in near_duplicates(sorted(first)):
+        problem = f"labels that may be one and the same: {listed(group)}"
+        if place:
+            later = place(max(first[name] for name in group))
+            hint = "write them in one way, or leave --strict-labels out"
+            raise InputError(problem, place=later, hint=hint)
+        log.warning("%s", problem)

@@ -17,6 +17,7 @@ from itertools import chain, islice
 from typing import BinaryIO, cast
 
 from hfkit.data.display import shown
+from hfkit.data.record import Fault
 from hfkit.errors import InputError, ResourceError, did_you_mean
 
 STDIN = "<stdin>"
@@ -133,15 +134,16 @@ def without_end(line: str) -> str:
 def unreadable(line: str) -> str:
     """Return what is wrong with the characters of a line; empty where nothing is."""
     if "\0" in line:
-        return f"a NUL character in column {line.index(chr(0)) + 1}"
+        column = line.index("\0") + 1
+        return Fault(f"a NUL character in column {column}", column)
     if line.isascii():
         return ""
     try:
         line.encode()
     except UnicodeEncodeError as error:
-        byte = ord(line[error.start]) - 0xDC00
-        found = f"byte 0x{byte:02x} in column {error.start + 1} is not valid in this encoding"
-        return f"{found}; save the file as UTF-8, or set --encoding"
+        byte, column = ord(line[error.start]) - 0xDC00, error.start + 1
+        found = f"byte 0x{byte:02x} in column {column} is not valid in this encoding"
+        return Fault(f"{found}; save the file as UTF-8, or set --encoding", column)
     return ""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 from hfkit.data.lines import physical_lines, without_end
 from hfkit.errors import InputError
 
@@ -28,6 +30,8 @@ def read_qrels(path: str) -> dict[str, dict[str, float]]:
             if number == 1:
                 continue  # a header
             raise InputError(f"expected a number, got '{cells[-1]:.40}'", place=place) from None
+        if not isfinite(gain):
+            raise InputError(f"expected a number, got '{cells[-1]:.40}'", place=place)
         if document in found.setdefault(query, {}):
             raise InputError(f"'{query:.40}' and '{document:.40}' are judged twice", place=place)
         found[query][document] = gain

@@ -11,6 +11,20 @@ from hfkit.errors import InputError
 Fields = dict[str, Any]
 
 
+class Fault(str):
+    """What is wrong with a row, and in which column of its line that shows, counted from 1."""
+
+    __slots__ = ("column",)
+
+    column: int
+
+    def __new__(cls, message: str, column: int) -> Fault:
+        """Return the message as a text that knows its column."""
+        fault = super().__new__(cls, message)
+        fault.column = column
+        return fault
+
+
 @dataclass(slots=True)
 class Record:
     """One row as read. `error` is not empty where the row could not be parsed; `fields` then holds
@@ -24,9 +38,17 @@ class Record:
     error: str = ""
 
     @property
+    def column(self) -> int:
+        """The column of the line in which the error shows; 0 where it has none of its own."""
+        return self.error.column if isinstance(self.error, Fault) else 0
+
+    @property
     def place(self) -> str:
-        """Where the row stands, as compilers print it: ``train.csv:22``, ``x.parquet: row 22``."""
-        return f"{self.path}:{self.line}" if self.line else f"{self.path}: row {self.row}"
+        """Where the row stands, as compilers print it: ``train.csv:22``, where the error has a
+        column ``train.csv:22:7``, and ``x.parquet: row 22``."""
+        if not self.line:
+            return f"{self.path}: row {self.row}"
+        return f"{self.path}:{self.line}" + (f":{self.column}" if self.column else "")
 
 
 def strict(records: Iterable[Record]) -> Iterator[Record]:

@@ -87,8 +87,7 @@ def _entities(columns: _Columns, chosen: Columns) -> Guess | None:
         return lambda name: any(shape_of(value) in shapes for value in columns.values(name))
 
     def are_words(name: str) -> bool:
-        values = columns.values(name)
-        return bool(values) and all(map(cells.are_words, values))
+        return _nearly_all(cells.are_words, columns.values(name))
 
     wanted = frozenset((plain(chosen.label_column),)) if chosen.label_column else ENTITY_LABELS
     words = columns.named(TOKENS[0] | TOKENS[1], are_words)
@@ -132,7 +131,8 @@ def _pair(columns: _Columns, chosen: Columns) -> Guess | None:
     words = {str(value).strip().lower() for value in values}
     if words & NLI:
         return "classification", f"the labels of language inference in {shown(label)}"
-    if all(map(cells.is_number, values)) and any(map(_is_fraction, values)):
+    numbers = [value for value in values if cells.is_number(value)]
+    if _nearly_all(cells.is_number, values) and any(map(_is_fraction, numbers)):
         others = [n for n in free if n != label and _has_names(columns.values(n))]
         more = f"; for the labels in {shown(others[0])} use -t nli" if others else ""
         return "similarity", f"two texts and the score in {shown(label)}{more}"
@@ -147,6 +147,15 @@ def _nameless(columns: _Columns) -> tuple[str, str] | None:
         return None
     texts = [name for name in columns.names if not all(map(cells.is_number, columns.values(name)))]
     return (texts[0], texts[1]) if len(texts) == 2 else None
+
+
+def _nearly_all(fits: Callable[[Any], bool], values: Sequence[Any]) -> bool:
+    """Whether more than four of five values fit: an odd one is a bad row, to be told as such.
+
+    >>> _nearly_all(str.isdigit, list("12345x")), _nearly_all(str.isdigit, list("1x"))
+    (True, False)
+    """
+    return sum(map(fits, values)) * 5 > len(values) * 4
 
 
 def _is_fraction(value: Any) -> bool:

@@ -86,13 +86,13 @@ def _documents(rows: Sequence[Mapping[str, Any]], share: float) -> list[Hashable
 
 def _strata(rows: Sequence[Mapping[str, Any]], kind: LabelKind) -> list[Any]:
     if kind == "entities":
-        return [_types(row.get("label") or ()) for row in rows]
+        return [types_of(row.get("label") or ()) for row in rows]
     if kind == "answers":
         return [bool(row.get("label")) for row in rows]
     return [row.get("label") for row in rows]
 
 
-def _types(label: Sequence[Any]) -> list[str]:
+def types_of(label: Sequence[Any]) -> list[str]:
     """The types of a row's entities, by their tags or as such."""
     names = [one if isinstance(one, str) else one["label"] for one in label]
     tags = [name for name in names if name != "O"]

@@ -225,6 +225,15 @@ def _result(item: Readable, answers: Iterator[Answer | str]) -> Result:
     return Result(item.record, answer)
 
 
+def answer_rows(predictor: Answering, rows: Sequence[Row]) -> Sequence[Answer | str]:
+    """Answer rows, as many as there are; a text in place of an answer says why a row has none.
+
+    What is no matter of a row (memory, the network, a refusal) is raised.
+    """
+    (found,) = predictor.predict_windows([rows]) if rows else ([],)
+    return _settled(predictor, rows, found)
+
+
 def _settled(
     predictor: Answering, rows: Sequence[Row], found: Sequence[Answer | str] | Exception
 ) -> Sequence[Answer | str]:

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hfkit.config import Columns, EvaluateConfig, ExportConfig, FinetuneConfig
+from hfkit.config import Columns, EvaluateConfig, ExportConfig, FinetuneConfig, Strictness
 from hfkit.errors import InputError, RowError
 
 if TYPE_CHECKING:
+    from hfkit.data.bad_rows import BadRows
     from hfkit.data.dataset import Dataset
     from hfkit.run.opening import Opened
     from hfkit.tasks.base import Answer, Task
@@ -30,11 +31,12 @@ PROBLEM_OF_KEY = {"label": "single-label", "labels": "multi-label", "value": "re
 
 
 class Answered(NamedTuple):
-    """Answers beside the right answers, and the task that gave them."""
+    """Answers beside the right answers, the task that gave them, and what was left out."""
 
     task: Task[Any]
     answers: list[Answer]
     gold: list[Answer]
+    bad: BadRows
 
 
 def columns_of(config: Columns) -> Columns:
@@ -68,6 +70,7 @@ def load_labelled(
                 "label_delimiter": chosen.label_delimiter or saved.label_delimiter,
             }
         )
+    strictness = config if isinstance(config, Strictness) else saved or Strictness()
     if any(value for name, value in chosen.model_dump().items() if name.endswith("_column")):
         known = None
     return load_rows(
@@ -79,6 +82,7 @@ def load_labelled(
         columns=known,
         label_base=opened.label_base,
         label_kind=opened.task.label_kind,
+        strictness=strictness,
     )
 
 
@@ -91,6 +95,10 @@ def from_predictions(source: str, config: EvaluateConfig) -> Answered:
     from hfkit.data.predictions import check_order, read_predictions
     from hfkit.registry import make_task
 
+    if config.on_bad_row == "skip":
+        unfit = "predictions and data are matched by their order, so no row can be left out"
+        hint = "take the row out of both"
+        raise InputError(unfit, place="--on-bad-row skip", hint=hint)
     answers = read_predictions(source, config.label_delimiter or "|")
     key = _telling(answers[0])
     problem = {"problem": PROBLEM_OF_KEY[key]} if key in PROBLEM_OF_KEY else {}
@@ -104,6 +112,7 @@ def from_predictions(source: str, config: EvaluateConfig) -> Answered:
         {"label": "the right answer"} if classes else task.columns,
         offline=config.offline,
         label_kind=task.label_kind,
+        strictness=config,
     )
     if len(data.rows) != len(answers):
         raise InputError(
@@ -115,7 +124,7 @@ def from_predictions(source: str, config: EvaluateConfig) -> Answered:
         check_order(source, config.data, config)
     if classes:
         _name_labels(task, PROBLEM_OF_KEY[key], answers, data)
-    return Answered(task, answers, gold_of(task, data))
+    return Answered(task, answers, gold_of(task, data), data.bad)
 
 
 def _telling(answer: Mapping[str, Any]) -> str:

@@ -39,13 +39,15 @@ TOLD = (
 
 @dataclass(frozen=True)
 class Finetuned:
-    """A finished run: its folder, its scores by split (validation, test), the steps it took."""
+    """A finished run: its folder, its scores by split (validation, test), the steps it took, and
+    how many rows were left out as bad."""
 
     folder: Path
     task: str
     model: str
     splits: dict[str, Scores]
     steps: int
+    rejected: int = 0
 
     @property
     def split(self) -> str:
@@ -64,6 +66,7 @@ class Finetuned:
             "task": self.task,
             "model": self.model,
             "steps": self.steps,
+            "rejected": self.rejected,
             "scores": {name: scores.to_json() for name, scores in self.splits.items()},
         }
 
@@ -73,7 +76,8 @@ class Finetuned:
         saved = sealing.read_json(folder / SCORES)
         try:
             splits = {name: Scores.from_json(scores) for name, scores in saved["scores"].items()}
-            return cls(folder, saved["task"], saved["model"], splits, saved["steps"])
+            rejected = saved.get("rejected", 0)
+            return cls(folder, saved["task"], saved["model"], splits, saved["steps"], rejected)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise InputError("damaged", place=str(folder / SCORES)) from error
 
@@ -83,7 +87,9 @@ def finish(fitted: Fitted, folder: Path) -> Finetuned:
     prepared = fitted.prepared
     parts = {"validation": prepared.validation, "test": prepared.test}
     splits = {name: _scores(fitted, name, data) for name, data in parts.items() if data}
-    done = Finetuned(folder, prepared.task_name, prepared.base.name, splits, fitted.steps)
+    task, base = prepared.task_name, prepared.base.name
+    rejected = sum(bad.count for bad in prepared.rejected())
+    done = Finetuned(folder, task, base, splits, fitted.steps, rejected)
     if fitted.accelerator.is_main_process:
         _write(fitted, done)
     fitted.accelerator.wait_for_everyone()

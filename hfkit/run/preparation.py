@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from hfkit import __version__
 from hfkit.config import Columns, FinetuneConfig
+from hfkit.data.bad_rows import BadRows
 from hfkit.data.dataset import Dataset, Peeked, load_rows, peek
+from hfkit.data.overlap import Texts, find_overlap
 from hfkit.data.rows import in_chunks, keys_of
 from hfkit.data.shape import infer_task
 from hfkit.data.source import is_file
@@ -51,6 +53,11 @@ class Prepared:
     train: Dataset
     validation: Dataset
     test: Dataset | None
+
+    def rejected(self) -> list[BadRows]:
+        """What was left out as bad, of each file once."""
+        parts = [data.bad for data in (self.train, self.validation, self.test) if data]
+        return list({id(bad): bad for bad in parts}.values())
 
     def part(self, name: str) -> Dataset:
         """The rows of "train", "validation" or "test". Raises `KeyError` for one there is not."""
@@ -105,6 +112,7 @@ class Prepared:
             "model": config.model,
             "parameters": self.facts.parameters,
             "rows": {name: len(data.rows) for name, data in parts.items() if data},
+            "rejected": sum(bad.count for bad in self.rejected()),
             "columns": self.train.columns.to_dict(),
             "labels": _label_counts(self.train, self.task),
             "max_length": config.max_length,
@@ -155,7 +163,7 @@ def prepare(config: FinetuneConfig) -> Prepared:
     peeked = None
     chosen = config.task
     if chosen is None:
-        peeked = peek(config.train, _reading(config), offline=config.offline)
+        peeked = peek(config.train, _reading(config), offline=config.offline, strictness=config)
         chosen, reason = infer_task(peeked.names, peeked.sample, config)
         log.info("the task is %s (%s); override with -t", chosen, reason)
     name, _, implied = find_task(chosen)
@@ -239,6 +247,7 @@ def _training_data(config: FinetuneConfig, task: Task[Any], peeked: Peeked | Non
         offline=config.offline,
         label_kind=task.label_kind,
         peeked=peeked,
+        strictness=config,
     )
     try:
         task.learn(data.rows)
@@ -308,7 +317,14 @@ def _other_data(config: FinetuneConfig, task: Task[Any], train: Dataset, source:
     reading = _unlimited(config)
     kind = task.label_kind
     return load_rows(
-        source, reading, config, _needed(task), offline=config.offline, like=train, label_kind=kind
+        source,
+        reading,
+        config,
+        _needed(task),
+        offline=config.offline,
+        like=train,
+        label_kind=kind,
+        strictness=config,
     )
 
 
@@ -322,12 +338,15 @@ def _check_against(train: Dataset, data: Dataset, name: str, task: Task[Any]) ->
         task.gold(data.rows)
     except RowError as error:
         raise data.located(error) from error
-    seen = set(keys_of(map(_texts, train.rows)))
-    both = sum(key in seen for key in keys_of(map(_texts, data.rows)))
-    if both:
+    found = find_overlap(map(_texts, train.rows), map(_texts, data.rows))
+    if found.same or found.alike:
+        apart = "but for case, white space or Unicode form"
+        more = f", {found.alike} more {apart}" if found.same and found.alike else ""
         log.warning(
-            "%d of %d %s rows have a text that is in the training data", both, len(data.rows), name
-        )
+            "%d of %d %s rows have a text that is in the training data%s (the first: %s)",
+            found.same or found.alike, len(data.rows), name,
+            more if found.same else f" {apart}", data.place(found.first),
+        )  # fmt: skip
 
 
 def _needed(task: Task[Any]) -> dict[str, str]:
@@ -358,10 +377,10 @@ def _stratum(gold: Mapping[str, Any]) -> Any:
     return first if isinstance(first, str | float | list) else None
 
 
-def _texts(row: Mapping[str, Any]) -> tuple[Any, ...]:
+def _texts(row: Mapping[str, Any]) -> Texts:
     """What a row is read from: its texts, words joined."""
     texts = (value for role, value in row.items() if role not in ("label", "document"))
-    return tuple(" ".join(text) if isinstance(text, list) else text for text in texts)
+    return tuple(" ".join(text) if isinstance(text, list) else str(text) for text in texts)
 
 
 def _label_counts(data: Dataset, task: Task[Any]) -> dict[str, int]:

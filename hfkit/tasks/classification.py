@@ -17,6 +17,7 @@ the windows are averaged, each by its number of tokens.
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -265,17 +266,12 @@ class Classification(Task[ClassificationOptions]):
 
 def _kind(cells: Sequence[Any]) -> str:
     """Lists are several labels; numbers with a fraction are values; all else is one label.
-
-    Whole numbers stay classes: a column of stars from 1 to 5 is asked for as ``-t regression``.
-    """
+    Whole numbers stay classes (``-t regression``); one word among five numbers is a mistake."""
     if any(isinstance(cell, list) for cell in cells):
         return "multi-label"
-    try:
-        numbers = [float(cell) for cell in cells]
-    except ValueError:
-        return "single-label"
-    fractions = any(not number.is_integer() for number in numbers if abs(number) < float("inf"))
-    return "regression" if fractions else "single-label"
+    numbers = [number for number in map(_as_number, cells) if math.isfinite(number)]
+    fractions = any(not number.is_integer() for number in numbers)
+    return "regression" if fractions and len(numbers) * 5 > len(cells) * 4 else "single-label"
 
 
 def _names(cell: Any) -> list[str]:
@@ -283,15 +279,19 @@ def _names(cell: Any) -> list[str]:
 
 
 def _number(row: Row, number: int) -> float:
+    value = _as_number(row["label"])
+    if math.isfinite(value):
+        return value
+    found = f"{row['label']!s:.40}"
+    hint = "write decimals with a point" if "," in found else "or --problem single-label"
+    raise RowError(f'expected a number as label, got "{found}"', row=number, hint=hint)
+
+
+def _as_number(cell: Any) -> float:
     try:
-        value = float(row["label"])
+        return float(cell)
     except (TypeError, ValueError):
-        value = float("nan")
-    if value != value or value in (float("inf"), float("-inf")):
-        hint = "write decimals with a point" if "," in str(row["label"]) else ""
-        found = f'expected a number as label, got "{row["label"]!s:.40}"'
-        raise RowError(found, row=number, hint=hint)
-    return value
+        return math.nan
 
 
 def _by_number_then_name(label: str) -> tuple[bool, int, str]:

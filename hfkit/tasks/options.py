@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 from pydantic import field_validator
 
 from hfkit.config import Section, setting
+
+# "en", "zh-Hant", "pt_BR"; a word such as "english" would be scored by no language's rules.
+LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
 
 
 class NoOptions(Section):
@@ -83,6 +87,15 @@ class QaOptions(LongTexts):
     answer_language: str | None = setting(
         None, "Language that answers are scored in (en, de, zh); default: by their script"
     )
+
+    @field_validator("answer_language")
+    @classmethod
+    def _is_code(cls, value: str | None) -> str | None:
+        if value is not None and not LANGUAGE.fullmatch(value):
+            raise ValueError(
+                f"expected the code of a language, such as en or zh, got {value[:40]!r}"
+            )
+        return value
 
 
 class SimilarityOptions(LongTexts):

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+import shlex
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
-from toys import toy_rows, write_csv
+from toys import tiny_config, toy_rows, write_classifier, write_csv, write_tokenizer
 
 from hfkit.cli.app import run as command_line
 
 BAD_INPUTS = Path(__file__).parent.parent / "bad_inputs"
 CORPUS = yaml.safe_load((BAD_INPUTS / "expected.yaml").read_text("utf-8"))
+COMMANDS = yaml.safe_load((BAD_INPUTS / "commands.yaml").read_text("utf-8"))
 Fail = Callable[..., tuple[int, str]]
 
 
@@ -115,6 +118,79 @@ def test_the_corpus_of_bad_files(
     assert code == case["exit"]
     assert case["says"] in line
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def models(
+    tmp_path_factory: pytest.TempPathFactory, tiny_base_folder: Path, tiny_classifier_folder: Path
+) -> dict[str, Path]:
+    """A tiny model of each kind."""
+
+    def folder(name: str) -> Path:
+        return tmp_path_factory.mktemp(name)
+
+    nli = {0: "contradiction", 1: "neutral", 2: "entailment"}
+    several = {"problem_type": "multi_label_classification"}
+    number = {"problem_type": "regression", "num_labels": 1, "id2label": {0: "x"}, "label2id": {}}
+    return {
+        "base": tiny_base_folder,
+        "classifier": tiny_classifier_folder,
+        "multilabel": write_classifier(folder("multilabel"), **several),
+        "regression": write_classifier(folder("regression"), **number),
+        "nli": write_classifier(folder("nli"), id2label=nli, label2id={}),
+        "ner": _write_model(folder("ner"), "TokenClassification", ["O", "B-PER", "I-PER"]),
+        "qa": _write_model(folder("qa"), "QuestionAnswering", ["x", "y"]),
+    }
+
+
+def _write_model(folder: Path, head: str, labels: list[str]) -> Path:
+    import transformers
+
+    names = dict(enumerate(labels))
+    config = tiny_config("bert", id2label=names, label2id={n: i for i, n in names.items()})
+    getattr(transformers, f"AutoModelFor{head}").from_config(config).save_pretrained(folder)
+    return write_tokenizer(folder)
+
+
+@pytest.mark.parametrize("case", COMMANDS, ids=lambda case: case["run"])
+def test_every_command_says_in_one_line_what_is_wrong(
+    case: dict, models: dict[str, Path], toy_files: dict[str, Path], tmp_path: Path,
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    names = {**models, "toy": toy_files["train"], "bad": BAD_INPUTS, "new": tmp_path / "new"}
+    capfd.readouterr()
+    code = command_line([one.format(**names) for one in shlex.split(case["run"])])
+    stderr = capfd.readouterr().err
+    severity = "warning" if case["exit"] == 1 else "error"
+    start = f"hfkit: {severity}: "
+    lines = [line.removeprefix(start) for line in stderr.splitlines() if line.startswith(start)]
+    says = case["says"].format()
+    found = [line for line in lines if says in line]
+    assert code == case["exit"], stderr
+    assert "Traceback" not in stderr
+    assert len(found) == 1, stderr
+    if severity == "error":
+        assert len(lines) == 1, stderr
+    if (BAD_INPUTS / says.partition(":")[0]).is_file():  # then the place comes first
+        assert found[0].startswith(f"{BAD_INPUTS}/{says}")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_corpus_knows_every_command_and_task() -> None:
+    commands = Counter(case["run"].split()[0] for case in COMMANDS)
+    commands["finetune"] += sum(case["exit"] != 0 for case in CORPUS)
+    tasks = Counter(case.get("task", "") for case in COMMANDS)
+    tasks += Counter(case.get("task", "classification") for case in CORPUS if case["exit"])
+    assert commands.total() >= 120
+    assert set(commands) >= {
+        "finetune", "evaluate", "predict", "embed", "search", "convert", "export", "bench",
+        "recipes", "config", "tasks", "env", "demo",
+    }  # fmt: skip
+    for task in ("classification", "ner", "qa", "similarity", "zero-shot", "multi-label"):
+        assert tasks[task] >= 4, task
+    assert tasks["regression"] >= 4
 
 
 def test_unseen_labels_one_class_and_too_few_rows(

@@ -8,9 +8,9 @@ from hfkit.config import Columns
 from hfkit.data.labels import (
     LabelNames,
     LabelReader,
+    check_near_duplicates,
     near_duplicates,
     read_label_names,
-    warn_near_duplicates,
 )
 from hfkit.errors import InputError
 
@@ -87,8 +87,10 @@ def test_files_of_names(tmp_path):
 
 def test_near_duplicates_are_a_warning(caplog):
     assert near_duplicates(["pos", "neg"]) == []
-    warn_near_duplicates(["pos", "Pos", "neg", "ＰＯＳ"])
-    assert caplog.messages == ["labels that may be one and the same: 'pos', 'Pos', 'ＰＯＳ'"]
+    check_near_duplicates({"pos": 0, "Pos": 1, "neg": 2, "ＰＯＳ": 3})
+    assert caplog.messages == ["labels that may be one and the same: 'Pos', 'pos', 'ＰＯＳ'"]
+    with pytest.raises(InputError, match=r"x.csv:5: labels that may be one and the same: 'Pos'"):
+        check_near_duplicates({"pos": 0, "Pos": 3}, lambda row: f"x.csv:{row + 2}")
 
 
 def test_white_space_is_counted(caplog):

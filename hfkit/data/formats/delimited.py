@@ -20,7 +20,7 @@ from itertools import chain
 from hfkit.config import Reading
 from hfkit.data.display import listed, shown
 from hfkit.data.lines import peeked, unreadable, without_end
-from hfkit.data.record import Record
+from hfkit.data.record import Fault, Record
 from hfkit.errors import EmptyError, InputError, did_you_mean
 
 log = logging.getLogger(__name__)
@@ -129,8 +129,17 @@ def parse(lines: Iterator[str], delimiter: str, counts: _Counts) -> Iterator[Cut
         else:
             if len(feed.taken) > 1:
                 counts.saw_lines(line, len(feed.taken))
-            yield line, cells, unreadable(raw)
+            offset, error = _unreadable(feed.taken)
+            yield line + offset, cells, error
         line += len(feed.taken)
+
+
+def _unreadable(lines: list[str]) -> tuple[int, str]:
+    """What is wrong with the characters of a record, and on which of its lines, from 0."""
+    for offset, line in enumerate(lines):
+        if error := unreadable(line):
+            return offset, error
+    return 0, ""
 
 
 class _TooLong(Exception):
@@ -188,15 +197,19 @@ class _Grammar:
             offset += 1
         quoted = raw.startswith('"', start)
         if quoted and (end == start or "\n" in raw[start:end] or "\r" in raw[start:end]):
-            problem = f"the quotation mark opened in column {column + 1} is not closed"
+            column += 1
+            problem = f"the quotation mark opened in column {column} is not closed"
         elif quoted:
-            problem = f"text after the closing quotation mark of the field in column {column + 1}"
+            column += 1
+            problem = f"text after the closing quotation mark of the field in column {column}"
         elif raw.startswith('"', end):
-            place = column + 1 + end - start
-            problem = f"a quotation mark inside an unquoted field (column {place})"
+            column += 1 + end - start
+            problem = f"a quotation mark inside an unquoted field (column {column})"
         else:
-            return offset, f"a carriage return inside the unquoted field in column {column + 1}"
-        return offset, f"{problem}; {QUOTE_REMEDY}"
+            column += 1
+            problem = f"a carriage return inside the unquoted field in column {column}"
+            return offset, Fault(problem, column)
+        return offset, Fault(f"{problem}; {QUOTE_REMEDY}", column)
 
 
 @dataclass
@@ -269,7 +282,7 @@ def _header(cut: Iterator[Cut], path: str, reading: Reading) -> tuple[Header, It
     first = next(item for item in cut if item[1] or item[2])
     line, cells, error = first
     if error:
-        raise InputError(error, place=f"{path}:{line}")
+        raise InputError(error, place=Record({}, 0, path, line, error).place)
     if columns is not None:
         too_many = len(cells) > len(columns) and reading.extra_columns == "error"
         if too_many or len(cells) < len(columns):

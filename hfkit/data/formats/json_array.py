@@ -53,7 +53,7 @@ def _text(lines: Iterator[str], path: str) -> str:
     for number, line in enumerate(lines, 1):
         error = unreadable(line)
         if error:
-            raise InputError(error, place=f"{path}:{number}")
+            raise InputError(error, place=Record({}, 0, path, number, error).place)
         size += len(line)
         if size > LARGEST:
             raise InputError("is too large for a JSON array", place=path, hint="use JSON Lines")

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from hfkit.data.display import kind_of, shown
-from hfkit.data.lines import unreadable
-from hfkit.data.record import Fields, Record
+from hfkit.data.lines import unreadable, without_end
+from hfkit.data.record import Fault, Fields, Record
 from hfkit.errors import EmptyError
 
 
@@ -38,9 +38,10 @@ def parsed(line: str) -> tuple[Fields, str]:
     if error:
         return {}, error
     try:
-        value = loads(line)
+        value = loads(without_end(line))
     except json.JSONDecodeError as problem:
-        return {}, f"not valid JSON: {problem.msg.lower()} (column {problem.colno})"
+        message = f"not valid JSON: {problem.msg.lower()} (column {problem.colno})"
+        return {}, Fault(message, problem.colno)
     except ValueError as problem:
         return {}, f"not valid JSON: {problem}"
     except RecursionError:

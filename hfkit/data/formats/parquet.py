@@ -35,7 +35,7 @@ def read(path: str) -> Iterator[Record]:
                     row += 1
                     yield Record(with_names(fields, names), row, path)
     except (ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = str(error).partition("\n")[0][:120]
+        reason = repr(str(error).partition("\n")[0][:120])[1:-1]  # it may quote bytes of the file
         raise InputError(f"not a readable Parquet file ({reason})", place=path) from error
     if not row:
         raise InputError("holds no rows", place=path)
