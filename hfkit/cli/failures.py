@@ -26,6 +26,7 @@ from hfkit.errors import (
     StoppedError,
     is_out_of_memory,
 )
+from hfkit.redaction import redacted
 
 INTERRUPTED = 130
 USAGE = 2
@@ -76,7 +77,7 @@ def ending(error: BaseException, *, debug: bool) -> Ending:
 
     def speak() -> None:
         if debug:
-            traceback.print_exception(error, file=sys.stderr)
+            sys.stderr.write(redacted("".join(traceback.format_exception(error))))
         if line:  # none where it has been said already
             say(severity, line)
 

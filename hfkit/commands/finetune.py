@@ -22,7 +22,7 @@ from hfkit.errors import InputError, WorkersError
 from hfkit.layers import dump
 from hfkit.report import trackers
 from hfkit.run.duration import seconds
-from hfkit.run.output import Identity, Output, begin, choose, locked
+from hfkit.run.output import Identity, Output, begin, choose, locked, masked
 from hfkit.run.preparation import Prepared, prepare, versions
 from hfkit.train import launch
 
@@ -62,7 +62,8 @@ def finetune(config: FinetuneConfig) -> Finetuned | DryRun:
     if config.dry_run:
         return DryRun(prepared.to_json())
     if launch.world()[0] > 0:
-        return _run(prepared, {}, None)
+        with masked(config.private):
+            return _run(prepared, {}, None)
     identity = prepared.identity()
     output = choose(
         config.output,
@@ -71,10 +72,12 @@ def finetune(config: FinetuneConfig) -> Finetuned | DryRun:
         identity,
         overwrite=config.overwrite,
     )
-    if config.num_processes > 1 and not launch.inside():
-        return _relaunched(prepared, output)
-    with locked(output.folder):
-        return _run(prepared, identity, output)
+    output.folder.parent.mkdir(parents=True, exist_ok=True)  # which others may use too
+    with masked(config.private):
+        if config.num_processes > 1 and not launch.inside():
+            return _relaunched(prepared, output)
+        with locked(output.folder):
+            return _run(prepared, identity, output)
 
 
 def _check(config: FinetuneConfig) -> None:

@@ -22,6 +22,7 @@ from hfkit.config.commands import (
     Knowledge,
     OutputFormat,
     PredictConfig,
+    VerifyConfig,
 )
 from hfkit.config.machine import (
     Arithmetic,
@@ -32,6 +33,7 @@ from hfkit.config.machine import (
     Kernels,
     Machine,
     Processes,
+    Trust,
 )
 from hfkit.config.reading import Columns, InputFormat, Reading
 from hfkit.config.training import Optimizer, Precision, Schedule, TaskSettings, Training
@@ -43,5 +45,5 @@ __all__ = [
     "InputFormat", "Kernels", "Knowledge", "Machine", "Optimizer", "OutputFormat", "Precision",
     "PredictConfig",
     "Processes", "Reading", "Schedule", "SearchConfig", "Section", "TaskSettings", "Training",
-    "Vectors", "setting",
+    "Trust", "Vectors", "VerifyConfig", "setting",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from hfkit import sealing
 from hfkit.errors import InputError, SafetyError
 from hfkit.registry import find_task, make_task
-from hfkit.run.decisions import read_decisions
+from hfkit.run.decisions import DECISIONS, read_decisions
+from hfkit.run.output import RUN
 
 if TYPE_CHECKING:
     from hfkit.config import EvaluateConfig, ExportConfig, FinetuneConfig, PredictConfig
@@ -26,6 +28,13 @@ log = logging.getLogger(__name__)
 
 SETTINGS = "hfkit.yaml"
 USUAL_LENGTH = 512
+# What a run's answers depend on beside its weights, which are compared when they are read.
+DECISIVE = (
+    "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+    "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "bpe.codes", "spiece.model",
+    "sentencepiece.bpe.model", "tokenizer.model", SETTINGS, DECISIONS, RUN, "modules.json",
+    "1_Pooling/config.json", "config_sentence_transformers.json",
+)  # fmt: skip
 # What a model from elsewhere is asked for, by the end of its architecture's name.
 TASK_OF_HEAD = {"ForTokenClassification": "ner", "ForQuestionAnswering": "qa"}
 
@@ -36,7 +45,8 @@ class Opened:
 
     `settings` are those of the run, `columns` says which column of its data was what, `label_base`
     the number of the first of its label names; all are None for a model from elsewhere. `endpoint`
-    is the server that answers, if it is not a model here; it has no tokenizer.
+    is the server that answers, if it is not a model here; it has no tokenizer. `code`: whether the
+    user has allowed the folder's own Python code.
     """
 
     name: str
@@ -47,6 +57,7 @@ class Opened:
     columns: dict[str, str | list[str]] | None = None
     label_base: int | None = None
     endpoint: str | None = None
+    code: bool = False
 
 
 def open_run(model: str, config: EvaluateConfig | ExportConfig | PredictConfig) -> Opened:
@@ -61,7 +72,7 @@ def open_run(model: str, config: EvaluateConfig | ExportConfig | PredictConfig) 
 
     if config.options.get("endpoint"):
         return _elsewhere(model, config)
-    located = locate(model, offline=config.offline)
+    located = locate(model, offline=config.offline, code=config.allow_remote_code)
     saved = read_settings(located.folder)
     if saved and ":" in (saved.task or "") and config.task != saved.task:
         raise SafetyError(
@@ -69,26 +80,26 @@ def open_run(model: str, config: EvaluateConfig | ExportConfig | PredictConfig) 
             place=str(located.folder / SETTINGS),
             hint=f"if you trust it: -t {saved.task}",
         )
-    name = config.task or (saved.task if saved else None) or _guessed(located.folder)
+    if saved:
+        check_settings(located.folder)
+    facts = describe(located.folder, code=located.code)
+    name = config.task or (saved.task if saved else None) or _guessed(facts.architecture)
     trained = saved.task if saved else None
     own = trained is not None and find_task(trained)[0] == find_task(name)[0]
     options = {**(saved.options if saved and own else {}), **config.options}
     task = make_task(name, options)
-    if saved:
-        _check_sealed(located.folder, "tokenizer.json")
-    facts = describe(located.folder)
     if own:
         task.decisions = read_decisions(located.folder)
     task.restore(json.loads((located.folder / "config.json").read_text("utf-8")))
     require_head(facts, task.auto_class, model)
     wanted = config.max_length or (saved.max_length if saved else None)
     max_length = checked_length(wanted, facts.max_length)
-    load = text.from_file if saved else text.from_transformers
-    if saved and not (located.folder / "tokenizer.json").exists():
-        load = text.from_transformers  # a tokenizer that exists in Python only
-    tokenizer = load(located.folder, max_length)
+    if saved and not located.code and (located.folder / "tokenizer.json").exists():
+        tokenizer = text.from_file(located.folder, max_length)
+    else:  # of a model from elsewhere, or one that exists in Python only
+        tokenizer = text.from_transformers(located.folder, max_length, code=located.code)
     data = _data_of(located.folder) if own else {}
-    return Opened(model, located.folder, task, tokenizer, saved, **data)
+    return Opened(model, located.folder, task, tokenizer, saved, code=located.code, **data)
 
 
 def _elsewhere(model: str, config: EvaluateConfig | ExportConfig | PredictConfig) -> Opened:
@@ -135,29 +146,31 @@ def read_settings(folder: Path) -> FinetuneConfig | None:
 def check_weights(folder: Path) -> None:
     """Refuse a run whose weights are not those that were sealed; of what is no run none are."""
     if (folder / SETTINGS).is_file():
-        _check_sealed(folder, "model.safetensors")
+        _check_sealed(folder, ("model.safetensors",))
 
 
-def _check_sealed(folder: Path, name: str) -> None:
-    wrong = sealing.damage(folder, only=(name,))
+def check_settings(folder: Path) -> None:
+    """Refuse a run in which a file that changes its answers is not the one that was sealed."""
+    _check_sealed(folder, DECISIVE)
+
+
+def _check_sealed(folder: Path, names: Collection[str]) -> None:
+    wrong = sealing.damage(folder, only=names)
     if wrong is not None:
         raise InputError(f"damaged: {wrong}", place=str(folder), hint="fine-tune it again")
 
 
 def _data_of(folder: Path) -> dict[str, Any]:
     """How the run in `folder` read its data; nothing where it is not a run."""
-    path = folder / "run.json"
+    path = folder / RUN
     if not path.is_file():
         return {}
     run = sealing.read_json(path)
     return {name: run[name] for name in ("columns", "label_base") if name in run}
 
 
-def _guessed(folder: Path) -> str:
+def _guessed(architecture: str) -> str:
     """The task of a model from elsewhere, by its architecture."""
-    from hfkit.model.gate import check
-
-    architecture = (check(folder).get("architectures") or [""])[0]
     task = next(
         (name for end, name in TASK_OF_HEAD.items() if architecture.endswith(end)), "classification"
     )
