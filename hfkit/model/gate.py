@@ -39,6 +39,7 @@ TOKENIZER_FILES = (
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 ADAPTER = "adapter_config.json"
+LONGEST_NAME = 255
 MOST_BYTES = 2**28  # of a file of JSON; the largest tokenizers have a tenth of that
 # "module.Class": a file of the model's own folder. Nothing with a path, or of another repository.
 OWN_CLASS = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*")
@@ -160,8 +161,10 @@ def _indexed(folder: Path) -> list[str]:
         raise InputError('no "weight_map" in it', place=str(folder / INDEX))
     names = list(dict.fromkeys(weight_map.values()))
     for name in names:
-        if not isinstance(name, str):
-            raise InputError("names a file that is not text", place=str(folder / INDEX))
+        if not isinstance(name, str) or len(name) > LONGEST_NAME:
+            raise InputError(
+                "names a file by what can be no name of a file", place=str(folder / INDEX)
+            )
         if not name.endswith(".safetensors"):
             raise SafetyError(f"'{name[:40]}' is not safetensors", place=str(folder / INDEX))
     return names

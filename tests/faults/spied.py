@@ -2,7 +2,7 @@
 
     python spied.py COMMANDS.json
 
-The file holds lists of arguments; each command's exit code is a line on stdout. Attempts are noted
+The file holds lists of arguments; each command's exit code is a line on stderr. Attempts are noted
 in the file that HFKIT_SPY names, with the command that made them, whichever library it was: Python
 tells its audit hooks of them. After the last command one look-up is made on purpose.
 """
@@ -39,7 +39,7 @@ def main() -> None:
     for arguments in json.loads(Path(sys.argv[1]).read_text("utf-8")):
         command[0] = arguments[0]
         code = run(arguments)
-        print(f"{code} {arguments[0]}", file=sys.__stderr__, flush=True)
+        print(f"ended {code}: {' '.join(arguments)}", file=sys.__stderr__, flush=True)
     command[0] = "control"
     with suppress(OSError):
         socket.getaddrinfo(CONTROL, 80)

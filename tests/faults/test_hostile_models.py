@@ -80,7 +80,7 @@ class Payload:
         self.marker = marker
 
     def __reduce__(self) -> Any:
-        return (open, (self.marker, "w"))
+        return (os.mkdir, (self.marker,))
 
 
 def auto_map(model: Model) -> None:
@@ -375,7 +375,7 @@ def attempt(
 def test_the_traps_would_leave_the_marker(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     pickle.loads(model.payload())
     assert model.marker.exists()
-    model.marker.unlink()
+    model.marker.rmdir()
     model.trap("evil.py")
     exec((model.folder / "evil.py").read_text("utf-8"), {})
     assert model.marker.exists()

@@ -87,9 +87,9 @@ def spied(tmp_path_factory: pytest.TempPathFactory) -> Spied:
         cwd=folder, env=environment, capture_output=True, text=True, timeout=400,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    lines = [line for line in done.stderr.splitlines() if line[:2].strip().isdigit()]
+    lines = [line for line in done.stderr.splitlines() if line.startswith("ended ")]
     assert len(lines) == len(wanted), done.stderr[-3000:]
-    failed = [line for line in lines if not line.startswith("0 ")]
+    failed = [line for line in lines if not line.startswith("ended 0:")]
     attempts = (folder / "attempts").read_text("utf-8").splitlines()
     return Spied(len(wanted), failed, attempts, isolated, done.stderr)
 

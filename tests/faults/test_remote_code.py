@@ -33,6 +33,8 @@ def snapshot(tmp_path: Path, marker: Path, monkeypatch: pytest.MonkeyPatch) -> P
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "modules"))
     monkeypatch.setattr(sys, "path", list(sys.path))
+    for name in [name for name in sys.modules if name.startswith("transformers_modules")]:
+        monkeypatch.delitem(sys.modules, name)  # it remembers the folder of the test before
     monkeypatch.chdir(tmp_path)
     repository = tmp_path / "hub" / "models--org--own-code"
     folder = repository / "snapshots" / COMMIT
@@ -41,12 +43,14 @@ def snapshot(tmp_path: Path, marker: Path, monkeypatch: pytest.MonkeyPatch) -> P
         f"open({str(marker)!r}, 'w').close()\n"
         "from transformers import BertForSequenceClassification\n"
         "from .helping import Helped\n"
-        "class Own(Helped, BertForSequenceClassification):\n    pass\n"
+        "class OwnForSequenceClassification(Helped, BertForSequenceClassification):\n    pass\n"
     )
     (blobs / "modeling_own.py").write_text(code, "utf-8")
     (blobs / "helping.py").write_text("class Helped:\n    pass\n", "utf-8")
     config = json.loads((blobs / "config.json").read_text("utf-8"))
-    config["auto_map"] = {"AutoModelForSequenceClassification": "modeling_own.Own"}
+    config["auto_map"] = {
+        "AutoModelForSequenceClassification": "modeling_own.OwnForSequenceClassification"
+    }
     (blobs / "config.json").write_text(json.dumps(config), "utf-8")
     folder.mkdir(parents=True)
     for blob in blobs.iterdir():
@@ -101,7 +105,10 @@ def test_with_its_commit_it_runs_and_its_files_are_named(
     assert "running its Python code: helping.py, modeling_own.py" in said
 
 
-@pytest.mark.parametrize("what", ["../evil.Own", "org/other--modeling_own.Own", "a/b.Own", "Own"])
+@pytest.mark.parametrize(
+    "what",
+    ["../evil.Own", "org/other--modeling_own.OwnForSequenceClassification", "a/b.Own", "Own"],
+)
 def test_code_that_lies_elsewhere_stays_refused(
     snapshot: Path, marker: Path, go: Go, what: str
 ) -> None:
