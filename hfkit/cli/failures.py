@@ -111,6 +111,10 @@ def as_hfkit_error(error: BaseException) -> HfkitError | None:
             f"the output cannot hold {error.object[error.start]!a}",
             hint="set PYTHONIOENCODING=utf-8",
         )
+    if type(error).__name__ == "PanicException":  # how Rust gives up; it is no `Exception`
+        return InputError(
+            "the tokenizer's library gave up on its tokenizer.json", hint="download the model again"
+        )
     if isinstance(error, RuntimeError) and "home directory" in str(error):
         return InputError("there is no such home directory")
     if isinstance(error, OSError) and error.errno is not None:
