@@ -31,7 +31,10 @@ REPEATED_KEYS = ("num_hidden_groups", "inner_group_num", "num_feedforward_networ
 SHARED_LAYERS = "num_hidden_groups"
 MOST_REPEATED = 1000
 # Rows of tables: none has more than the largest tensor.
-TABLE_KEYS = ("vocab_size", "n_words", "type_vocab_size", "num_labels", *ATTENTION_HEAD_KEYS)
+TABLE_KEYS = ("type_vocab_size", "num_labels", *ATTENTION_HEAD_KEYS)
+# Families that read characters may state their number and keep no table of them.
+VOCABULARY_KEYS = ("vocab_size", "n_words")
+CODE_POINTS = 0x110000
 POSITION_TABLE = re.compile(r"positions?_embed|embed_positions|(^|\.)wpe\.")
 MOST_POSITIONS = 2**24  # of models that keep no table of positions
 FROM_ZERO = {*STACK_KEYS, *REPEATED_KEYS, "type_vocab_size"}
@@ -106,14 +109,15 @@ def check_values(config: Mapping[str, Any], tensors: Mapping[str, Any], place: s
 def _wrong_size(name: str, value: Any, part: Mapping[str, Any], stored: _Stored) -> str:
     """Say why a setting cannot be true; "" where it can, or is not about sizes."""
     counts = (*LAYER_KEYS, *STACK_KEYS, *REPEATED_KEYS)
-    if name not in (*counts, *WIDTH_KEYS, *TABLE_KEYS, *POSITION_KEYS):
+    if name not in (*counts, *WIDTH_KEYS, *TABLE_KEYS, *VOCABULARY_KEYS, *POSITION_KEYS):
         return ""
     least = 0 if name in FROM_ZERO else 1
     if not _is_whole(value) or value < least:
         return f"not a whole number of at least {least}"
     if name in WIDTH_KEYS and value not in stored.dimensions:
         return "and no tensor of the weights has that size"
-    if name in TABLE_KEYS and value > stored.largest:
+    in_tables = stored.largest if name in TABLE_KEYS else max(stored.largest, CODE_POINTS)
+    if name in (*TABLE_KEYS, *VOCABULARY_KEYS) and value > in_tables:
         return f"and the largest size in the weights is {stored.largest}"
     if name in POSITION_KEYS and value > (stored.positions or MOST_POSITIONS):
         return f"and the weights are for at most {stored.positions or MOST_POSITIONS}"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from hfkit import sealing
 from hfkit.errors import InputError, SafetyError
+from hfkit.model import gate
 from hfkit.registry import find_task, make_task
 from hfkit.run.decisions import DECISIONS, read_decisions
 from hfkit.run.output import RUN
@@ -140,6 +141,7 @@ def read_settings(folder: Path) -> FinetuneConfig | None:
 
     if not (folder / SETTINGS).is_file():
         return None
+    gate.inside(folder, SETTINGS)
     return resolve(FinetuneConfig, {"config": str(folder / SETTINGS)}, {})
 
 

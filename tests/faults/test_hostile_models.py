@@ -10,6 +10,7 @@ import json
 import os
 import pickle
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +19,14 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from toys import TOPICS, toy_rows, write_csv
+from toys import toy_rows, write_csv
 
 import hfkit
 from hfkit.cli.app import run as command_line
 from hfkit.errors import HfkitError
 
 WEIGHTS = "model.safetensors"
-WORDS = [word for words in TOPICS.values() for word in words]
+TRIED: Counter[str] = Counter()  # what was given to a command and refused, by kind
 
 
 @dataclass
@@ -164,6 +165,12 @@ def linked_shard(model: Model) -> None:
     model.edit("model.safetensors.index.json", weight_map={"a": "one.safetensors"})
 
 
+def linked_settings(model: Model) -> None:
+    outside = model.folder.parent / "outside.yaml"
+    outside.write_text("secret: of somebody\n", "utf-8")
+    (model.folder / "hfkit.yaml").symlink_to(outside)
+
+
 def adapter(model: Model) -> None:
     model.edit("adapter_config.json", peft_type="LORA", base_model_name_or_path="/etc", r=8)
     model.write("adapter_model.bin", model.payload())
@@ -215,6 +222,7 @@ REFUSED: dict[str, Callable[[Model], Any]] = {
     "config a link": link("config.json"),
     "tokenizer a link": link("tokenizer.json"),
     "shard a link": linked_shard,
+    "settings a link": linked_settings,
     "adapter": adapter,
     "adapter alone": adapter_alone,
     "other weights": config(transformers_weights="../outside.safetensors"),
@@ -321,6 +329,7 @@ INCOMPLETE: dict[str, tuple[Callable[[Model], Any], tuple[str, ...]]] = {
     "no head": (lacking("classifier.weight", "classifier.bias"), USING),
     "half a head": (lacking("classifier.bias"), USING),
     "a layer lacks a part": (lacking("bert.encoder.layer.1.output.dense.weight"), ALL),
+    "another vocabulary": (config(vocab_size=500), ALL),
     "no embeddings": (lacking("bert.embeddings.word_embeddings.weight"), ALL),
 }
 
@@ -388,6 +397,7 @@ def test_what_could_run_code_or_lead_out_is_refused(model: Model, attempt, case:
         code, line = attempt(command, model.folder)
         assert code == 3, (command, line)
         assert not model.marker.exists(), command
+        TRIED["hostile"] += 1
     assert not (model.folder.parent / "out").exists()
     assert not (model.folder / "onnx").exists()
 
@@ -399,6 +409,7 @@ def test_what_is_broken_is_named(model: Model, attempt, case: str) -> None:
         code, line = attempt(command, model.folder)
         assert code == 2, (command, line)
         assert not model.marker.exists(), command
+        TRIED["broken"] += 1
 
 
 @pytest.mark.parametrize("case", INCOMPLETE)
@@ -408,6 +419,7 @@ def test_weights_that_give_no_answers_are_refused(model: Model, attempt, case: s
     for command in commands:
         code, line = attempt(command, model.folder)
         assert code == 2, (command, line)
+        TRIED["incomplete"] += 1
 
 
 def test_what_is_never_read_does_no_harm(
@@ -508,3 +520,14 @@ def test_one_bit_of_a_run_is_noticed(
         path.write_bytes(whole)
     assert attempt(command, run)[0] == 0
     measured("M5", f"one bit of a file of a run of {kind} flipped", flips=tried, unnoticed=0)
+
+
+def test_what_was_tried(measured) -> None:
+    """Last, so that it counts what the tests above have done."""
+    cases = {"hostile": REFUSED, "broken": BROKEN, "incomplete": INCOMPLETE}
+    for (kind, promise), exit_code in zip(
+        (("hostile", "M1"), ("broken", "M4"), ("incomplete", "R7")), (3, 2, 2), strict=True
+    ):
+        if TRIED[kind]:
+            measured(promise, f"{kind} models, each with every command: exit {exit_code}",
+                     models=len(cases[kind]), attempts=TRIED[kind], ran=0)  # fmt: skip
