@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hfkit.api import bench, convert, embed, evaluate, export, finetune, predict, search
+    from hfkit.api import bench, convert, embed, evaluate, export, finetune, predict, search, verify
     from hfkit.commands.load import load
     from hfkit.errors import (
         DivergedError,
@@ -45,6 +45,7 @@ __all__ = [
     "load",
     "predict",
     "search",
+    "verify",
 ]
 
 _HOMES = {
@@ -56,6 +57,7 @@ _HOMES = {
     "finetune": "hfkit.api",
     "predict": "hfkit.api",
     "search": "hfkit.api",
+    "verify": "hfkit.api",
     "load": "hfkit.commands.load",
 }
 
@@ -64,10 +66,12 @@ NO_REPORTS = {
     "HF_UPDATE_DOWNLOAD_COUNTS": "0",  # `datasets` counts even the reading of a local file
     "DO_NOT_TRACK": "1",
 }
+# transformers fetches and runs kernels of the Hub where the package `kernels` is installed.
+NO_FOREIGN_CODE = {"USE_HUB_KERNELS": "0"}
 # Threads of torch that wait for one another sleep instead of spinning: beside another busy process
 # a training step was measured to take up to 15 times as long with spinning.
 SLEEPING_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
-for _variable, _value in {**NO_REPORTS, **SLEEPING_THREADS}.items():
+for _variable, _value in {**NO_REPORTS, **NO_FOREIGN_CODE, **SLEEPING_THREADS}.items():
     os.environ.setdefault(_variable, _value)
 
 

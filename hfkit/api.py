@@ -26,6 +26,7 @@ from hfkit.config import (
     PredictConfig,
     SearchConfig,
     Section,
+    VerifyConfig,
 )
 from hfkit.errors import InputError
 from hfkit.layers import resolve
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from hfkit.commands.convert import Converted
     from hfkit.commands.evaluate import Evaluated
     from hfkit.commands.finetune import DryRun
+    from hfkit.commands.verify import Verified
     from hfkit.run.exported import Exported
     from hfkit.run.finishing import Finetuned
     from hfkit.tasks.options import (
@@ -266,3 +268,14 @@ def export(config: ExportConfig) -> Exported:
     from hfkit.commands import export as command
 
     return command.export(config)
+
+
+@verb(VerifyConfig, VerifyConfig, "folder")
+def verify(config: VerifyConfig) -> Verified:
+    """Compare a run, an exported model or a checkpoint with the hashes it was sealed with.
+
+    Raises `InputError` where nothing in the folder is sealed.
+    """
+    from hfkit.commands import verify as command
+
+    return command.verify(config)

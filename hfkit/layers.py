@@ -27,8 +27,10 @@ from hfkit.config import (
     Processes,
     SearchConfig,
     Section,
+    VerifyConfig,
 )
 from hfkit.errors import InputError, did_you_mean
+from hfkit.redaction import redacted
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -46,6 +48,7 @@ CONFIGS: tuple[type[Section], ...] = (
     ConvertConfig,
     BenchConfig,
     ExportConfig,
+    VerifyConfig,
 )
 ABOUT_THE_RECIPE = frozenset({"about", "expected", "smoke"})  # notes in a recipe, not settings
 PREFIX = "HFKIT_"
@@ -133,14 +136,15 @@ def checked(
 
 
 def dump(config: Section) -> str:
-    """Return the settings as YAML that `resolve` reads back equal, grouped by section."""
+    """Return the settings as YAML that `resolve` reads back equal, grouped by section; a secret
+    among them is left out."""
     values = config.model_dump()
     parts = []
     for title, names in sections(type(config)):
         kept = {name: values[name] for name in names if is_saved(type(config), name)}
         if kept:
             parts.append(f"# {title}\n{_as_yaml(kept)}")
-    return "\n".join(parts)
+    return redacted("\n".join(parts))
 
 
 def _as_yaml(values: Mapping[str, Any]) -> str:

@@ -123,24 +123,50 @@ def damage(
     """Say what is wrong with a sealed folder, ``"model.safetensors: checksum mismatch"``, or
     return None if every file of its manifest is there with the right bytes. `only` names the files
     to look at; those the manifest does not have are passed over."""
-    name = manifest
+    return next((f"{name}: {wrong}" for name, wrong in damages(folder, only, manifest)), None)
+
+
+def damages(
+    folder: Path, only: Collection[str] | None = None, manifest: str = MANIFEST
+) -> Iterator[tuple[str, str]]:
+    """Yield each damaged file of a sealed folder, and what is wrong with it; see `damage`."""
     try:
-        content = json.loads((folder / manifest).read_text(encoding="utf-8"))
-        for name, expected in content["files"].items():
-            if only is not None and name not in only:
-                continue
-            path = folder / name
-            if path.stat().st_size != expected["size"]:
-                return f"{name}: {path.stat().st_size} bytes, expected {expected['size']}"
-            if sha256(path) != expected["sha256"]:
-                return f"{name}: checksum mismatch"
+        files = sealed_files(folder, manifest)
     except FileNotFoundError:
-        return f"{name}: missing"
+        yield manifest, "missing"
     except OSError as error:
-        return f"{name}: {error.strerror}"
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return f"{manifest}: damaged"
-    return None
+        yield manifest, str(error.strerror)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        yield manifest, "damaged"
+    else:
+        for name, (size, digest) in files.items():
+            wrong = (
+                "" if only is not None and name not in only else _wrong(folder, name, size, digest)
+            )
+            if wrong:
+                yield name, wrong
+
+
+def sealed_files(folder: Path, manifest: str = MANIFEST) -> dict[str, tuple[int, str]]:
+    """Return size and hash of each file by its path inside the folder, as the manifest has them."""
+    content = json.loads((folder / manifest).read_text("utf-8"))
+    entries: Mapping[str, Any] = content["files"]
+    return {name: (entry["size"], entry["sha256"]) for name, entry in entries.items()}
+
+
+def _wrong(folder: Path, name: str, size: int, digest: str) -> str:
+    """Say what is wrong with one sealed file; "" where nothing is."""
+    path = folder / name
+    try:
+        if not path.resolve().is_relative_to(folder.resolve()):
+            return "leads out of the folder"
+        if path.stat().st_size != size:
+            return f"{path.stat().st_size} bytes, expected {size}"
+        return "" if sha256(path) == digest else "checksum mismatch"
+    except FileNotFoundError:
+        return "missing"
+    except OSError as error:
+        return str(error.strerror)
 
 
 @contextmanager

@@ -268,15 +268,18 @@ def _named(backend: Any, settings: dict[str, Any], name: str) -> int | None:
     return found
 
 
-def from_transformers(folder: Path, max_length: int) -> Tokenizer:
+def from_transformers(folder: Path, max_length: int, *, code: bool = False) -> Tokenizer:
     """Load any model's tokenizer through AutoTokenizer, which knows each family's exceptions.
 
-    Raises `InputError` when transformers cannot build it.
+    With `code` the folder's own Python code runs. Raises `InputError` when transformers cannot
+    build it.
     """
     from transformers import AutoTokenizer
 
     try:
-        loaded = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        loaded = AutoTokenizer.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=code
+        )
     except Exception as error:  # each family has its own way to fail over a broken file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"the tokenizer does not load ({reason})", place=str(folder)) from error

@@ -33,6 +33,7 @@ NAMES = [
     "load",
     "predict",
     "search",
+    "verify",
 ]
 
 
@@ -55,14 +56,17 @@ def test_importing_hfkit_imports_nothing_and_reports_nothing() -> None:
     program = (
         "import sys, os, hfkit\n"
         "assert not {'typer', 'pydantic', 'torch'} & set(sys.modules)\n"
-        "print(os.environ['HF_HUB_DISABLE_TELEMETRY'], os.environ['DO_NOT_TRACK'])"
+        "names = ('HF_HUB_DISABLE_TELEMETRY', 'DO_NOT_TRACK', 'HF_UPDATE_DOWNLOAD_COUNTS',\n"
+        "         'USE_HUB_KERNELS')\n"
+        "print(*(os.environ[name] for name in names))"
     )
-    environment = {k: v for k, v in os.environ.items() if k != "DO_NOT_TRACK"}
+    set_here = ("DO_NOT_TRACK", "HF_UPDATE_DOWNLOAD_COUNTS", "USE_HUB_KERNELS")
+    environment = {k: v for k, v in os.environ.items() if k not in set_here}
     environment["HF_HUB_DISABLE_TELEMETRY"] = "0"  # the user's word counts
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, env=environment
     )
-    assert done.stdout.split() == ["0", "1"], done.stderr
+    assert done.stdout.split() == ["0", "1", "0", "0"], done.stderr
 
 
 def test_help_shows_every_setting_and_option() -> None:

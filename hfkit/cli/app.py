@@ -28,9 +28,10 @@ from hfkit.api import (
     predict,
     prepared,
     search,
+    verify,
 )
-from hfkit.cli.console import is_terminal, print_json, say, show_scores, start_notes
-from hfkit.cli.failures import Ending, ending
+from hfkit.cli.console import is_terminal, print_json, printable, say, show_scores, start_notes
+from hfkit.cli.failures import USAGE, Ending, ending
 from hfkit.cli.groups import AsJson, recipes, settings
 from hfkit.cli.options import verb_command
 from hfkit.cli.wording import (
@@ -43,6 +44,7 @@ from hfkit.cli.wording import (
     FINETUNE,
     PREDICT,
     SEARCH,
+    VERIFY,
 )
 from hfkit.errors import BROKEN_PIPE, FINDINGS, ResourceError
 from hfkit.layers import resolve
@@ -264,6 +266,21 @@ def _export(given: dict[str, Any]) -> Ending:
     return Ending(FINDINGS if result.refused else 0)
 
 
+def _verify(given: dict[str, Any]) -> Ending:
+    config = _resolved(verify, given)
+    result = verify(config)
+    if config.json_output:
+        print_json(result.to_json())
+    else:
+        for line in result.lines():
+            print(printable(line))
+    if result.whole:
+        return Ending()
+    count = len(result.damaged)
+    files = "1 file is" if count == 1 else f"{count} files are"
+    return Ending(USAGE, lambda: say("error", f"{result.folder}: {files} damaged"))
+
+
 def _add(verb: Verb[Any, Any, Any], act: Callable[[dict[str, Any]], Ending], help: str) -> None:
     app.command(verb.name, cls=verb_command(verb, act), help=help)(lambda: None)
 
@@ -276,6 +293,7 @@ _add(search, _search, SEARCH)
 _add(convert, _convert, CONVERT)
 _add(bench, _bench, BENCH)
 _add(export, _export, EXPORT)
+_add(verify, _verify, VERIFY)
 app.add_typer(recipes, name="recipes")
 app.add_typer(settings, name="config")
 

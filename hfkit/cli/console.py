@@ -15,6 +15,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
+from hfkit.redaction import redacted
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -38,10 +40,10 @@ QUIET_LIBRARIES = {
 
 
 def say(severity: str, message: object) -> None:
-    """Write one line to stderr; a severity of "" leaves it out."""
+    """Write one line to stderr, without secrets; a severity of "" leaves it out."""
     if sys.stderr is not None:
         kind = f"{severity}: " if severity else ""
-        print(f"{PROGRAM}: {kind}{printable(str(message))}", file=sys.stderr)
+        print(f"{PROGRAM}: {kind}{printable(redacted(str(message)))}", file=sys.stderr)
 
 
 def printable(text: str) -> str:

@@ -26,6 +26,7 @@ from hfkit.errors import (
     StoppedError,
     is_out_of_memory,
 )
+from hfkit.redaction import redacted
 
 INTERRUPTED = 130
 USAGE = 2
@@ -76,7 +77,7 @@ def ending(error: BaseException, *, debug: bool) -> Ending:
 
     def speak() -> None:
         if debug:
-            traceback.print_exception(error, file=sys.stderr)
+            sys.stderr.write(redacted("".join(traceback.format_exception(error))))
         if line:  # none where it has been said already
             say(severity, line)
 
@@ -109,6 +110,10 @@ def as_hfkit_error(error: BaseException) -> HfkitError | None:
         return ResourceError(
             f"the output cannot hold {error.object[error.start]!a}",
             hint="set PYTHONIOENCODING=utf-8",
+        )
+    if type(error).__name__ == "PanicException":  # how Rust gives up; it is no `Exception`
+        return InputError(
+            "the tokenizer's library gave up on its tokenizer.json", hint="download the model again"
         )
     if isinstance(error, RuntimeError) and "home directory" in str(error):
         return InputError("there is no such home directory")

@@ -91,6 +91,17 @@ a table, or JSON with --json.
   hfkit bench minilm --lengths short --threads 1 --json
 """
 
+VERIFY = """Compare FOLDER with the hashes it was sealed with.
+
+FOLDER is a run, an exported model or a checkpoint; what is sealed inside it is compared too. Every
+file that is missing, or has other bytes, is a line on stdout, and the exit code is then 2. Files
+that were added later are noted.
+
+\b
+  hfkit verify out
+  hfkit verify out --json
+"""
+
 EXPORT = """Write MODEL for onnxruntime or OpenVINO into its folder, for answers without torch.
 
 MODEL is the folder of a run or of a model. What is written is compared with torch on DATA, else

@@ -25,7 +25,7 @@ from hfkit.layers import dump
 from hfkit.report import trackers
 from hfkit.run.duration import seconds
 from hfkit.run.exporting import check_packages, export_run
-from hfkit.run.output import Identity, Output, begin, choose, locked
+from hfkit.run.output import Identity, Output, begin, choose, locked, masked
 from hfkit.run.preparation import Prepared, prepare, versions
 from hfkit.train import launch
 
@@ -65,7 +65,8 @@ def finetune(config: FinetuneConfig) -> Finetuned | DryRun:
     if config.dry_run:
         return DryRun(prepared.to_json())
     if launch.world()[0] > 0:
-        return _run(prepared, {}, None)
+        with masked(config.private):
+            return _run(prepared, {}, None)
     identity = prepared.identity()
     output = choose(
         config.output,
@@ -74,10 +75,12 @@ def finetune(config: FinetuneConfig) -> Finetuned | DryRun:
         identity,
         overwrite=config.overwrite,
     )
-    several = config.num_processes > 1 and not launch.inside()
-    done = _relaunched(prepared, output) if several else None
-    with locked(output.folder):
-        return _exported(prepared, done or _run(prepared, identity, output))
+    output.folder.parent.mkdir(parents=True, exist_ok=True)  # which others may use too
+    with masked(config.private):
+        several = config.num_processes > 1 and not launch.inside()
+        done = _relaunched(prepared, output) if several else None
+        with locked(output.folder):
+            return _exported(prepared, done or _run(prepared, identity, output))
 
 
 def _check(config: FinetuneConfig) -> None:

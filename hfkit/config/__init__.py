@@ -23,6 +23,7 @@ from hfkit.config.commands import (
     Knowledge,
     OutputFormat,
     PredictConfig,
+    VerifyConfig,
 )
 from hfkit.config.machine import (
     Arithmetic,
@@ -34,6 +35,7 @@ from hfkit.config.machine import (
     Kernels,
     Machine,
     Processes,
+    Trust,
 )
 from hfkit.config.reading import Columns, InputFormat, Reading, Strictness
 from hfkit.config.training import Optimizer, Precision, Schedule, TaskSettings, Training
@@ -44,6 +46,6 @@ __all__ = [
     "EmbedConfig", "Engine", "EvaluateConfig", "ExportConfig", "Exportable", "FinetuneConfig",
     "Hardware", "InputFormat", "Int8Method", "Kernels", "Knowledge", "Machine", "Optimizer",
     "OutputFormat", "Precision", "PredictConfig", "Processes", "Reading", "Schedule",
-    "SearchConfig", "Section", "Strictness",
-    "TaskSettings", "Training", "Vectors", "setting",
+    "SearchConfig", "Section", "Strictness", "TaskSettings", "Training", "Trust", "Vectors",
+    "VerifyConfig", "setting",
 ]  # fmt: skip

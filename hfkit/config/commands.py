@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from hfkit.config.base import Section, setting
-from hfkit.config.machine import Computing, Exportable, Machine, Processes
+from hfkit.config.machine import Computing, Exportable, Machine, Processes, Trust
 from hfkit.config.reading import Columns, Reading, Strictness
 from hfkit.config.training import TaskSettings, Training
 
@@ -17,7 +17,7 @@ DataFormat = Literal[
 ]  # fmt: skip
 
 
-class FinetuneConfig(Machine, Reading, Columns, Strictness, TaskSettings, Training):
+class FinetuneConfig(Machine, Trust, Reading, Columns, Strictness, TaskSettings, Training):
     """Settings of `hfkit finetune`."""
 
     train: str | None = setting(
@@ -38,12 +38,17 @@ class FinetuneConfig(Machine, Reading, Columns, Strictness, TaskSettings, Traini
     export: Exportable | None = setting(
         None, "Also export the finished run, as `hfkit export` does", saved=False
     )
+    private: bool = setting(
+        True, "Nobody else on this machine may read the run's folder", saved=False
+    )
     overwrite: bool = setting(False, "Move what stands in the output folder aside", saved=False)
     dry_run: bool = setting(False, "Print the resolved plan and stop", saved=False)
     json_output: bool = setting(False, "Print the result as JSON", flags=("--json",), saved=False)
 
 
-class EvaluateConfig(Machine, Reading, Columns, Strictness, TaskSettings, Computing, Processes):
+class EvaluateConfig(
+    Machine, Trust, Reading, Columns, Strictness, TaskSettings, Computing, Processes
+):
     """Settings of `hfkit evaluate`."""
 
     model: str | None = setting(
@@ -74,7 +79,9 @@ class Knowledge(Section):
     passages: int = setting(5, "Passages read for each question", ge=1, le=1000)
 
 
-class PredictConfig(Machine, Reading, Columns, TaskSettings, Computing, Processes, Knowledge):
+class PredictConfig(
+    Machine, Trust, Reading, Columns, TaskSettings, Computing, Processes, Knowledge
+):
     """Settings of `hfkit predict`."""
 
     model: str | None = setting(
@@ -109,7 +116,7 @@ class ConvertConfig(Machine, Reading, Columns):
     overwrite: bool = setting(False, "Replace the output file")
 
 
-class ExportConfig(Machine, Reading, Columns, TaskSettings):
+class ExportConfig(Machine, Trust, Reading, Columns, TaskSettings):
     """Settings of `hfkit export`."""
 
     model: str | None = setting(
@@ -128,6 +135,15 @@ class ExportConfig(Machine, Reading, Columns, TaskSettings):
     )
     tolerance: float = setting(0.5, "Points that the score may drop by with int8", ge=0)
     overwrite: bool = setting(False, "Replace what was exported before")
+    json_output: bool = setting(False, "Print the result as JSON", flags=("--json",))
+
+
+class VerifyConfig(Machine):
+    """Settings of `hfkit verify`."""
+
+    folder: str | None = setting(
+        None, "The folder of a run, an exported model or a checkpoint", flags=("-d",)
+    )
     json_output: bool = setting(False, "Print the result as JSON", flags=("--json",))
 
 

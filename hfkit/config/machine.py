@@ -29,6 +29,16 @@ class Machine(Section):
     )
 
 
+class Trust(Section):
+    """What a model may do besides being computed."""
+
+    allow_remote_code: str | None = setting(
+        None,
+        "Run the Python code that a model of the Hub brings along: the full commit you have read",
+        changes_result=True,
+    )
+
+
 class Hardware(Section):
     """How the processor is used.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from hfkit.config.base import setting
-from hfkit.config.machine import Computing, Machine
+from hfkit.config.machine import Computing, Machine, Trust
 from hfkit.config.reading import Reading
 
 
@@ -27,7 +27,7 @@ class Vectors(Computing):
     )
 
 
-class EmbedConfig(Machine, Reading, Vectors):
+class EmbedConfig(Machine, Trust, Reading, Vectors):
     """Settings of `hfkit embed`."""
 
     model: str | None = setting(
@@ -43,7 +43,7 @@ class EmbedConfig(Machine, Reading, Vectors):
     overwrite: bool = setting(False, "Replace the output file")
 
 
-class SearchConfig(Machine, Reading, Vectors):
+class SearchConfig(Machine, Trust, Reading, Vectors):
     """Settings of `hfkit search`."""
 
     model: str | None = setting(

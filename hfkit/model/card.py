@@ -6,7 +6,6 @@ text of the data and no path of this machine.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -14,6 +13,7 @@ from typing import Any
 
 from hfkit import sealing
 from hfkit.model.locate import HUB_ID
+from hfkit.redaction import redacted
 from hfkit.registry import example_of
 
 # Tasks by the names the Hub has for them.
@@ -31,7 +31,6 @@ LIMITS = """## Intended use and limits
 Not stated. The scores above hold for data like the data they were measured on; how the model does
 on other texts, and for whom it errs, was not measured.
 """
-SECRET = re.compile(r"\b(hf|sk)[_-][A-Za-z0-9_-]{8,}")
 
 
 @dataclass(frozen=True)
@@ -207,5 +206,5 @@ def _shown(value: Any) -> str:
     text = str(value)
     if "/" in text and not _is_hub_id(text):
         text = PurePath(text).name or text
-    text = SECRET.sub("[secret]", text)
+    text = redacted(text)
     return "".join(mark if mark.isprintable() else " " for mark in text).replace("|", "\\|")

@@ -16,6 +16,12 @@ from typing import Any
 from hfkit.config import Optimizer
 from hfkit.errors import InputError
 from hfkit.model import gate
+from hfkit.model.configuration import (
+    ATTENTION_HEAD_KEYS,
+    HIDDEN_KEYS,
+    LAYER_KEYS,
+    POSITION_KEYS,
+)
 
 # Families that count positions from pad_token_id + 1: 514 positions hold 512 tokens.
 OFFSET_FAMILIES = frozenset(
@@ -36,10 +42,6 @@ OFFSET_FAMILIES = frozenset(
         "lilt",
     }
 )
-POSITION_KEYS = ("max_position_embeddings", "n_positions", "seq_length")
-HIDDEN_KEYS = ("hidden_size", "d_model", "dim", "n_embd", "emb_dim")
-LAYER_KEYS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")
-ATTENTION_HEAD_KEYS = ("num_attention_heads", "n_heads", "num_heads", "n_head")
 # First part of the tensor names of a trained task head, over the families of transformers.
 HEADS = frozenset(
     {"classifier", "score", "qa_outputs", "logits_proj", "classification_head", "head_out"}
@@ -77,9 +79,9 @@ class ModelFacts:
     languages: tuple[str, ...]
 
 
-def describe(folder: Path) -> ModelFacts:
+def describe(folder: Path, *, code: bool = False) -> ModelFacts:
     """Read the facts of a model folder, after `gate.check`, whose errors it raises."""
-    config = gate.check(folder)
+    config = gate.check(folder, code=code)
     tensors: dict[str, Any] = {}
     for path in gate.weight_files(folder):
         tensors.update(gate.read_header(path))

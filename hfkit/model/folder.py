@@ -45,12 +45,13 @@ CONFIG_LEAKS = ("_name_or_path", "_attn_implementation", "attn_implementation", 
 
 
 def write_folder(
-    folder: Path, model: Any, tokenizer_source: Path, *, max_length: int
+    folder: Path, model: Any, tokenizer_source: Path, *, max_length: int, code: bool = False
 ) -> list[Path]:
     """Write config.json, model.safetensors and the tokenizer's files; return their paths.
 
     `tokenizer_source` is the base model's folder; `max_length` becomes the tokenizer's
-    `model_max_length`. The labels are those of `model.config`, where `load_for_training` put them.
+    `model_max_length`; with `code` its own Python code runs. The labels are those of
+    `model.config`, where `load_for_training` put them.
     Raises `ResourceError` when the disk is full or broken.
     """
     from hfkit.model.heads import Embedder
@@ -59,7 +60,7 @@ def write_folder(
         folder.mkdir(parents=True, exist_ok=True)
         with _stage(folder) as stage, quiet():
             segments = getattr(model.config, "type_vocab_size", 0) > 1
-            write_tokenizer(stage, tokenizer_source, max_length, segments=segments)
+            write_tokenizer(stage, tokenizer_source, max_length, segments=segments, code=code)
             write_model(stage, model)
             if isinstance(model, Embedder):
                 write_sentence_files(stage, model, max_length)
@@ -152,7 +153,9 @@ def _every(layer_types: list[str]) -> int:
     return full[1] - full[0] if len(full) > 1 else len(layer_types)
 
 
-def write_tokenizer(stage: Path, source: Path, max_length: int, *, segments: bool) -> None:
+def write_tokenizer(
+    stage: Path, source: Path, max_length: int, *, segments: bool, code: bool = False
+) -> None:
     """Save the tokenizer that training used, without truncation or padding of its own.
 
     `segments`: whether the model tells first and second text apart by token_type_ids, as it did in
@@ -162,7 +165,7 @@ def write_tokenizer(stage: Path, source: Path, max_length: int, *, segments: boo
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(
-            str(source), local_files_only=True, trust_remote_code=False
+            str(source), local_files_only=True, trust_remote_code=code
         )
     except (OSError, ValueError, KeyError, ImportError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -9,10 +9,12 @@ here first, as plain JSON and bytes; whatever is refused here stays refused, the
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from hfkit.errors import InputError, SafetyError
+from hfkit.model.configuration import check_values
 
 SAFE_ATTENTION = ("eager", "sdpa", "flash_attention_2")
 ATTENTION_KEYS = (
@@ -36,40 +38,57 @@ TOKENIZER_FILES = (
 )
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+ADAPTER = "adapter_config.json"
+LONGEST_NAME = 255
+MOST_BYTES = 2**28  # of a file of JSON; the largest tokenizers have a tenth of that
+# "module.Class": a file of the model's own folder. Nothing with a path, or of another repository.
+OWN_CLASS = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*")
 
 
-def check(folder: Path) -> dict[str, Any]:
+def check(folder: Path, *, code: bool = False) -> dict[str, Any]:
     """Check a model folder whole and return its config.json.
 
-    Raises `SafetyError` for what could run code or lead out of the folder, `InputError` for what is
+    With `code` the folder may name Python files of its own: the user has vouched for them. Raises
+    `SafetyError` for what could run code or lead out of the folder, `InputError` for what is
     missing or broken.
     """
-    config = read_config(folder)
-    weight_files(folder)
-    check_tokenizer(folder)
+    config = read_config(folder, code=code)
+    tensors: dict[str, Any] = {}
+    for path in weight_files(folder):
+        tensors.update(read_header(path))
+    check_values(config, tensors, str(folder / "config.json"))
+    check_tokenizer(folder, code=code)
     return config
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path, *, code: bool = False) -> dict[str, Any]:
     """Return config.json as an object; see `check` for what is raised."""
     path = folder / "config.json"
     if not path.exists():
+        _refuse_adapter(folder)
         raise InputError(_why_no_config(folder), place=str(folder))
     config = read_object(folder, "config.json")
     if not isinstance(config.get("model_type"), str) or not config["model_type"]:
         raise InputError('no "model_type" in it', place=str(path), hint="is this a model folder?")
-    _refuse_code(config, str(path))
+    _refuse_code(config, str(path), code=code)
     _refuse_quantized(config, str(path))
     weights = config.get("transformers_weights")
     if weights is not None and weights != WEIGHTS:
         raise SafetyError(
             f'"transformers_weights" names another file than {WEIGHTS}', place=str(path)
         )
-    if (folder / "adapter_config.json").exists():
+    _refuse_adapter(folder)
+    return config
+
+
+def _refuse_adapter(folder: Path) -> None:
+    if (folder / ADAPTER).exists():
+        for path in sorted(folder.glob("adapter_model*")):
+            if path.suffix in PICKLES:
+                raise SafetyError("pickle file refused, it can run code", place=str(path))
         raise InputError(
             "an adapter (LoRA) lies in this folder", place=str(folder), hint="merge it first"
         )
-    return config
 
 
 def _why_no_config(folder: Path) -> str:
@@ -81,6 +100,10 @@ def _why_no_config(folder: Path) -> str:
 def read_object(folder: Path, name: str) -> dict[str, Any]:
     """Read a JSON object from a file that must lie inside `folder`."""
     path = inside(folder, name)
+    if not path.is_file():  # reading a pipe would wait for ever
+        raise InputError("not a file", place=str(path))
+    if path.stat().st_size > MOST_BYTES:
+        raise InputError(f"larger than {MOST_BYTES:,} bytes", place=str(path))
     try:
         found = json.loads(path.read_bytes().decode("utf-8"))
     except (ValueError, RecursionError) as error:
@@ -104,7 +127,11 @@ def inside(folder: Path, name: str) -> Path:
     if root.parent.name == "snapshots" and root.parent.parent.name.startswith("models--"):
         root = root.parent.parent
     path = folder / name
-    if not path.resolve().is_relative_to(root):
+    try:
+        leads_out = not path.resolve().is_relative_to(root)
+    except (OSError, RuntimeError, ValueError) as error:  # a link to itself, a name with a NUL
+        raise SafetyError("names no file of the model's folder", place=place) from error
+    if leads_out:
         raise SafetyError(
             "a link that leads out of the model's folder", place=place, hint="copy the file instead"
         )
@@ -134,8 +161,10 @@ def _indexed(folder: Path) -> list[str]:
         raise InputError('no "weight_map" in it', place=str(folder / INDEX))
     names = list(dict.fromkeys(weight_map.values()))
     for name in names:
-        if not isinstance(name, str):
-            raise InputError("names a file that is not text", place=str(folder / INDEX))
+        if not isinstance(name, str) or len(name) > LONGEST_NAME:
+            raise InputError(
+                "names a file by what can be no name of a file", place=str(folder / INDEX)
+            )
         if not name.endswith(".safetensors"):
             raise SafetyError(f"'{name[:40]}' is not safetensors", place=str(folder / INDEX))
     return names
@@ -166,6 +195,8 @@ def read_header(path: Path) -> dict[str, Any]:
             header = json.loads(file.read(length))
         tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
         end = max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
+        if not all(map(_is_tensor, tensors.values())):
+            raise ValueError("a tensor without its shape")
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         what = foreign(path) or f"not a safetensors file ({str(error).splitlines()[0]})"
         raise InputError(what, place=str(path), hint="download the model again") from error
@@ -173,6 +204,11 @@ def read_header(path: Path) -> dict[str, Any]:
         what = f"cut short: {size} bytes, its header asks for {end + 8 + length}"
         raise InputError(what, place=str(path), hint="download the model again")
     return tensors
+
+
+def _is_tensor(entry: Any) -> bool:
+    shape = entry["shape"]
+    return isinstance(entry["dtype"], str) and all(isinstance(n, int) and n >= 0 for n in shape)
 
 
 def foreign(path: Path) -> str:
@@ -191,7 +227,7 @@ def foreign(path: Path) -> str:
     return ""
 
 
-def check_tokenizer(folder: Path) -> None:
+def check_tokenizer(folder: Path, *, code: bool = False) -> None:
     """Check that a tokenizer is there and that its files name neither code nor other folders."""
     names = [name for name in TOKENIZER_FILES if (folder / name).exists()]
     if not names:
@@ -201,17 +237,24 @@ def check_tokenizer(folder: Path) -> None:
     for path in folder.iterdir():
         if path.is_symlink() and not path.is_dir():
             inside(folder, path.name)
+        if not path.is_file() and not path.is_dir() and path.exists():
+            raise InputError("neither a file nor a folder", place=str(path))
     for name in ("tokenizer.json", "tokenizer_config.json"):
         if name not in names:
             continue
         settings = read_object(folder, name)
         if name == "tokenizer_config.json":
-            _refuse_code(settings, str(folder / name))
-            for other in settings.get("fast_tokenizer_files") or []:
+            _refuse_code(settings, str(folder / name), code=code)
+            others = settings.get("fast_tokenizer_files") or []
+            if not isinstance(others, list):
+                raise InputError(
+                    '"fast_tokenizer_files": expected a list', place=str(folder / name)
+                )
+            for other in others:
                 inside(folder, str(other))
 
 
-def _refuse_code(settings: dict[str, Any], place: str) -> None:
+def _refuse_code(settings: dict[str, Any], place: str, *, code: bool) -> None:
     """Refuse a setting, at any depth, that would make transformers import or fetch code."""
     stack: list[Any] = [settings]
     while stack:
@@ -221,14 +264,27 @@ def _refuse_code(settings: dict[str, Any], place: str) -> None:
         if not isinstance(current, dict):
             continue
         if current.get("auto_map"):
-            raise SafetyError(
-                '"auto_map" refused: this model brings its own Python code',
-                place=place,
-                hint="use a model that transformers knows by itself",
-            )
+            _refuse_classes(current["auto_map"], place, code=code)
         for key in ATTENTION_KEYS:
             _refuse_attention(current.get(key), place)
         stack.extend(current.values())
+
+
+def _refuse_classes(auto_map: Any, place: str, *, code: bool) -> None:
+    """Refuse classes of a model's own; with `code` only those that lie elsewhere."""
+    if not code:
+        raise SafetyError(
+            '"auto_map" refused: this model brings its own Python code',
+            place=place,
+            hint="use a model that transformers knows by itself, or see --allow-remote-code",
+        )
+    stack = [auto_map]
+    while stack:
+        current = stack.pop()
+        if isinstance(current, dict | list):
+            stack += current.values() if isinstance(current, dict) else current
+        elif current is not None and not OWN_CLASS.fullmatch(str(current)):
+            raise SafetyError(f"'{str(current)[:60]}' is not code of this folder", place=place)
 
 
 def _refuse_attention(value: Any, place: str) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from hfkit.errors import HfkitError, InputError
 from hfkit.model.facts import ModelFacts, describe, has_head_of, head_kind, require_head
+from hfkit.model.floors import check_libraries
 from hfkit.registry import load_object
 
 if TYPE_CHECKING:
@@ -37,25 +38,29 @@ def load_for_training(
     dropout: float | None,
     seed: int,
     name: str = "",
+    code: bool = False,
 ) -> Any:
     """Load a base model and give it the head of the task, drawn from `seed`.
 
     `head` is put into the configuration. A head the folder already has is kept if its label names
     are those of `head`, in whatever order; otherwise it starts anew. A head that finds spans has no
-    labels and is kept. Raises what `gate.check` does, and `InputError` where the weights do not fit
-    the configuration.
+    labels and is kept. With `code` the folder's own Python code runs.
+
+    Raises what `gate.check` does, and `InputError` where the weights do not fit the configuration.
     """
     name = name or str(folder)
-    facts = describe(folder)
+    check_libraries()
+    facts = describe(folder, code=code)
     kept = _keeps_head(facts, auto_class, head)
     with quiet(), seeded(seed):
-        config = _config(folder, {**_foreign_labels(auto_class, head), **head}, dropout)
-        model, info = _load(folder, auto_class, config)
+        wanted = {**_foreign_labels(auto_class, head), **head}
+        config = _config(folder, wanted, dropout, code=code)
+        model, info = _load(folder, auto_class, config, code=code)
         if facts.has_head and head_kind(auto_class) and not kept:
             _restart(_output_layer(model), getattr(config, "initializer_range", 0.02))
     if kept and "id2label" in head:
         _reorder(model, facts.labels or [], config)
-    _check_encoder(model, info["missing_keys"], name)
+    _check_encoder(model, {*info["missing_keys"], *_mismatched(info)}, name)
     _check_layers(info, name)
     _check_finite(model, name)
     _report(name, facts, bool(head_kind(auto_class)), kept, info)
@@ -63,18 +68,26 @@ def load_for_training(
 
 
 def load_for_prediction(
-    folder: Path, auto_class: str, head: Mapping[str, Any] | None = None, *, name: str = ""
+    folder: Path,
+    auto_class: str,
+    head: Mapping[str, Any] | None = None,
+    *,
+    name: str = "",
+    code: bool = False,
 ) -> Any:
     """Load a fine-tuned model, ready to predict: fp32, dropout off.
 
     `head` is read by heads of hfkit's own alone (how to pool); of all others the folder knows best.
-    Raises `InputError` for a base model without a trained head.
+    With `code` the folder's own Python code runs. Raises `InputError` for a base model without a
+    trained head.
     """
     name = name or str(folder)
-    require_head(describe(folder), auto_class, name)
+    check_libraries()
+    require_head(describe(folder, code=code), auto_class, name)
     given = (head or {}) if ":" in auto_class else {}
     with quiet():
-        model, info = _load(folder, auto_class, _config(folder, given, None))
+        config = _config(folder, given, None, code=code)
+        model, info = _load(folder, auto_class, config, code=code)
     absent = sorted(info["missing_keys"]) + sorted(_mismatched(info))
     if absent:
         raise InputError(f"{_some(absent)} not in the weights, or of another shape", place=name)
@@ -83,13 +96,13 @@ def load_for_prediction(
     return model.eval()
 
 
-def _config(folder: Path, head: Mapping[str, Any], dropout: float | None) -> Any:
+def _config(folder: Path, head: Mapping[str, Any], dropout: float | None, *, code: bool) -> Any:
     """The configuration with the task's head and the dropout asked for."""
     from transformers import AutoConfig
 
     with _readable(folder):
         config = AutoConfig.from_pretrained(
-            str(folder), local_files_only=True, trust_remote_code=False
+            str(folder), local_files_only=True, trust_remote_code=code
         )
     if "num_labels" in head:  # first: setting it invents label names
         config.num_labels = head["num_labels"]
@@ -116,7 +129,7 @@ def dropout_fields(config: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _load(folder: Path, auto_class: str, config: Any) -> tuple[Any, dict[str, Any]]:
+def _load(folder: Path, auto_class: str, config: Any, *, code: bool) -> tuple[Any, dict[str, Any]]:
     """Load the model in fp32 and return it with transformers' account of what did not match.
 
     Attention is torch's scaled_dot_product_attention; where a family has none (DeBERTa-v2), the
@@ -134,7 +147,7 @@ def _load(folder: Path, auto_class: str, config: Any) -> tuple[Any, dict[str, An
             attn_implementation=attention,
             use_safetensors=True,
             local_files_only=True,
-            trust_remote_code=False,
+            trust_remote_code=code,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )

@@ -12,13 +12,14 @@ import logging
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from hfkit.errors import HfkitError, InputError, NetworkError, SafetyError
 from hfkit.model import gate
+from hfkit.sealing import MANIFEST
 
 log = logging.getLogger(__name__)
 
@@ -54,24 +55,83 @@ WANTED_FILES = [
     "*_Pooling/config.json",
 ]
 HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*(@[\w./-]+)?")
+COMMIT = re.compile(r"[0-9a-f]{40}")
+CODE = "*.py"
 TIMEOUT = 5.0  # seconds
 
 
 @dataclass(frozen=True)
 class Located:
-    """A model on this disk. `revision` is the commit of a Hub model, None for a plain folder."""
+    """A model on this disk. `revision` is the commit of a Hub model, None for a plain folder;
+    `code`: the user has vouched for the Python code of that commit."""
 
     folder: Path
     name: str
     revision: str | None
+    code: bool = False
 
 
-def locate(name: str, *, offline: bool) -> Located:
+def locate(name: str, *, offline: bool, code: str | None = None) -> Located:
     """Find the folder of a model; download it first if it is a Hub id, not cached, and not offline.
 
-    Raises `InputError` for a name that leads nowhere, `NetworkError` where the Hub cannot be
-    reached or refuses, `SafetyError` where the packaged model is not the one it claims to be.
+    `code` is the commit whose Python code the user allows to run. Raises `InputError` for a name
+    that leads nowhere, `NetworkError` where the Hub cannot be reached or refuses, `SafetyError`
+    where the packaged model is not the one it claims to be, or the code not that of `code`.
     """
+    if code is None:
+        return _found(name, offline, WANTED_FILES)
+    if not COMMIT.fullmatch(code):
+        raise InputError(
+            "expected a full commit, 40 hexadecimal digits", place="--allow-remote-code"
+        )
+    return _vouched(_found(name, offline, [*WANTED_FILES, CODE]), code)
+
+
+def _vouched(found: Located, commit: str) -> Located:
+    """The model with its code allowed; refused unless it is the commit that the user has read."""
+    if found.revision is None and not _is_run_of(found.folder, commit):
+        raise SafetyError(
+            "a folder has no commit that could vouch for its code",
+            place=found.name,
+            hint=f"name the model as the Hub does: -m ORG/NAME@{commit[:7]}…",
+        )
+    if found.revision not in (None, commit):
+        raise SafetyError(
+            f"its revision is {found.revision}, not the one of --allow-remote-code",
+            place=found.name,
+            hint=f"read the code of the one you want, and name both: -m {found.name}@COMMIT",
+        )
+    files = [path.relative_to(found.folder).as_posix() for path in _code(found.folder)]
+    for file in files:
+        gate.inside(found.folder, file)
+    if not files:
+        log.info("%s brings no code along; --allow-remote-code plays no part", found.name)
+        return found
+    log.warning("%s: running its Python code: %s", found.name, ", ".join(files))
+    return replace(found, code=True)
+
+
+def _is_run_of(folder: Path, commit: str) -> bool:
+    """Whether a run was fine-tuned from that commit, and its code is byte for byte the one that
+    lies in the local cache of the Hub."""
+    if not (folder / MANIFEST).is_file():
+        return False
+    base = gate.read_object(folder, MANIFEST).get("base_model")
+    if not isinstance(base, dict) or base.get("revision") != commit:
+        return False
+    cached = _cached(str(base.get("name")), commit, [*WANTED_FILES, CODE])
+    return cached is not None and all(
+        (cached.folder / file.name).is_file()
+        and (cached.folder / file.name).read_bytes() == file.read_bytes()
+        for file in _code(folder)
+    )
+
+
+def _code(folder: Path) -> list[Path]:
+    return sorted(folder.rglob(CODE))
+
+
+def _found(name: str, offline: bool, files: list[str]) -> Located:
     path = Path(name).expanduser()
     if path.is_dir():
         return Located(path, name, None)
@@ -82,7 +142,7 @@ def locate(name: str, *, offline: bool) -> Located:
     model, _, revision = name.partition("@")
     if model == "minilm":
         return _packaged_or_raise(name)
-    cached = _cached(model, revision or None)
+    cached = _cached(model, revision or None, files)
     if cached is not None:
         return cached
     if model in MINILM_NAMES and not revision:
@@ -94,7 +154,7 @@ def locate(name: str, *, offline: bool) -> Located:
         raise InputError(
             "no such folder, and not in the local cache of the Hub", place=name, hint=hint
         )
-    return _download(model, revision or None, name)
+    return _download(model, revision or None, name, files)
 
 
 def packaged_minilm() -> Path | None:
@@ -132,26 +192,30 @@ def _packaged(name: str) -> Located | None:
 
 def is_cached(model: str) -> bool:
     """Whether a Hub model lies whole in the local cache."""
-    return _cached(model, None) is not None
+    return _cached(model, None, WANTED_FILES) is not None
 
 
-def _cached(model: str, revision: str | None) -> Located | None:
-    """Look a Hub id up in the local cache; None unless its weights and configuration are whole."""
+def _cached(model: str, revision: str | None, files: list[str]) -> Located | None:
+    """Look a Hub id up in the local cache; None unless its weights and configuration are whole,
+    and its code is there where `files` ask for it."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
         found = snapshot_download(
-            model, revision=revision, local_files_only=True, allow_patterns=WANTED_FILES
+            model, revision=revision, local_files_only=True, allow_patterns=files
         )
     except (LocalEntryNotFoundError, HFValidationError):
         return None
     folder = Path(found)
-    partial = not (folder / "config.json").exists() or not any(folder.glob("*.safetensors"))
+    config = folder / "config.json"
+    partial = not config.exists() or not any(folder.glob("*.safetensors"))
+    if not partial and CODE in files:
+        partial = b'"auto_map"' in config.read_bytes() and not _code(folder)
     return None if partial else Located(folder, model, folder.name)
 
 
-def _download(model: str, revision: str | None, name: str) -> Located:
+def _download(model: str, revision: str | None, name: str, files: list[str]) -> Located:
     """Ask the Hub once whether the model is there, then fetch its files."""
     from huggingface_hub import HfApi, snapshot_download
 
@@ -164,7 +228,7 @@ def _download(model: str, revision: str | None, name: str) -> Located:
     def fetch() -> str:
         # By the name the user gave, not by `commit`: only then the cache remembers what it means.
         return snapshot_download(
-            model, revision=revision, allow_patterns=WANTED_FILES, etag_timeout=TIMEOUT
+            model, revision=revision, allow_patterns=files, etag_timeout=TIMEOUT
         )
 
     folder = Path(_asked(fetch, name))

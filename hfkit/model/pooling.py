@@ -13,11 +13,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hfkit.errors import InputError
+from hfkit.errors import InputError, SafetyError
 from hfkit.model import gate
 
 MODULES = "modules.json"
 POOLINGS = ("mean", "cls", "max")
+# Where a step's class may lie; it is never imported, hfkit has its own. "": an unnamed class.
+OWN_LIBRARIES = ("sentence_transformers", "")
 KNOWN_STEPS = ("Transformer", "Pooling", "Normalize")
 OLD_KEYS = {
     "pooling_mode_cls_token": "cls",
@@ -33,7 +35,12 @@ def stored_pooling(folder: Path) -> str | None:
     """
     path = None
     for step in _steps(folder):
-        kind = str(step.get("type", "")).rpartition(".")[2]
+        library, _, kind = str(step.get("type", "")).rpartition(".")
+        if library.partition(".")[0] not in OWN_LIBRARIES:
+            raise SafetyError(
+                f"names a Python class to run ({step.get('type')!s:.60})",
+                place=str(folder / MODULES),
+            )
         if kind not in KNOWN_STEPS:
             raise InputError(
                 f"a step of its vectors ({kind[:40]}) is not known here",

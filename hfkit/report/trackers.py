@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from hfkit.config import FinetuneConfig
 from hfkit.errors import InputError, did_you_mean
+from hfkit.redaction import redacted
 
 if TYPE_CHECKING:
     from hfkit.train.loop import Event
@@ -85,6 +86,10 @@ def _tracker(name: str, config: FinetuneConfig, folder: Path) -> Any:
     if hasattr(tracker, "start"):
         tracker.start()
     kept = (str, int, float, bool)
-    settings = {key: value for key, value in config.model_dump().items() if isinstance(value, kept)}
+    settings = {
+        key: redacted(value) if isinstance(value, str) else value
+        for key, value in config.model_dump().items()
+        if isinstance(value, kept)
+    }
     tracker.store_init_configuration(settings)
     return tracker

@@ -25,22 +25,23 @@ def open_vectorizer(
     computing: Computing,
     device: str = "auto",
     max_length: int | None = None,
+    code: str | None = None,
     **settings: Any,
 ) -> Vectorizer:
     """Load an encoder and put it behind a vectorizer; `settings` are those of `Vectorizer`.
 
-    Raises `InputError` for a name that leads nowhere, for a cross-encoder, which has no vector for
-    one text, and as loading does.
+    `code` is the commit whose Python code may run. Raises `InputError` for a name that leads
+    nowhere, for a cross-encoder, which has no vector for one text, and as loading does.
     """
     from hfkit.infer.vectorizer import Vectorizer
     from hfkit.model.facts import EMBEDDER, describe
     from hfkit.model.locate import locate
     from hfkit.run.engines import Wanted, open_engine
-    from hfkit.run.opening import checked_length, load_tokenizer, read_settings
+    from hfkit.run.opening import check_settings, checked_length, load_tokenizer, read_settings
 
     if not model:
         raise InputError("no model", hint="name a run of similarity or any encoder, as minilm")
-    located = locate(model, offline=offline)
+    located = locate(model, offline=offline, code=code)
     saved = read_settings(located.folder)
     if saved and saved.options.get("architecture") == "cross-encoder":
         raise InputError(
@@ -48,12 +49,15 @@ def open_vectorizer(
             place=model,
             hint="fine-tune with --architecture bi-encoder",
         )
-    facts = describe(located.folder)
+    if saved:
+        check_settings(located.folder)
+    facts = describe(located.folder, code=located.code)
     _say_what_it_is(located.folder, model)
     wanted = max_length or (saved.max_length if saved else None)
     max_length = checked_length(wanted, facts.max_length)
-    tokenizer = load_tokenizer(located.folder, max_length, of_run=saved is not None)
-    engine = open_engine(Wanted(located.folder, EMBEDDER, None, device, model), computing)
+    tokenizer = load_tokenizer(located, max_length, of_run=saved is not None)
+    wanted_model = Wanted(located.folder, EMBEDDER, None, device, model, code=located.code)
+    engine = open_engine(wanted_model, computing)
     return Vectorizer(
         tokenizer,
         engine,
@@ -72,6 +76,7 @@ def configured(config: EmbedConfig | SearchConfig) -> Vectorizer:
         computing=config,
         device=config.device,
         max_length=config.max_length,
+        code=config.allow_remote_code,
         on_long=config.on_long,
         normalize=config.normalize,
         dimensions=config.dimensions,

@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 
 class Wanted(NamedTuple):
     """A model to compute: its `folder`, class and head, the `device` as it was asked for, and the
-    `name` that errors give it. `rank` is the number of this process among several that share the
-    devices."""
+    `name` that errors give it. `code`: its own Python code may run. `rank` is the number of this
+    process among several that share the devices."""
 
     folder: Path
     auto_class: str
@@ -41,6 +41,7 @@ class Wanted(NamedTuple):
     device: str
     name: str
     rank: int | None = None
+    code: bool = False
 
 
 def open_engine(wanted: Wanted, computing: Computing) -> Engine:
@@ -186,7 +187,9 @@ def _torch_engine(wanted: Wanted, computing: Computing) -> Engine:
         import torch
 
         chosen = f"cuda:{wanted.rank % torch.cuda.device_count()}"
-    model = load_for_prediction(wanted.folder, wanted.auto_class, wanted.head, name=wanted.name)
+    model = load_for_prediction(
+        wanted.folder, wanted.auto_class, wanted.head, name=wanted.name, code=wanted.code
+    )
     half = computing.precision == "bf16"
     engine = TorchEngine(model, chosen)
     unpad(model)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hfkit import sealing
 from hfkit.errors import InputError
+from hfkit.model import gate
 
 if TYPE_CHECKING:
     from hfkit.text import Tokenizer
@@ -91,11 +92,13 @@ def weights_of(file: str) -> str:
 def read_exported(folder: Path, kind: Kind = ONNX) -> Exported | None:
     """Return what was exported into a model's folder; None where nothing was.
 
-    Raises `InputError` where export.json is damaged.
+    Raises `InputError` where export.json is damaged, `SafetyError` where a link leads elsewhere.
     """
     path = folder / kind.name / REPORT
     if not path.is_file():
         return None
+    for file in sorted(path.parent.iterdir()):
+        gate.inside(folder, f"{kind.name}/{file.name}")
     content = sealing.read_json(path)
     try:
         content["files"], content["model"]["files"]
@@ -201,12 +204,10 @@ def what_it_computes(
 
 def model_files(folder: Path) -> dict[str, str]:
     """The hashes of a model's files of weights: as its manifest has them, else of the files."""
-    from hfkit.model.gate import weight_files
-
     sealed = {}
     if (folder / sealing.MANIFEST).is_file():
         sealed = sealing.read_json(folder / sealing.MANIFEST).get("files", {})
-    return {path.name: _hash(path, sealed.get(path.name)) for path in weight_files(folder)}
+    return {path.name: _hash(path, sealed.get(path.name)) for path in gate.weight_files(folder)}
 
 
 def _hash(path: Path, entry: Mapping[str, Any] | None) -> str:

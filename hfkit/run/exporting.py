@@ -117,7 +117,9 @@ def _write(kind: Kind, stage: Path, opened: Opened, data: Dataset | None) -> dic
 
     assert opened.tokenizer is not None
     task = opened.task
-    model = load_for_prediction(opened.folder, task.auto_class, task.head(), name=opened.name)
+    model = load_for_prediction(
+        opened.folder, task.auto_class, task.head(), name=opened.name, code=opened.code
+    )
     inputs = inputs_of(model, list(opened.tokenizer.padding))
     rows = _made_up(opened, model) if data is None else _encoded(opened, data)
     here = TorchEngine(model)

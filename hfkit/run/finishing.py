@@ -17,6 +17,7 @@ from hfkit.layers import dump
 from hfkit.metrics.statistics import Scores, score
 from hfkit.model.card import Card, CardScore, write_card
 from hfkit.model.folder import write_folder
+from hfkit.redaction import redacted
 from hfkit.registry import find_metric
 from hfkit.run.decisions import DECISIONS
 from hfkit.run.fitting import Fitted
@@ -106,7 +107,8 @@ def _write(fitted: Fitted, done: Finetuned) -> None:
     prepared, folder = fitted.prepared, done.folder
     config = prepared.config
     source, max_length = prepared.base.folder, config.max_length or 0
-    write_folder(folder, fitted.model, source, max_length=max_length)
+    code = prepared.base.code
+    write_folder(folder, fitted.model, source, max_length=max_length, code=code)
     sealing.write_bytes(folder / SETTINGS, _settings(prepared).encode())
     saved = done.to_json()
     del saved["folder"]
@@ -119,7 +121,7 @@ def _write(fitted: Fitted, done: Finetuned) -> None:
         "task": prepared.task_name,
         "base_model": {"name": prepared.base.name, "revision": prepared.base.revision},
         "data": {
-            name: {"source": Path(data.source).name, "rows": len(data.rows), "sha256": data.digest}
+            name: {"source": _name_of(data), "rows": len(data.rows), "sha256": data.digest}
             for name, data in _data(prepared).items()
         },
         "seed": config.seed,
@@ -134,8 +136,13 @@ def _write(fitted: Fitted, done: Finetuned) -> None:
 def _decisions(prepared: Prepared) -> dict[str, Any]:
     """decisions.json: what was fitted after training, and on what."""
     data = prepared.validation
-    fitted_on = {"data": Path(data.source).name, "rows": len(data.rows), "sha256": data.digest}
+    fitted_on = {"data": _name_of(data), "rows": len(data.rows), "sha256": data.digest}
     return {"decisions": prepared.task.decisions, "fitted_on": fitted_on}
+
+
+def _name_of(data: Dataset) -> str:
+    """The name of the file, as it may be written down."""
+    return redacted(Path(data.source).name)
 
 
 def _tell_decisions(prepared: Prepared) -> None:

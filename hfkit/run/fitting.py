@@ -65,7 +65,6 @@ def fit(prepared: Prepared, accelerator: Accelerator, folder: Path, watching: Wa
     from hfkit.infer.torch_engine import TorchEngine, bound_caches
     from hfkit.model.arithmetic import keep_memory, set_arithmetic
     from hfkit.model.dropout import quicken
-    from hfkit.model.load import load_for_training
     from hfkit.model.unpad import unpad
     from hfkit.train.checkpoint import Checkpoints
     from hfkit.train.loop import Parts
@@ -77,16 +76,11 @@ def fit(prepared: Prepared, accelerator: Accelerator, folder: Path, watching: Wa
     bound_caches()
     set_arithmetic(config.kernels, config.threads)
     keep_memory()
-    tokenizer = text.from_transformers(prepared.base.folder, config.max_length or 0)
-    encoded = _encoded(prepared, tokenizer, folder)
-    model = load_for_training(
-        prepared.base.folder,
-        task.auto_class,
-        task.head(),
-        dropout=config.dropout,
-        seed=config.seed,
-        name=prepared.base.name,
+    tokenizer = text.from_transformers(
+        prepared.base.folder, config.max_length or 0, code=prepared.base.code
     )
+    encoded = _encoded(prepared, tokenizer, folder)
+    model = _model(prepared)
     _check_vocabulary(prepared, encoded, model)
     engine = TorchEngine(model, accelerator.device)
     quicken(model)
@@ -114,6 +108,22 @@ def fit(prepared: Prepared, accelerator: Accelerator, folder: Path, watching: Wa
     )
     last = _trained(parts, watching)
     return Fitted(prepared, model, accelerator, partial(_outputs, predictor), encoded, last.step)
+
+
+def _model(prepared: Prepared) -> Any:
+    """The base model with the head of the task."""
+    from hfkit.model.load import load_for_training
+
+    base, task, config = prepared.base, prepared.task, prepared.config
+    return load_for_training(
+        base.folder,
+        task.auto_class,
+        task.head(),
+        dropout=config.dropout,
+        seed=config.seed,
+        name=base.name,
+        code=base.code,
+    )
 
 
 def _batch(task: Task[Any], rows: list[EncodedRow], tokenizer: text.Tokenizer) -> dict[str, Any]:

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfkit import sealing
 from hfkit.errors import InputError, SafetyError
+from hfkit.model import gate
 from hfkit.registry import find_task, make_task
-from hfkit.run.decisions import read_decisions
+from hfkit.run.decisions import DECISIONS, read_decisions
+from hfkit.run.output import RUN
 
 if TYPE_CHECKING:
     from hfkit.config import EvaluateConfig, ExportConfig, FinetuneConfig, PredictConfig
+    from hfkit.model.locate import Located
     from hfkit.tasks.base import Task
     from hfkit.text import Tokenizer
 
@@ -26,6 +30,13 @@ log = logging.getLogger(__name__)
 
 SETTINGS = "hfkit.yaml"
 USUAL_LENGTH = 512
+# What a run's answers depend on beside its weights, which are compared when they are read.
+DECISIVE = (
+    "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+    "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "bpe.codes", "spiece.model",
+    "sentencepiece.bpe.model", "tokenizer.model", SETTINGS, DECISIONS, RUN, "modules.json",
+    "1_Pooling/config.json", "config_sentence_transformers.json",
+)  # fmt: skip
 # What a model from elsewhere is asked for, by the end of its architecture's name.
 TASK_OF_HEAD = {"ForTokenClassification": "ner", "ForQuestionAnswering": "qa"}
 
@@ -36,7 +47,8 @@ class Opened:
 
     `settings` are those of the run, `columns` says which column of its data was what, `label_base`
     the number of the first of its label names; all are None for a model from elsewhere. `endpoint`
-    is the server that answers, if it is not a model here; it has no tokenizer.
+    is the server that answers, if it is not a model here; it has no tokenizer. `code`: whether the
+    user has allowed the folder's own Python code.
     """
 
     name: str
@@ -47,6 +59,7 @@ class Opened:
     columns: dict[str, str | list[str]] | None = None
     label_base: int | None = None
     endpoint: str | None = None
+    code: bool = False
 
 
 def open_run(
@@ -62,7 +75,7 @@ def open_run(
 
     if config.options.get("endpoint"):
         return _elsewhere(model, config)
-    located = locate(model, offline=config.offline)
+    located = locate(model, offline=config.offline, code=config.allow_remote_code)
     saved = read_settings(located.folder)
     if saved and ":" in (saved.task or "") and config.task != saved.task:
         raise SafetyError(
@@ -70,35 +83,41 @@ def open_run(
             place=str(located.folder / SETTINGS),
             hint=f"if you trust it: -t {saved.task}",
         )
-    name = config.task or (saved.task if saved else None) or _guessed(located.folder)
+    if saved:
+        check_settings(located.folder)
+    facts = describe(located.folder, code=located.code)
+    name = config.task or (saved.task if saved else None) or _guessed(facts.architecture)
     trained = saved.task if saved else None
     own = trained is not None and find_task(trained)[0] == find_task(name)[0]
     options = {**(saved.options if saved and own else {}), **config.options}
     task = make_task(name, options)
-    if saved:
-        _check_sealed(located.folder, "tokenizer.json")
-    facts = describe(located.folder)
     if own:
         task.decisions = read_decisions(located.folder)
     task.restore(json.loads((located.folder / "config.json").read_text("utf-8")))
     require_head(facts, task.auto_class, model)
     wanted = config.max_length or (saved.max_length if saved else None)
     max_length = checked_length(wanted, facts.max_length)
-    tokenizer = load_tokenizer(located.folder, max_length, of_run=saved is not None, anew=anew)
+    tokenizer = load_tokenizer(located, max_length, of_run=saved is not None, anew=anew)
     data = _data_of(located.folder) if own else {}
-    return Opened(model, located.folder, task, tokenizer, saved, **data)
+    return Opened(model, located.folder, task, tokenizer, saved, code=located.code, **data)
 
 
-def load_tokenizer(folder: Path, max_length: int, *, of_run: bool, anew: bool = False) -> Tokenizer:
+def load_tokenizer(
+    located: Located, max_length: int, *, of_run: bool, anew: bool = False
+) -> Tokenizer:
     """The tokenizer of a run or a model; transformers makes it where none lies ready, in a run or
     in what was exported, and always `anew` for a model that is no run."""
     from hfkit import text
     from hfkit.run.exported import read_tokenizer
 
-    if of_run and (folder / "tokenizer.json").exists():
-        return text.from_file(folder, max_length)
-    ready = None if of_run or anew else read_tokenizer(folder, max_length)
-    return ready or text.from_transformers(folder, max_length)
+    folder = located.folder
+    if not located.code:
+        if of_run and (folder / "tokenizer.json").exists():
+            return text.from_file(folder, max_length)
+        ready = None if of_run or anew else read_tokenizer(folder, max_length)
+        if ready is not None:
+            return ready
+    return text.from_transformers(folder, max_length, code=located.code)
 
 
 def _elsewhere(model: str, config: EvaluateConfig | ExportConfig | PredictConfig) -> Opened:
@@ -139,35 +158,38 @@ def read_settings(folder: Path) -> FinetuneConfig | None:
 
     if not (folder / SETTINGS).is_file():
         return None
+    gate.inside(folder, SETTINGS)
     return resolve(FinetuneConfig, {"config": str(folder / SETTINGS)}, {})
 
 
 def check_weights(folder: Path) -> None:
     """Refuse a run whose weights are not those that were sealed; of what is no run none are."""
     if (folder / SETTINGS).is_file():
-        _check_sealed(folder, "model.safetensors")
+        _check_sealed(folder, ("model.safetensors",))
 
 
-def _check_sealed(folder: Path, name: str) -> None:
-    wrong = sealing.damage(folder, only=(name,))
+def check_settings(folder: Path) -> None:
+    """Refuse a run in which a file that changes its answers is not the one that was sealed."""
+    _check_sealed(folder, DECISIVE)
+
+
+def _check_sealed(folder: Path, names: Collection[str]) -> None:
+    wrong = sealing.damage(folder, only=names)
     if wrong is not None:
         raise InputError(f"damaged: {wrong}", place=str(folder), hint="fine-tune it again")
 
 
 def _data_of(folder: Path) -> dict[str, Any]:
     """How the run in `folder` read its data; nothing where it is not a run."""
-    path = folder / "run.json"
+    path = folder / RUN
     if not path.is_file():
         return {}
     run = sealing.read_json(path)
     return {name: run[name] for name in ("columns", "label_base") if name in run}
 
 
-def _guessed(folder: Path) -> str:
+def _guessed(architecture: str) -> str:
     """The task of a model from elsewhere, by its architecture."""
-    from hfkit.model.gate import check
-
-    architecture = (check(folder).get("architectures") or [""])[0]
     task = next(
         (name for end, name in TASK_OF_HEAD.items() if architecture.endswith(end)), "classification"
     )

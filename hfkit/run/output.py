@@ -152,6 +152,22 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
+@contextmanager
+def masked(private: bool) -> Iterator[None]:
+    """Make what is written inside readable for its owner alone; else it is as the umask says.
+
+    A model can give its training texts away, and so can checkpoints and what they were encoded to.
+    """
+    if not private:
+        yield
+        return
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
 def _holder(inode: int) -> str:
     """Name the process that holds the lock, where the system tells (Linux)."""
     try:

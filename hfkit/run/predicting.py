@@ -39,7 +39,8 @@ def make_predictor(
             "several processes would each write all rows",
             hint="start one, with --num-processes N",
         )
-    wanted = Wanted(opened.folder, task.auto_class, task.head(), config.device, opened.name)
+    folder, device = opened.folder, config.device
+    wanted = Wanted(folder, task.auto_class, task.head(), device, opened.name, code=opened.code)
     engine: Engine
     if config.num_processes > 1:
         from hfkit.run.processes import Workers

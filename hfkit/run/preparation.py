@@ -30,6 +30,7 @@ from hfkit.model.defaults import default_lr, default_model
 from hfkit.model.facts import ModelFacts, describe, estimate_memory
 from hfkit.model.locate import Located, locate
 from hfkit.processor import cores, has_accelerator, kernels_for, precision_for, this_processor
+from hfkit.redaction import redacted
 from hfkit.registry import TASKS, find_task, make_task
 from hfkit.run.opening import checked_length
 
@@ -98,7 +99,7 @@ class Prepared:
             "test data": self.test.digest if self.test else None,
             "base model": [sha256(path) for path in weight_files(self.base.folder)],
         }
-        return {**settings, **options, **hashes}
+        return {**_redacted({**settings, **options}), **hashes}
 
     def to_json(self) -> dict[str, Any]:
         """What ``--dry-run`` prints."""
@@ -159,7 +160,7 @@ def prepare(config: FinetuneConfig) -> Prepared:
     if not config.train:
         raise InputError("no training data", hint="hfkit finetune TRAIN, for example reviews.csv")
     # A mistyped name is found before a large file is read.
-    base = locate(config.model, offline=config.offline) if config.model else None
+    base = _located(config, config.model) if config.model else None
     peeked = None
     chosen = config.task
     if chosen is None:
@@ -182,8 +183,8 @@ def prepare(config: FinetuneConfig) -> Prepared:
     if base is None:
         model, reason = default_model(name, [str(_texts(row)[0]) for row in train.rows[:500]])
         log.info("the base model is %s (%s); override with -m", model, reason)
-        base = locate(model, offline=config.offline)
-    facts = describe(base.folder)
+        base = _located(config, model)
+    facts = describe(base.folder, code=base.code)
     lr, max_length = config.lr, checked_length(config.max_length, facts.max_length)
     if lr is None:
         lr, reason = default_lr(facts, name)
@@ -200,6 +201,15 @@ def prepare(config: FinetuneConfig) -> Prepared:
     return Prepared(
         config.model_copy(update=decided), name, task, base, facts, train, validation, test
     )
+
+
+def _redacted(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings as they may be written down."""
+    return {k: redacted(v) if isinstance(v, str) else v for k, v in settings.items()}
+
+
+def _located(config: FinetuneConfig, model: str) -> Located:
+    return locate(model, offline=config.offline, code=config.allow_remote_code)
 
 
 def _arithmetic(config: FinetuneConfig) -> dict[str, Any]:

@@ -18,6 +18,10 @@ class HfHubHTTPError(OSError):
     """Named as huggingface_hub names its own."""
 
 
+class PanicException(BaseException):
+    """Named as tokenizers names what Rust panics with."""
+
+
 def disk_full() -> OSError:
     return OSError(errno.ENOSPC, "No space left on device", "runs/a/model.safetensors")
 
@@ -40,6 +44,7 @@ CASES = [
     (MemoryError(), 4, "error: out of memory"),
     (HfHubHTTPError("502 Bad Gateway\nfor url"), 7, "error: network: 502 Bad Gateway;"),
     (KeyboardInterrupt(), 130, "error: interrupted"),
+    (PanicException("no entry found for key"), 2, "error: the tokenizer's library gave up"),
 ]
 
 

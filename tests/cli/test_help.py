@@ -26,6 +26,7 @@ COMMANDS = [
     "search",
     "bench",
     "export",
+    "verify",
     "tasks",
     "recipes",
     "config",

@@ -121,7 +121,8 @@ def test_padding_has_no_part_in_a_vector(pooling: str) -> None:
 def pooling_folder(folder: Path, config: Any, modules: Any = None) -> Path:
     (folder / "1_Pooling").mkdir(parents=True)
     (folder / "1_Pooling" / "config.json").write_text(json.dumps(config), "utf-8")
-    steps = [{"type": f"x.{name}", "path": path} for name, path in modules or [
+    library = "sentence_transformers.models"
+    steps = [{"type": f"{library}.{name}", "path": path} for name, path in modules or [
         ("Transformer", ""), ("Pooling", "1_Pooling"), ("Normalize", "2_Normalize")]]  # fmt: skip
     (folder / "modules.json").write_text(json.dumps(steps), "utf-8")
     return folder

@@ -245,3 +245,21 @@ def test_only_wanted_files_are_downloaded(
     count = len(hub.asked)
     assert locate("org/tiny", offline=False) == found
     assert len(hub.asked) == count  # the second time from the cache, without a question
+
+
+def test_code_is_downloaded_for_the_commit_that_was_named(
+    hub: type[Hub], monkeypatch: pytest.MonkeyPatch, tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    folder = Path(shutil.copytree(tiny_base_folder, tmp_path / "with-code"))
+    (folder / "modeling_evil.py").write_text("1", "utf-8")
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config["auto_map"] = {"AutoModel": "modeling_evil.Evil"}
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    hub.status, hub.folder = 200, folder
+    assert not any((locate("org/tiny", offline=False)).folder.glob("*.py"))
+    found = locate("org/tiny", offline=False, code=COMMIT)
+    assert found.code
+    assert (found.folder / "modeling_evil.py").read_text("utf-8") == "1"
+    with pytest.raises(SafetyError, match="its revision is ccc"):
+        locate("org/tiny", offline=False, code="d" * 40)
