@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from hfkit.config import ExportConfig
 from hfkit.errors import InputError
 from hfkit.run.exported import FOLDER, REPORT, Exported
+from hfkit.run.output import locked
 
 if TYPE_CHECKING:
     from hfkit.data.dataset import Dataset
@@ -21,11 +22,9 @@ def export(config: ExportConfig) -> Exported:
     """Write ``config.model`` as ``onnx/model.onnx`` into its folder.
 
     Raises `InputError` for a name that is no folder, for a model that cannot be exported and,
-    without ``config.overwrite``, where one was exported before.
+    without ``config.overwrite``, where one was exported before; `InUseError` where another process
+    writes to the folder.
     """
-    from hfkit.run.exporting import Asked, write_export
-    from hfkit.run.opening import open_run
-
     if not config.model:
         raise InputError("no model", hint="name the folder of a run: hfkit export RUN")
     folder = Path(config.model)
@@ -35,9 +34,18 @@ def export(config: ExportConfig) -> Exported:
             place=config.model,
             hint="name the folder of a run or of a downloaded model",
         )
+    with locked(folder, hint="wait for it"):
+        return _export(folder, config)
+
+
+def _export(folder: Path, config: ExportConfig) -> Exported:
+    """Do it, in a folder that nobody else writes to."""
+    from hfkit.run.exporting import Asked, write_export
+    from hfkit.run.opening import open_run
+
     if (folder / FOLDER / REPORT).is_file() and not config.overwrite:
         raise InputError("exported already", place=str(folder / FOLDER), hint="use --overwrite")
-    opened = open_run(config.model, config)
+    opened = open_run(config.model or "", config)
     data = _data(config, opened)
     if config.int8 and data is None:
         raise InputError(

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from hfkit.errors import InputError
+from hfkit.sealing import disk_error
 
 # What a model may read, in the order that other tools list it.
 READABLE = ("input_ids", "attention_mask", "token_type_ids")
@@ -70,6 +71,8 @@ def write_plain(
                 verbose=False,
             )
     except Exception as error:  # torch and onnxscript have no class of their own for all of it
+        if disk_error(error) is not None:
+            raise
         reason = " ".join(str(error).split())[:160]
         kind = type(model).__name__
         raise InputError(f"torch cannot write a {kind} as ONNX ({reason})") from error

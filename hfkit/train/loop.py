@@ -118,7 +118,6 @@ class Parts:
     evaluate: Callable[[], dict[str, float]] | None = None
     best: str = "-loss"
     stop: Stop = field(default_factory=Stop)
-    fingerprint: str = ""
     groups: NDArray[np.integer[Any]] | None = None
     keys: NDArray[np.integer[Any]] | None = None
 
@@ -142,7 +141,7 @@ def train(parts: Parts, resume: Saved | None = None) -> Iterator[Event]:
         while True:
             step = progress.step
             if not ending and plan.evaluates(progress):
-                scores = learner.evaluate()
+                scores = learner.evaluate(step)
                 progress = plan.judge(progress, scores)
                 yield Evaluation(step, plan.epoch(step), scores, best=progress.best_step == step)
             ending = ending or plan.ending(progress)
@@ -324,8 +323,9 @@ class Learner:
         self.scaler.update()
         return norm
 
-    def evaluate(self) -> dict[str, float]:
+    def evaluate(self, step: int) -> dict[str, float]:
         """Score the weights as they are and as they will predict: without dropout, in fp32."""
+        self._check_weights(step)
         self.wrapped.eval()
         # The whole model of shards was never wrapped for mixed precision.
         plain = self.shards.gathered() if self.shards else full_precision(self.model)
@@ -336,6 +336,7 @@ class Learner:
 
     def save(self, progress: Progress) -> Path:
         """Seal a checkpoint; all processes wait until it is there."""
+        self._check_weights(progress.step)
         checkpoints, accelerator = self.parts.checkpoints, self.accelerator
         if self.shards:
             self.shards.gather()
@@ -345,7 +346,6 @@ class Learner:
             complete = replace(
                 progress,
                 scaler=self.scaler.state_dict() or None,
-                fingerprint=self.parts.fingerprint,
                 world=accelerator.num_processes,
                 micro_batch=self.room.limit if self.searches else None,
             )
@@ -365,6 +365,10 @@ class Learner:
         own = torch.tensor(values, dtype=torch.float64, device=self.accelerator.device)
         together: list[float] = self.accelerator.reduce(own, "sum").tolist()
         return together
+
+    def _check_weights(self, step: int) -> None:
+        norm = entire(torch.nn.utils.get_total_norm(self.model.parameters())).item()
+        self._check(norm, "size of the weights", step - 1)
 
     def _check(self, value: float, what: str, step: int) -> None:
         if not math.isfinite(value):
