@@ -106,8 +106,7 @@ class StoppedError(HfkitError):
 
 
 class LostError(HfkitError):
-    """One of the processes that train together was killed; the same command goes on from the newest
-    checkpoint."""
+    """One of the processes that train together was killed; the same command goes on."""
 
     exit_code = 137  # as a shell counts a kill
 

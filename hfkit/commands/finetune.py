@@ -162,8 +162,9 @@ def _finished(folder: Path) -> Finetuned:
 def _warn_of(changes: dict[str, tuple[Any, Any]]) -> None:
     """Other versions and other cuts compute other bits; going on is allowed, and said."""
     for name, (was, now) in changes.items():
-        log.warning("%s was %s when this run began, now %s: its last bits will differ", name,
-                    "not set" if was is None else was, "not set" if now is None else now)  # fmt: skip
+        before, after = ("not set" if value is None else value for value in (was, now))
+        words = "%s was %s when this run began, now %s: its last bits will differ"
+        log.warning(words, name, before, after)
 
 
 @contextmanager

@@ -46,7 +46,7 @@ from hfkit.train.memory import Room, average_gradients, recomputing
 from hfkit.train.optim import make_optimizer, set_lr
 from hfkit.train.pair_losses import StepLoss
 from hfkit.train.plan import Plan
-from hfkit.train.sharding import Shards, entire
+from hfkit.train.sharding import Shards, norm_of
 from hfkit.train.stopping import Ending, Reason, Stop, decided
 
 
@@ -313,7 +313,7 @@ class Learner:
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
         # The processes' gradients arrive as their mean; the factor makes a sum of it again.
         factor = self.accelerator.num_processes / count
-        norm: float = entire(torch.nn.utils.get_total_norm(gradients)).item() * factor
+        norm = norm_of(gradients) * factor
         if not self.scaler.is_enabled() or self.scaler.get_scale() < 1:
             self._check(norm, "gradient", step)  # in fp16 the scaler first looks for a better scale
         limit = self.parts.settings.max_grad_norm
@@ -325,7 +325,7 @@ class Learner:
 
     def evaluate(self, step: int) -> dict[str, float]:
         """Score the weights as they are and as they will predict: without dropout, in fp32."""
-        self._check_weights(step)
+        self._check(norm_of(self.model.parameters()), "size of the weights", step - 1)
         self.wrapped.eval()
         # The whole model of shards was never wrapped for mixed precision.
         plain = self.shards.gathered() if self.shards else full_precision(self.model)
@@ -336,7 +336,7 @@ class Learner:
 
     def save(self, progress: Progress) -> Path:
         """Seal a checkpoint; all processes wait until it is there."""
-        self._check_weights(progress.step)
+        self._check(norm_of(self.model.parameters()), "size of the weights", progress.step - 1)
         checkpoints, accelerator = self.parts.checkpoints, self.accelerator
         if self.shards:
             self.shards.gather()
@@ -365,10 +365,6 @@ class Learner:
         own = torch.tensor(values, dtype=torch.float64, device=self.accelerator.device)
         together: list[float] = self.accelerator.reduce(own, "sum").tolist()
         return together
-
-    def _check_weights(self, step: int) -> None:
-        norm = entire(torch.nn.utils.get_total_norm(self.model.parameters())).item()
-        self._check(norm, "size of the weights", step - 1)
 
     def _check(self, value: float, what: str, step: int) -> None:
         if not math.isfinite(value):

@@ -69,7 +69,7 @@ CHANGES = {
     "order by length": ({}, ["--no-group-by-length"], "group_by_length was true, now false"),
     "evaluations": ({}, ["--eval-every", "2"], "eval_every was null, now 2"),
     "patience": ({}, ["--patience", "2"], "patience was null, now 2"),
-    "weights of classes": ({}, ["--class-weights", "balanced"], "class_weights was none, now balanced"),
+    "weights of classes": ({}, ["--class-weights", "balanced"], "was none, now balanced"),
     "padding": ({}, ["--no-unpad"], "unpad was true, now false"),
     "processes": ({}, ["--num-processes", "2"], "num_processes was 1, now 2"),
 }

@@ -74,7 +74,7 @@ def test_harm_is_named_and_the_older_checkpoint_used(tmp_path, caplog, finished,
         others += fingerprint(parts.model) != finished[1]
         assert parts.checkpoints.newest().progress.step == 10  # the harmed one was replaced
     assert (silent, others) == (0, 0)
-    measured("T3", f"{file} of the newest checkpoint deleted, emptied, halved, a folder, bits flipped",
+    measured("T3", f"{file} deleted, emptied, halved, made a folder, its bits flipped",
              harms=len(HARMS), silent=silent, other_weights_at_the_end=others)  # fmt: skip
 
 
