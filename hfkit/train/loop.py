@@ -313,7 +313,7 @@ class Learner:
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
         # The processes' gradients arrive as their mean; the factor makes a sum of it again.
         factor = self.accelerator.num_processes / count
-        norm = norm_of(gradients) * factor
+        norm: float = norm_of(gradients) * factor
         if not self.scaler.is_enabled() or self.scaler.get_scale() < 1:
             self._check(norm, "gradient", step)  # in fp16 the scaler first looks for a better scale
         limit = self.parts.settings.max_grad_norm
