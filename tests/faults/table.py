@@ -32,7 +32,7 @@ def records() -> list[dict[str, Any]]:
 
 def table() -> str:
     """The records as a table of Markdown."""
-    lines = ["| promise | what was tried | found | test |", "|---|---|---|---|"]
+    lines = ["| promise | what was tried | found | counts | test |", "|---|---|---|---|---|"]
     for entry in records():
         figures = {
             name.replace("_", " "): value
@@ -41,7 +41,8 @@ def table() -> str:
         }
         found = ", ".join(f"{name}: {_shown(value)}" for name, value in figures.items())
         test = entry["test"].split("::")[0]
-        lines.append(f"| {entry['promise']} | {entry['text']} | {found} | `{test}` |")
+        counts = "full" if entry["full"] else "reduced"
+        lines.append(f"| {entry['promise']} | {entry['text']} | {found} | {counts} | `{test}` |")
     return "\n".join(lines) + "\n"
 
 
@@ -59,6 +60,7 @@ def _place(promise: str) -> tuple[str, int]:
 
 
 def _shown(value: Any) -> str:
+    """A figure as people read it."""
     return (
         f"{value:,}"
         if isinstance(value, int)

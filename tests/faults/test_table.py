@@ -29,6 +29,6 @@ def test_the_last_record_at_full_counts_stands(tmp_path, monkeypatch) -> None:
     (tmp_path / "measured.jsonl").write_text("\n".join(lines) + "\n")
     monkeypatch.setattr(table, "MEASURED", tmp_path / "measured.jsonl")
     assert table.table().splitlines()[2:] == [
-        "| T2 | y | bad rows: 0 | `a` |",
-        "| T10 | x | kills: 2,000 | `a` |",
+        "| T2 | y | bad rows: 0 | reduced | `a` |",
+        "| T10 | x | kills: 2,000 | full | `a` |",
     ]
