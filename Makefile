@@ -15,6 +15,7 @@ test: $(INSTALLED)
 
 slow: $(INSTALLED)
 	$(BIN)/python -m pytest -q -m slow
+	HFKIT_FAULTS=full $(BIN)/python -m pytest -q -m faults
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -1,6 +1,30 @@
-"""``python -m hfkit`` is ``hfkit``; launchers of several processes start it this way."""
+"""``python -m hfkit`` is ``hfkit``; launchers of several processes start it this way.
 
-from hfkit.cli.app import main
+The signals are taken before anything large is imported: Ctrl-C in an import is no traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from hfkit import signals
+
+
+def main() -> None:
+    """Run the command line of this process and leave with its exit code."""
+    signals.install()
+    try:
+        from hfkit.cli.app import run
+
+        code = run(sys.argv[1:])
+    except BaseException:
+        if signals.received is None:
+            raise
+        sys.stderr.write("hfkit: error: interrupted\n")
+        code = 128 + signals.received
+    signals.let_die()
+    sys.exit(code)
+
 
 if __name__ == "__main__":
     main()

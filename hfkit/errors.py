@@ -7,7 +7,8 @@
     ├── InUseError        6  another process holds the output folder
     ├── NetworkError      7  a hub is not reachable, or refused the login
     ├── DivergedError     8  the loss or a gradient became NaN or infinite
-    └── StoppedError     75  stopped on purpose before the end; 130 and 143 after a signal
+    ├── StoppedError     75  stopped on purpose before the end; 130 and 143 after a signal
+    └── LostError       137  one of several processes was killed
 
 Anything else that reaches the command line is a bug and exits with 5.
 A message is one line: what is wrong, then what to do. `place` goes in front of it,
@@ -100,6 +101,17 @@ class StoppedError(HfkitError):
     exit_code = 75
 
     def __init__(self, message: str, *, exit_code: int = 75, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = exit_code
+
+
+class LostError(HfkitError):
+    """One of the processes that train together was killed; the same command goes on."""
+
+    exit_code = 137  # as a shell counts a kill
+
+    def __init__(self, message: str, *, exit_code: int = 137) -> None:
+        hint = "the same command continues; where memory ran out, lower --micro-batch"
         super().__init__(message, hint=hint)
         self.exit_code = exit_code
 

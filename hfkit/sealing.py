@@ -11,19 +11,23 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import logging
 import os
+import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hfkit.errors import InputError, ResourceError
+from hfkit.errors import HfkitError, InputError, ResourceError
 
 MANIFEST = "manifest.json"
 BLOCK = 1 << 22  # bytes
 _STAGE = ".stage-"
 _GONE = ".gone-"
+
+log = logging.getLogger(__name__)
 
 
 def sha256(path: Path) -> str:
@@ -94,15 +98,16 @@ def seal(
     """
     files = {}
     unsealed = {name, *leave_out}
-    found = [p for p in _files(folder) if p.relative_to(folder).parts[0] not in unsealed]
-    for path in found:
-        sync(path)
-        files[path.relative_to(folder).as_posix()] = {
-            "size": path.stat().st_size,
-            "sha256": sha256(path),
-        }
-    for inner in {path.parent for path in found}:
-        sync(inner)
+    with storing(folder):
+        found = [p for p in _files(folder) if p.relative_to(folder).parts[0] not in unsealed]
+        for path in found:
+            sync(path)
+            files[path.relative_to(folder).as_posix()] = {
+                "size": path.stat().st_size,
+                "sha256": sha256(path),
+            }
+        for inner in {path.parent for path in found}:
+            sync(inner)
     write_json(folder / name, {**(facts or {}), "files": files})
 
 
@@ -174,7 +179,8 @@ def staged(folder: Path, needs: int = 0, *, sealed: bool = False) -> Iterator[Pa
     """Give a folder to fill; when the block ends well it is sealed and becomes `folder`.
 
     With `sealed` the block has done the sealing. `needs` is the size in bytes that an error message
-    names. Raises `ResourceError` where the disk is full or fails, and removes what was staged.
+    names. Raises `ResourceError` where the disk is full or fails, and removes what was staged; what
+    was there before then stands.
     """
     stage = folder.with_name(f"{_STAGE}{folder.name}")
     with storing(folder, needs):
@@ -184,8 +190,7 @@ def staged(folder: Path, needs: int = 0, *, sealed: bool = False) -> Iterator[Pa
             yield stage
             if not sealed:
                 seal(stage)
-            remove(folder)
-            stage.rename(folder)
+            _put(stage, folder)
             sync(folder.parent)
         except BaseException:
             shutil.rmtree(stage, ignore_errors=True)
@@ -193,12 +198,34 @@ def staged(folder: Path, needs: int = 0, *, sealed: bool = False) -> Iterator[Pa
 
 
 def remove(folder: Path) -> None:
-    """Delete a folder so that a kill half-way never leaves a part of it under its own name."""
+    """Delete a folder so that a kill half-way never leaves a part of it under its own name.
+
+    Raises `ResourceError` where the disk fails.
+    """
     if folder.exists():
-        gone = folder.with_name(f"{_GONE}{folder.name}")
+        with storing(folder):
+            shutil.rmtree(_away(folder), ignore_errors=True)
+
+
+def _put(stage: Path, folder: Path) -> None:
+    """Let a sealed stage become `folder`; what stood there goes only when that is done."""
+    gone = _away(folder) if folder.exists() else None
+    try:
+        stage.rename(folder)
+    except OSError:
+        if gone:
+            gone.rename(folder)
+        raise
+    if gone:
         shutil.rmtree(gone, ignore_errors=True)
-        folder.rename(gone)
-        shutil.rmtree(gone, ignore_errors=True)
+
+
+def _away(folder: Path) -> Path:
+    """Take a folder its name; return where it is now."""
+    gone = folder.with_name(f"{_GONE}{folder.name}")
+    shutil.rmtree(gone, ignore_errors=True)
+    folder.rename(gone)
+    return gone
 
 
 def is_leftover(path: Path) -> bool:
@@ -223,14 +250,57 @@ def storing(path: Path, needs: int = 0) -> Iterator[None]:
 
     try:
         yield
-    except (OSError, SafetensorError) as error:
-        number = getattr(error, "errno", None)
-        full = number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or any(
-            f"os error {n}" in str(error) for n in (27, 28)
-        )
-        reason = "disk full" if full else (getattr(error, "strerror", None) or str(error))
+    except HfkitError:
+        raise
+    except Exception as error:
+        number = disk_error(error)
+        if number is None and not isinstance(error, OSError | SafetensorError):
+            raise
+        full = number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        reason = "disk full" if full else os.strerror(number) if number else str(error)
         size = f", needs {_megabytes(needs)}, {_megabytes(_free(path))} free" if needs else ""
         raise ResourceError(f"{reason}{size}", place=str(path)) from error
+
+
+def disk_error(error: BaseException) -> int | None:
+    """Return the number of the system's error behind an exception, whatever library has wrapped it;
+    None where it tells of none.
+
+    >>> disk_error(Exception("No space left on device (os error 28)"))
+    28
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno:
+            return cause.errno
+        text = str(cause)
+        if found := re.search(r"\(os error (\d+)\)", text):  # how Rust ends such a message
+            return int(found[1])
+        for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+            if os.strerror(number).lower() in text.lower():
+                return number
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def check_room(folder: Path, least: int, comfortable: int) -> None:
+    """Look whether the disk of `folder` has `least` bytes free, without which nothing will come of
+    it, and warn where it has less than is `comfortable`.
+
+    Raises `ResourceError` where it has less than the least.
+    """
+    free = _free(folder / MANIFEST)
+    if free < least:
+        raise ResourceError(
+            f"a checkpoint needs {_megabytes(least)}, {_megabytes(free)} are free",
+            place=str(folder),
+            hint="make room, or use another -o",
+        )
+    if free < comfortable:
+        log.warning(
+            "%s: %s are free; checkpoints may come to need %s",
+            folder, _megabytes(free), _megabytes(comfortable),
+        )  # fmt: skip
 
 
 def _files(folder: Path) -> list[Path]:

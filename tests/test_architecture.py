@@ -24,6 +24,7 @@ ALLOWED = {
     "spans": set(),
     "words": {"spans"},
     "targets": set(),
+    "signals": set(),
     "processor": set(),
     "vectors": set(),
     "thresholds": set(),
@@ -43,19 +44,21 @@ ALLOWED = {
     },
     "metrics": {"tasks", "spans", "answers", "vectors", "thresholds"},
     "model": {"sealing", "text", "processor", "telemetry"},
-    "train": {"sealing", "text", "targets", "processor"},
+    "train": {"sealing", "signals", "text", "targets", "processor"},
     "infer": {
         "tasks", "text", "windows", "spans", "answers", "nbest", "data", "targets", "vectors",
         "processor", "telemetry",
     },
-    "report": {"train", "metrics"},
+    "report": {"train", "metrics", "sealing"},
     "run": {*ROOMS, "processor", "sealing", "text", "layers", "vectors"},
     "commands": {
         *ROOMS, "run", "vectors", "spans", "sealing", "text", "layers", "recipe",
         "samples", "processor",
     },
     "api": {"commands", "layers", "recipe", "run", "tasks"},
-    "cli": {"api", "layers", "recipe", "report", "commands", "metrics", "tasks", "train"},
+    "cli": {
+        "api", "layers", "recipe", "report", "commands", "metrics", "tasks", "train", "signals",
+    },
     "samples": set(),
 }  # fmt: skip
 # Room -> packages its files may not import at all.

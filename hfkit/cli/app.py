@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hfkit import __version__
+from hfkit import __version__, signals
 from hfkit.api import (
     Verb,
     bench,
@@ -65,6 +65,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line of this process and leave with its exit code."""
+    signals.install()
     sys.exit(run(sys.argv[1:]))
 
 

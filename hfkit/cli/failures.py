@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import time
 import traceback
@@ -15,21 +16,25 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from hfkit import signals
 from hfkit.cli.console import PROGRAM, say
 from hfkit.errors import (
     BROKEN_PIPE,
     INTERNAL_ERROR,
     HfkitError,
     InputError,
+    LostError,
     NetworkError,
     ResourceError,
     StoppedError,
     is_out_of_memory,
 )
 from hfkit.redaction import redacted
+from hfkit.train.launch import is_lost_peer
 
 INTERRUPTED = 130
 USAGE = 2
+ENDED = {int(signal.SIGTERM): "terminated"}
 
 NO_RESOURCES = {
     errno.ENOSPC,
@@ -86,6 +91,8 @@ def ending(error: BaseException, *, debug: bool) -> Ending:
 
 def _told(error: BaseException) -> tuple[int, str, str]:
     """Exit code, line and severity of an error."""
+    if signals.received is not None:  # whatever it was turned into on its way here
+        return 128 + signals.received, ENDED.get(signals.received, "interrupted"), "error"
     if isinstance(error, SystemExit):
         return (error.code if isinstance(error.code, int) else int(error.code is not None)), "", ""
     if isinstance(error, BrokenPipeError):
@@ -104,6 +111,8 @@ def as_hfkit_error(error: BaseException) -> HfkitError | None:
     """Translate what other libraries raise for everyday reasons; None for what is a bug."""
     if isinstance(error, HfkitError):
         return error
+    if is_lost_peer(error):
+        return LostError("another process of this run is gone")
     if is_out_of_memory(error):
         return ResourceError("out of memory", hint=LESS_MEMORY)
     if isinstance(error, UnicodeEncodeError):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from hfkit.config import ExportConfig
 from hfkit.errors import InputError
 from hfkit.run.exported import REPORT, Exported
+from hfkit.run.output import locked
 
 if TYPE_CHECKING:
     from hfkit.data.dataset import Dataset
@@ -21,11 +22,9 @@ def export(config: ExportConfig) -> Exported:
     """Write ``config.model`` for ``config.engine`` into a folder of that name inside its own.
 
     Raises `InputError` for a name that is no folder, for a model that cannot be exported and,
-    without ``config.overwrite``, where one was exported before.
+    without ``config.overwrite``, where one was exported before; `InUseError` where another process
+    writes to the folder.
     """
-    from hfkit.run.exporting import Asked, check_packages, write_export
-    from hfkit.run.opening import open_run
-
     if not config.model:
         raise InputError("no model", hint="name the folder of a run: hfkit export RUN")
     folder = Path(config.model)
@@ -35,9 +34,6 @@ def export(config: ExportConfig) -> Exported:
             place=config.model,
             hint="name the folder of a run or of a downloaded model",
         )
-    target = folder / config.engine
-    if (target / REPORT).is_file() and not config.overwrite:
-        raise InputError("exported already", place=str(target), hint="use --overwrite")
     if config.int8_method == "static" and not config.int8:
         raise InputError(
             "is for int8, which is not asked for", place="--int8-method", hint="add --int8"
@@ -46,8 +42,20 @@ def export(config: ExportConfig) -> Exported:
         raise InputError(
             f"{config.engine} has no int8 here", place="--int8", hint="use --engine onnx"
         )
-    check_packages(config.engine, config.model)
-    opened = open_run(config.model, config, anew=True)
+    with locked(folder, hint="wait for it"):
+        return _export(folder, config)
+
+
+def _export(folder: Path, config: ExportConfig) -> Exported:
+    """Do it, in a folder that nobody else writes to."""
+    from hfkit.run.exporting import Asked, check_packages, write_export
+    from hfkit.run.opening import open_run
+
+    target = folder / config.engine
+    if (target / REPORT).is_file() and not config.overwrite:
+        raise InputError("exported already", place=str(target), hint="use --overwrite")
+    check_packages(config.engine, str(folder))
+    opened = open_run(config.model or "", config, anew=True)
     data = _data(config, opened)
     if config.int8 and data is None:
         raise InputError(

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+CUT = ("micro_batch", "batch_tokens")  # how a step is computed in parts
+
 
 @dataclass(frozen=True)
 class DryRun:
@@ -125,13 +127,13 @@ def _run(prepared: Prepared, identity: Identity, output: Output | None) -> Finet
         log.info("the run's folder is %s", output.folder)
         train = prepared.train
         read = {"columns": train.columns.to_dict(), "label_base": train.labels.base}
-        begun = begin(output.folder, identity, read, versions())
-        _warn_of_versions(begun)
+        cut = {name: getattr(config, name) for name in CUT}
+        _warn_of(begin(output.folder, identity, read, {**versions(), **cut}))
         _list_rejected(prepared, output.folder)
     fitted = fit(
         prepared,
         accelerator,
-        output.folder,
+        output,
         lambda *steps: _watching(output.folder, prepared, accelerator, *steps),
     )
     return finish(fitted, output.folder)
@@ -184,11 +186,12 @@ def _exported(prepared: Prepared, done: Finetuned) -> Finetuned:
     return done
 
 
-def _warn_of_versions(begun: dict[str, str]) -> None:
-    """Other versions compute other bits; going on is allowed, and said."""
-    for name, now in versions().items():
-        if begun.get(name, now) != now:
-            log.warning("%s was %s when this run began, now %s", name, begun[name], now)
+def _warn_of(changes: dict[str, tuple[Any, Any]]) -> None:
+    """Other versions and other cuts compute other bits; going on is allowed, and said."""
+    for name, (was, now) in changes.items():
+        before, after = ("not set" if value is None else value for value in (was, now))
+        words = "%s was %s when this run began, now %s: its last bits will differ"
+        log.warning(words, name, before, after)
 
 
 @contextmanager
@@ -219,6 +222,8 @@ def _watching(
 def _relaunched(prepared: Prepared, output: Output) -> Finetuned:
     """Run the same fine-tuning in several processes and read what came of it."""
     config = prepared.config
+    with locked(output.folder):
+        pass  # the first of the processes holds it; here it is seen to be free, without torch
     with TemporaryDirectory(prefix="hfkit-") as folder:
         recipe = Path(folder) / "settings.yaml"
         recipe.write_text(dump(config), "utf-8")
@@ -227,6 +232,7 @@ def _relaunched(prepared: Prepared, output: Output) -> Finetuned:
         flags = {"--offline": config.offline, "-q": config.quiet, "-v": config.verbose}
         arguments += [flag for flag, given in {**flags, "--debug": config.debug}.items() if given]
         code = launch.relaunch(config.num_processes, arguments)
+    launch.raise_if_killed(code)
     if code:
         raise WorkersError(code)
     from hfkit.run.finishing import Finetuned

@@ -57,7 +57,6 @@ class Training(Hardware):
     micro_batch: Annotated[int, Field(ge=1)] | Literal["auto"] | None = setting(
         None,
         "Most rows computed at once on a device; auto: as many as fit into its memory",
-        changes_result=True,
     )
     gradient_checkpointing: bool = setting(
         False, "Compute activations twice instead of keeping them: slower, far less memory"
@@ -70,7 +69,6 @@ class Training(Hardware):
     batch_tokens: int | None = setting(
         None,
         "Most tokens computed at once on a device, whatever the number of rows",
-        changes_result=True,
         ge=1,
     )
     unpad: bool = setting(

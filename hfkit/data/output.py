@@ -135,12 +135,14 @@ def _staged(path: str, final: Path, overwrite: bool) -> Iterator[Output]:
     output = Output(path, descriptor)
     try:
         _lock(path, part, descriptor)
-        os.ftruncate(descriptor, 0)
+        with _told(path):
+            os.ftruncate(descriptor, 0)
         try:
             yield output
-            os.fsync(descriptor)
             _refuse_existing(path, final, overwrite)
-            part.replace(final)
+            with _told(path):
+                os.fsync(descriptor)
+                part.replace(final)
         except BaseException:
             if output.size:
                 log.warning("%s: not finished; the rows so far are in %s.part", path, path)
@@ -151,13 +153,19 @@ def _staged(path: str, final: Path, overwrite: bool) -> Iterator[Output]:
         os.close(descriptor)
 
 
-def _open(path: str, target: Path, flags: int) -> int:
+@contextmanager
+def _told(path: str) -> Iterator[None]:
+    """Say which file it is that the disk does not take."""
     try:
-        return os.open(target, flags | os.O_CLOEXEC, 0o666)
+        yield
     except OSError as error:
-        raise ResourceError(
-            f"cannot be written ({os.strerror(error.errno or errno.EIO).lower()})", place=path
-        ) from error
+        reason = os.strerror(error.errno or errno.EIO).lower()
+        raise ResourceError(f"cannot be written ({reason})", place=path) from error
+
+
+def _open(path: str, target: Path, flags: int) -> int:
+    with _told(path):
+        return os.open(target, flags | os.O_CLOEXEC, 0o666)
 
 
 def _lock(path: str, part: Path, descriptor: int) -> None:

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from hfkit.errors import InputError
+from hfkit.sealing import disk_error
 from hfkit.telemetry import import_openvino
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ def write_plain(
                 verbose=False,
             )
     except Exception as error:  # torch and onnxscript have no class of their own for all of it
+        if disk_error(error) is not None:
+            raise
         reason = " ".join(str(error).split())[:160]
         kind = type(model).__name__
         raise InputError(f"torch cannot write a {kind} as ONNX ({reason})") from error
@@ -169,6 +172,8 @@ def write_openvino(
         with _silent(), torch.no_grad():
             found = openvino.convert_model(picked, example_input=_example(inputs), input=shapes)
     except Exception as error:  # neither torch nor openvino has a class of its own for all of it
+        if disk_error(error) is not None:
+            raise
         reason = " ".join(str(error).split())[:160]
         kind = type(model).__name__
         raise InputError(f"a {kind} cannot be written for OpenVINO ({reason})") from error

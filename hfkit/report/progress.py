@@ -22,6 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from hfkit import sealing
+
 if TYPE_CHECKING:
     from rich.live import Live
 
@@ -40,21 +42,25 @@ class MetricsLog:
     """
 
     def __init__(self, path: Path, *, after_step: int = 0) -> None:
-        kept = _entries_until(path, after_step)
-        staged = path.with_name(f"{path.name}.new")
-        staged.write_text("".join(kept), encoding="utf-8")
-        staged.replace(path)
-        self._file = path.open("a", encoding="utf-8")
+        self._path = path
+        sealing.write_bytes(path, "".join(_entries_until(path, after_step)).encode())
+        with sealing.storing(path):
+            self._file = path.open("a", encoding="utf-8")
 
     def write(self, entry: dict[str, Any], *, flush: bool = True) -> None:
-        """Append one object; a number that is not finite becomes null."""
-        self._file.write(json.dumps(_finite(entry), allow_nan=False) + "\n")
-        if flush:
-            self._file.flush()
+        """Append one object; a number that is not finite becomes null.
+
+        Raises `ResourceError` where the disk is full or fails.
+        """
+        with sealing.storing(self._path):
+            self._file.write(json.dumps(_finite(entry), allow_nan=False) + "\n")
+            if flush:
+                self._file.flush()
 
     def close(self) -> None:
         """Write what is left and let go of the file."""
-        self._file.close()
+        with sealing.storing(self._path):
+            self._file.close()
 
 
 class Progress:

@@ -18,6 +18,7 @@ from hfkit.errors import InputError, StoppedError
 from hfkit.registry import find_metric
 from hfkit.run.duration import seconds
 from hfkit.run.encoding import Packed, encode
+from hfkit.run.output import Output
 from hfkit.run.preparation import Prepared
 from hfkit.tasks.base import Answer, EncodedRow, Outputs, Task
 from hfkit.tasks.collate import collate
@@ -55,8 +56,8 @@ class Fitted:
         return answered(self.prepared.task, outputs, self.encoded[part], data)
 
 
-def fit(prepared: Prepared, accelerator: Accelerator, folder: Path, watching: Watching) -> Fitted:
-    """Train in `folder`, from the beginning or from its newest checkpoint.
+def fit(prepared: Prepared, accelerator: Accelerator, output: Output, watching: Watching) -> Fitted:
+    """Train in the folder of `output`, from the beginning or from its newest checkpoint.
 
     `watching` is given the last and the first step and opens what is shown every event. Raises
     `StoppedError` when a signal or the time limit ended it early; a checkpoint is saved then.
@@ -72,7 +73,7 @@ def fit(prepared: Prepared, accelerator: Accelerator, folder: Path, watching: Wa
     from hfkit.train.pair_losses import StepLoss
     from hfkit.train.stopping import Stop
 
-    config, task = prepared.config, prepared.task
+    config, task, folder = prepared.config, prepared.task, output.folder
     bound_caches()
     set_arithmetic(config.kernels, config.threads)
     keep_memory()
@@ -99,7 +100,7 @@ def fit(prepared: Prepared, accelerator: Accelerator, folder: Path, watching: Wa
         lengths=training.lengths,
         make_batch=lambda rows: _batch(task, [training[row] for row in rows], tokenizer),
         loss=loss,
-        checkpoints=Checkpoints(folder / "checkpoints"),
+        checkpoints=Checkpoints(folder / "checkpoints", fingerprint=output.fingerprint),
         evaluate=lambda: _values(prepared, predictor, encoded["validation"]),
         best=task.best,
         stop=Stop(seconds(config.max_time) if config.max_time else None),
@@ -155,6 +156,8 @@ def _trained(parts: Parts, watching: Watching) -> Stopped:
     if resume:
         log.info("continuing from step %d", first)
     total = parts.plan().total
+    if first < total and parts.accelerator.is_main_process:
+        parts.checkpoints.check_room(parts.model, parts.settings.optim)
     with parts.stop, watching(total, first) as watch:
         for event in train(parts, resume):
             watch(event)

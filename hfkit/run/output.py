@@ -12,6 +12,7 @@ nothing. A folder that holds anything else is refused; nothing is ever overwritt
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -31,10 +32,12 @@ RUN = "run.json"
 
 @dataclass(frozen=True)
 class Output:
-    """A run's folder, and whether the run in it is already complete."""
+    """A run's folder, whether the run in it is already complete, and what its checkpoints are known
+    by."""
 
     folder: Path
     finished: bool
+    fingerprint: str = ""
 
 
 def choose(
@@ -55,13 +58,13 @@ def choose(
                 place=str(folder),
                 hint="use another -o, or --overwrite to move it aside",
             )
-        return Output(folder, _is_finished(folder))
+        return Output(folder, _is_finished(folder), _fingerprint(identity))
     name = f"{_plain(Path(data).name.split('.')[0] or 'stdin')}-{_plain(model.split('/')[-1])}"
     number = 1
     while True:
         folder = Path("runs") / (name if number == 1 else f"{name}-{number}")
         if not _difference(folder, identity):
-            return Output(folder, _is_finished(folder))
+            return Output(folder, _is_finished(folder), _fingerprint(identity))
         number += 1
 
 
@@ -80,6 +83,11 @@ def _checked(wanted: str) -> Path:
 
 def _plain(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
+
+
+def _fingerprint(identity: Identity) -> str:
+    """The same for the same run: a hash of what makes it itself."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
 def _is_finished(folder: Path) -> bool:
@@ -130,7 +138,7 @@ def _move_aside(folder: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, hint: str = "wait for it, or use another -o") -> Iterator[None]:
     """Hold a run's folder; raise `InUseError` when another process does.
 
     The lock is on the folder itself, so no lock file is left behind, and the system frees it when
@@ -145,7 +153,7 @@ def locked(folder: Path) -> Iterator[None]:
             raise InUseError(
                 f"another process{_holder(os.fstat(handle).st_ino)} is writing here",
                 place=str(folder),
-                hint="wait for it, or use another -o",
+                hint=hint,
             ) from None
         yield
     finally:
@@ -182,16 +190,23 @@ def _holder(inode: int) -> str:
 
 
 def begin(
-    folder: Path, identity: Identity, data: Mapping[str, Any], versions: Mapping[str, str]
-) -> dict[str, str]:
-    """Write run.json before the first step; return the versions with which the run was begun.
+    folder: Path, identity: Identity, data: Mapping[str, Any], harmless: Mapping[str, Any]
+) -> dict[str, tuple[Any, Any]]:
+    """Write run.json before the first step.
 
-    `data` says how the data were read: the columns, and where label numbers start.
+    `data` says how the data were read: the columns, and where label numbers start. `harmless` may
+    change while a run lasts: versions, and how a step is cut. Return what of it has changed, as
+    (was, now).
     """
     path = folder / RUN
-    if path.exists():
-        begun = sealing.read_json(path).get("versions")
-        return begun if isinstance(begun, dict) else {}
-    run = {"identity": identity, **data, "versions": dict(versions)}
-    sealing.write_json(path, run)
-    return dict(versions)
+    if not path.exists():
+        sealing.write_json(path, {"identity": identity, **data, "begun_with": dict(harmless)})
+        return {}
+    begun = sealing.read_json(path).get("begun_with")
+    if not isinstance(begun, dict):
+        return {}
+    return {
+        name: (begun[name], now)
+        for name, now in harmless.items()
+        if name in begun and begun[name] != now
+    }

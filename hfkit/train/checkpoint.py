@@ -72,11 +72,15 @@ class Saved:
 
 
 class Checkpoints:
-    """The folder of a run's checkpoints. One process writes; any number may read."""
+    """The folder of a run's checkpoints. One process writes; any number may read.
 
-    def __init__(self, folder: Path, keep: int = KEPT) -> None:
+    `fingerprint` names the run; a checkpoint with another one is not taken.
+    """
+
+    def __init__(self, folder: Path, keep: int = KEPT, fingerprint: str = "") -> None:
         self.folder = folder
         self.keep = keep
+        self.fingerprint = fingerprint
 
     def path(self, step: int) -> Path:
         """Where the checkpoint of a step is, if it exists."""
@@ -102,29 +106,45 @@ class Checkpoints:
             with sealing.staged(path, needs=size) as stage:
                 save_file(weights, stage / MODEL, metadata={"format": "pt"})
                 save_file(dict(moments), stage / OPTIMIZER)
-                (stage / PROGRESS).write_bytes(sealing.as_json(asdict(progress)))
+                signed = replace(progress, fingerprint=self.fingerprint)
+                (stage / PROGRESS).write_bytes(sealing.as_json(asdict(signed)))
         except ResourceError as error:
             raise ResourceError(error.message, place=str(path), hint=self._what_stands()) from error
-        self._drop_old(progress.best_step)
+        self._drop_old(progress.step, progress.best_step)
         return path
 
     def newest(self) -> Saved | None:
         """Return the newest checkpoint that verifies; name those that do not in one warning."""
-        damaged = []
+        unusable = []
         found = None
         for step in reversed(self.steps()):
-            wrong = sealing.damage(self.path(step))
-            if wrong is None:
-                progress = Progress(**json.loads((self.path(step) / PROGRESS).read_text("utf-8")))
-                wrong = self._best_is_lost(progress)
-                if wrong is None:
+            progress, wrong = self._read(step)
+            if progress is not None:
+                best = progress.best_step
+                lost = self._read(best)[1] if best not in (None, step) else ""
+                if not lost:
                     found = Saved(self.path(step), progress)
                     break
-            damaged.append(f"step-{step} ({wrong})")
-        if damaged:
+                wrong = f"its best, step-{best}: {lost}"
+            unusable.append(f"step-{step} ({wrong})")
+        if unusable:
             instead = f"using {found.path.name}" if found else "starting from the beginning"
-            log.warning("%s: damaged: %s; %s", self.folder, ", ".join(damaged), instead)
+            log.warning("%s: not usable: %s; %s", self.folder, ", ".join(unusable), instead)
         return found
+
+    def _read(self, step: int) -> tuple[Progress | None, str]:
+        """How far the checkpoint of a step is, or None and why it cannot be taken."""
+        path = self.path(step)
+        wrong = sealing.damage(path)
+        if wrong is not None:
+            return None, wrong
+        try:
+            progress = Progress(**json.loads((path / PROGRESS).read_text("utf-8")))
+        except TypeError:  # whole, but with other entries
+            return None, "of another version of hfkit"
+        if progress.step != step or progress.fingerprint != self.fingerprint:
+            return None, "of another run"
+        return progress, ""
 
     def load_optimizer(
         self, step: int, model: torch.nn.Module, optimizer: torch.optim.Optimizer
@@ -153,19 +173,28 @@ class Checkpoints:
             raise InputError("the weights are those of another model", place=str(path))
         model.load_state_dict(weights, strict=False)  # tied weights are there once
 
+    def check_room(self, model: torch.nn.Module, optim: str) -> None:
+        """Find a disk that is too small for one more checkpoint now, not after an hour, and warn of
+        one without room for two. For the one process that writes.
+
+        Raises `ResourceError`.
+        """
+        self.clean()
+        size = sum(weights.nbytes for weights in distinct(model.state_dict()).values())
+        if optim == "adamw":
+            size += 2 * sum(
+                weights.nbytes for weights in model.parameters() if weights.requires_grad
+            )
+        sealing.check_room(self.folder, size, 2 * size)
+
     def clean(self) -> None:
         """Remove what kills have left behind. For the one process that writes."""
         sealing.sweep(self.folder)
 
-    def _best_is_lost(self, progress: Progress) -> str | None:
-        if progress.best_step in (None, progress.step):
-            return None
-        wrong = sealing.damage(self.path(progress.best_step))
-        return wrong and f"its best, step-{progress.best_step}: {wrong}"
-
-    def _drop_old(self, best: int | None) -> None:
+    def _drop_old(self, newest: int, best: int | None) -> None:
+        """Later ones than the newest were not usable: they do not count among those that stay."""
         with sealing.storing(self.folder):
-            for step in self.steps()[: -self.keep]:
+            for step in [step for step in self.steps() if step <= newest][: -self.keep]:
                 if step != best:
                     sealing.remove(self.path(step))
 

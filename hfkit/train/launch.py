@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -17,8 +18,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from hfkit.errors import INTERNAL_ERROR, InputError
+from hfkit.errors import INTERNAL_ERROR, InputError, LostError
 from hfkit.processor import cores
+from hfkit.signals import SIGNALS
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -29,6 +31,9 @@ _EXIT_FILE = "HFKIT_EXIT_FILE"
 _TOGETHER = frozenset({0, 75, 130, 143})  # all workers end this way, at the same step
 _GRACE = 5.0  # seconds a failed worker leaves another one to say what is wrong
 _SAVING = 3600  # seconds workers may take after a signal to finish their step and save
+# What a process sees of another one that was killed, by the library that joins them.
+_LOST_PEER = ("connection closed by peer", "connection reset by peer", "remote process exited",
+              "socket closed", "broken pipe")  # fmt: skip
 
 
 def inside() -> bool:
@@ -52,11 +57,24 @@ def has_parent() -> bool:
     return _EXIT_FILE in os.environ and inside()
 
 
+def is_lost_peer(error: BaseException) -> bool:
+    """Whether an error says no more than that another process of this run is gone."""
+    words = str(error).lower()
+    return inside() and isinstance(error, RuntimeError) and any(w in words for w in _LOST_PEER)
+
+
+def raise_if_killed(code: int) -> None:
+    """Raise `LostError` where `relaunch` returned what no worker says itself."""
+    if code > 128 and code not in _TOGETHER:
+        raise LostError(f"a process of this run was killed (signal {code - 128})", exit_code=code)
+
+
 def relaunch(num_processes: int, argv: Sequence[str], module: str = "hfkit") -> int:
     """Run ``python -m module *argv`` in `num_processes` processes and return its exit code.
 
     Output and errors of the workers go where ours go. SIGINT and SIGTERM reach each worker once,
-    and the exit code is the one that the first worker gave to `finish`.
+    and the exit code is the one that the first worker gave to `finish`; of a worker that was killed
+    it is 128 and the number of the signal.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -74,6 +92,7 @@ def relaunch(num_processes: int, argv: Sequence[str], module: str = "hfkit") -> 
         signals_to_handle="SIGINT,SIGTERM",
         shutdown_timeout=_SAVING,
     )
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
     logging.disable(logging.CRITICAL)  # the launcher would repeat what its workers have said
     try:
         with TemporaryDirectory(prefix="hfkit-") as folder:
@@ -89,6 +108,9 @@ def relaunch(num_processes: int, argv: Sequence[str], module: str = "hfkit") -> 
             return _exit_code(said, code)
     finally:
         logging.disable(logging.NOTSET)
+        for number, handler in handlers.items():  # the launcher leaves its own behind
+            if handler is not None:
+                signal.signal(number, handler)
 
 
 def check_sharding(settings: Training) -> None:
@@ -124,6 +146,9 @@ def finish(code: int, speak: Callable[[], None]) -> int:
     said = os.environ.get(_EXIT_FILE)
     if said is None or not inside():
         speak()
+        return code
+    if code == LostError.exit_code:  # what ended the other one is for it or for the parent to say
+        time.sleep(_GRACE)
         return code
     try:
         with Path(said).open("x", encoding="ascii") as file:

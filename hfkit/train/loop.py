@@ -46,7 +46,7 @@ from hfkit.train.memory import Room, average_gradients, recomputing
 from hfkit.train.optim import make_optimizer, set_lr
 from hfkit.train.pair_losses import StepLoss
 from hfkit.train.plan import Plan
-from hfkit.train.sharding import Shards, entire
+from hfkit.train.sharding import Shards, norm_of
 from hfkit.train.stopping import Ending, Reason, Stop, decided
 
 
@@ -118,7 +118,6 @@ class Parts:
     evaluate: Callable[[], dict[str, float]] | None = None
     best: str = "-loss"
     stop: Stop = field(default_factory=Stop)
-    fingerprint: str = ""
     groups: NDArray[np.integer[Any]] | None = None
     keys: NDArray[np.integer[Any]] | None = None
 
@@ -142,7 +141,7 @@ def train(parts: Parts, resume: Saved | None = None) -> Iterator[Event]:
         while True:
             step = progress.step
             if not ending and plan.evaluates(progress):
-                scores = learner.evaluate()
+                scores = learner.evaluate(step)
                 progress = plan.judge(progress, scores)
                 yield Evaluation(step, plan.epoch(step), scores, best=progress.best_step == step)
             ending = ending or plan.ending(progress)
@@ -314,7 +313,7 @@ class Learner:
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
         # The processes' gradients arrive as their mean; the factor makes a sum of it again.
         factor = self.accelerator.num_processes / count
-        norm: float = entire(torch.nn.utils.get_total_norm(gradients)).item() * factor
+        norm: float = norm_of(gradients) * factor
         if not self.scaler.is_enabled() or self.scaler.get_scale() < 1:
             self._check(norm, "gradient", step)  # in fp16 the scaler first looks for a better scale
         limit = self.parts.settings.max_grad_norm
@@ -324,8 +323,9 @@ class Learner:
         self.scaler.update()
         return norm
 
-    def evaluate(self) -> dict[str, float]:
+    def evaluate(self, step: int) -> dict[str, float]:
         """Score the weights as they are and as they will predict: without dropout, in fp32."""
+        self._check(norm_of(self.model.parameters()), "size of the weights", step - 1)
         self.wrapped.eval()
         # The whole model of shards was never wrapped for mixed precision.
         plain = self.shards.gathered() if self.shards else full_precision(self.model)
@@ -336,6 +336,7 @@ class Learner:
 
     def save(self, progress: Progress) -> Path:
         """Seal a checkpoint; all processes wait until it is there."""
+        self._check(norm_of(self.model.parameters()), "size of the weights", progress.step - 1)
         checkpoints, accelerator = self.parts.checkpoints, self.accelerator
         if self.shards:
             self.shards.gather()
@@ -345,7 +346,6 @@ class Learner:
             complete = replace(
                 progress,
                 scaler=self.scaler.state_dict() or None,
-                fingerprint=self.parts.fingerprint,
                 world=accelerator.num_processes,
                 micro_batch=self.room.limit if self.searches else None,
             )

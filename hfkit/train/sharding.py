@@ -12,7 +12,7 @@ Gathering is work for all processes together. They have to compute equally many 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
@@ -84,6 +84,11 @@ def entire(value: Tensor) -> Tensor:
     from torch.distributed.tensor import DTensor
 
     return value.full_tensor() if isinstance(value, DTensor) else value
+
+
+def norm_of(tensors: Iterable[Tensor]) -> float:
+    """The norm of all tensors together, over the shards of all processes."""
+    return float(entire(torch.nn.utils.get_total_norm(tensors)).item())
 
 
 def sharded_like(value: Tensor, parameter: Tensor) -> Tensor:

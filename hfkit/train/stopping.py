@@ -14,7 +14,9 @@ from threading import current_thread, main_thread
 from types import FrameType
 from typing import Any, Literal, NamedTuple, Self
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from hfkit import signals
+from hfkit.signals import SIGNALS
+
 Reason = Literal["finished", "patience", "max_steps", "max_time", "signal"]
 
 
@@ -27,8 +29,8 @@ class Ending(NamedTuple):
 
 class Stop:
     """The wish to stop. As a context manager it catches SIGINT and SIGTERM while it is open; the
-    second signal does at once what it would have done without us. Python delivers signals to the
-    main thread only; elsewhere there is nothing to catch."""
+    second signal ends the command line at once, and does elsewhere what it would have done without
+    us. Python delivers signals to the main thread only; elsewhere there is nothing to catch."""
 
     def __init__(self, max_seconds: float | None = None) -> None:
         self.signum: int | None = None
@@ -54,6 +56,7 @@ class Stop:
     def _raise_flag(self, number: int, frame: FrameType | None) -> None:
         self.signum = number
         self._give_back()
+        signals.let_die()
 
     def _give_back(self) -> None:
         while self._before:

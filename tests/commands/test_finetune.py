@@ -122,7 +122,6 @@ def test_a_finished_run_is_left_alone(
         (["--batch-size", 8], "batch_size was 16, now 8"),
         (["--lr", "1e-3"], "lr was 0.005, now 0.001"),
         (["--seed", 7], "seed was 42, now 7"),
-        (["--micro-batch", 4], "micro_batch was null, now 4"),
         (["--schedule", "cosine"], "schedule was linear, now cosine"),
         (["--class-weights", "balanced"], "options.class_weights was none, now balanced"),
         (["--limit", 50], "limit was null, now 50"),

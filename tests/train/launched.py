@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -31,6 +32,10 @@ def main(how: str) -> None:
         leave(75)
     if how == "bug" and rank == 1:
         os._exit(5)
+    if how == "killed" and rank == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "killed":  # it misses the other one
+        leave(137)
     if how in ("one", "bug"):
         time.sleep(60)
     if how == "signal":

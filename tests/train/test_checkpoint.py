@@ -9,6 +9,7 @@ import torch
 from training_cases import SIZE, fingerprint, make_parts, tiny_model
 from transformers import BertConfig, BertForMaskedLM
 
+from hfkit import sealing
 from hfkit.errors import InputError
 from hfkit.train.checkpoint import Checkpoints, Progress, moments_of
 from hfkit.train.loop import Step, train
@@ -140,8 +141,40 @@ def test_progress_comes_back_as_it_was(tmp_path):
         scaler={"scale": 1024.0, "_growth_tracker": 3}, fingerprint="abc", world=2,
     )  # fmt: skip
     model = tiny_model()
-    Checkpoints(tmp_path).save(progress, model, moments_of(model, optimizer_of(model)))
-    assert Checkpoints(tmp_path).newest().progress == progress
+    checkpoints = Checkpoints(tmp_path, fingerprint="abc")
+    checkpoints.save(progress, model, moments_of(model, optimizer_of(model)))
+    assert checkpoints.newest().progress == progress
+
+
+def test_checkpoints_of_another_run_or_version_are_named_and_not_taken(tmp_path, caplog):
+    model = tiny_model()
+    save(Checkpoints(tmp_path, fingerprint="own"), model, 2)
+    save(Checkpoints(tmp_path / "other", fingerprint="another"), model, 4, 6)
+    for step in (4, 6):
+        shutil.copytree(tmp_path / "other" / f"step-{step}", tmp_path / f"step-{step}")
+    with sealing.staged(tmp_path / "step-8") as stage:
+        (stage / "progress.json").write_text('{"step": 8, "mood": "good"}')
+    shutil.copytree(tmp_path / "step-2", tmp_path / "step-9")  # under another name
+    checkpoints = Checkpoints(tmp_path, keep=1, fingerprint="own")
+    assert checkpoints.newest().progress.step == 2
+    (record,) = caplog.records
+    assert "step-9 (of another run), step-8 (of another version of hfkit)" in record.message
+    assert "step-6 (of another run)" in record.message
+    assert record.message.endswith("; using step-2")
+    save(checkpoints, model, 3)  # those that cannot be used do not count among those that stay
+    assert checkpoints.steps() == [3, 4, 6, 8, 9]
+    assert checkpoints.newest().progress.step == 3
+
+
+def test_a_best_checkpoint_of_another_run_is_not_taken(tmp_path, caplog):
+    checkpoints, model = Checkpoints(tmp_path, fingerprint="own"), tiny_model()
+    save(checkpoints, model, 2)
+    save(checkpoints, model, 4, best_step=2)
+    save(Checkpoints(tmp_path / "other", fingerprint="another"), model, 2)
+    shutil.rmtree(tmp_path / "step-2")
+    shutil.copytree(tmp_path / "other" / "step-2", tmp_path / "step-2")
+    assert checkpoints.newest() is None
+    assert "step-4 (its best, step-2: of another run)" in caplog.text
 
 
 def test_scaler_state_is_saved_and_restored(tmp_path):

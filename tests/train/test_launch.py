@@ -10,8 +10,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from hfkit.errors import InputError
-from hfkit.train.launch import finish, inside, make_accelerator, world
+from hfkit.errors import InputError, LostError
+from hfkit.train.launch import (
+    finish,
+    inside,
+    is_lost_peer,
+    make_accelerator,
+    raise_if_killed,
+    world,
+)
 
 HERE = Path(__file__).parent
 CALL = "import sys; from hfkit.train.launch import relaunch; " \
@@ -37,6 +44,7 @@ def start(*argv: str) -> subprocess.Popen[str]:
         ("one", 8, ["rank 1 of 2: 8\n"]),
         ("together", 75, ["rank 0 of 2: 75\nrank 1 has time to finish\n"]),
         ("bug", 5, [""]),
+        ("killed", 137, [""]),
     ],
 )
 def test_exit_codes_survive_and_one_worker_speaks(how, code, said):
@@ -56,6 +64,22 @@ def test_signals_reach_each_worker_once(tmp_path, number):
     out, err = parent.communicate(timeout=120)
     assert (parent.returncode, err) == (128 + number, "")
     assert out in [f"rank {rank} of 2: {128 + number}\n" for rank in range(2)]
+
+
+def test_what_a_process_sees_of_a_killed_one(monkeypatch):
+    gone = RuntimeError("[gloo/transport/tcp/pair.cc:525] Connection closed by peer [127.0.0.1]:9")
+    assert not is_lost_peer(gone)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert is_lost_peer(gone)
+    assert not is_lost_peer(RuntimeError("shapes do not match"))
+    raise_if_killed(143)
+    raise_if_killed(2)
+    with pytest.raises(LostError, match=r"was killed \(signal 9\)") as caught:
+        raise_if_killed(137)
+    assert caught.value.exit_code == 137
+    with pytest.raises(LostError) as caught:
+        raise_if_killed(139)
+    assert caught.value.exit_code == 139
 
 
 def test_alone_there_is_one_process_and_it_speaks():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -365,36 +364,6 @@ def resumed_case(folder: Path, accelerator: Accelerator, **settings: Any) -> dic
         "digest": fingerprint(second.model),
         "whole": fingerprint(whole.model),
     }
-
-
-# --- what the forks of test_kill.py do ----------------------------------------------------
-
-
-def killable_run(folder: str, problem: str, announce: Any = None) -> None:
-    """Train from the newest checkpoint to the end and leave the digest of the best and last."""
-    torch.set_num_threads(1)
-    os.fsync = lambda descriptor: None  # slow, and only the death of the machine needs it
-    place = Path(folder)
-    if announce is not None:
-        from hfkit import sealing
-
-        seal = sealing.staged
-
-        def announced(*arguments: Any, **options: Any) -> Any:
-            announce.set()
-            return seal(*arguments, **options)
-
-        sealing.staged = announced
-    parts = make_parts(
-        place / "checkpoints", problem=problem, dropout=0.1, checkpoint_every=2, eval_every=3,
-        epochs=4, micro_batch=8, patience=9,
-    )  # fmt: skip
-    parts = replace(parts, evaluate=lambda: {"score": weight_sum(parts.model) % 1.0}, best="score")
-    *_, last = train(parts, parts.checkpoints.newest())
-    result = f"{fingerprint(parts.model)} {last.step} {last.reason} {last.best_step}"
-    parts.checkpoints.load_model(last.best_step, parts.model)
-    (place / "result.part").write_text(f"{result} {fingerprint(parts.model)}")
-    (place / "result.part").replace(place / "result")
 
 
 if __name__ == "__main__":
