@@ -28,7 +28,7 @@ def logging_as_it_was() -> Iterator[None]:
 
     def reset() -> None:
         logging.captureWarnings(False)
-        for name in ("hfkit", "hfkit.data", "hfkit.model", "hfkit.run.preparation"):
+        for name in ("hfkit", "hfkit.data", "hfkit.model", "hfkit.run.preparation", "hfkit.run.parts"):
             logger = logging.getLogger(name)
             logger.handlers, logger.propagate = [], True
             logger.setLevel(logging.NOTSET)

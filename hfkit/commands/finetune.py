@@ -58,7 +58,7 @@ def finetune(config: FinetuneConfig) -> Finetuned | DryRun:
     writes to the folder, `StoppedError` when a signal or ``max_time`` ended it early.
     """
     if launch.has_parent():  # which has said it already
-        for room in ("data", "model", "run.preparation", "run.output"):
+        for room in ("data", "model", "run.preparation", "run.parts", "run.output"):
             logging.getLogger(f"hfkit.{room}").setLevel(logging.ERROR)
     if launch.inside() and config.num_processes == 1:  # torchrun has said how many
         config = config.model_copy(update={"num_processes": launch.world()[2]})
