@@ -28,8 +28,8 @@ def logging_as_it_was() -> Iterator[None]:
 
     def reset() -> None:
         logging.captureWarnings(False)
-        for name in ("hfkit", "hfkit.data", "hfkit.model", "hfkit.run.preparation", "hfkit.run.parts"):
-            logger = logging.getLogger(name)
+        for name in ("", ".data", ".model", ".run.preparation", ".run.parts"):
+            logger = logging.getLogger(f"hfkit{name}")
             logger.handlers, logger.propagate = [], True
             logger.setLevel(logging.NOTSET)
 
