@@ -62,7 +62,7 @@ def test_skipped_rows_are_all_accounted_for(
     assert json.loads((out / "metrics.json").read_text())["rejected"] == len(bad)
     code, _, stderr = hfkit(*command)
     assert code == 1
-    assert "this run is finished; nothing to do" in stderr
+    assert "this run is finished; nothing to train" in stderr
 
 
 def test_bad_rows_of_the_validation_data_are_listed_too(

@@ -206,9 +206,9 @@ def test_vectors_that_were_written_are_searched(encoder, corpus, tmp_path, monke
     for name in ("v.npy", "v.parquet", "v.jsonl"):
         assert run(["embed", encoder, corpus, "-o", str(tmp_path / name)]) == 0
     embedded = []
-    vectors = Vectorizer.predict
+    encode = Vectorizer.encode
     monkeypatch.setattr(
-        Vectorizer, "predict", lambda self, rows: embedded.extend(rows) or vectors(self, rows)
+        Vectorizer, "encode", lambda self, rows: embedded.extend(rows) or encode(self, rows)
     )
     for name in ("v.npy", "v.parquet", "v.jsonl"):
         [found] = hfkit.search(encoder, str(tmp_path / name), query, top_k=5)

@@ -65,6 +65,7 @@ def test_a_signal_at_any_moment(tmp_path, files, number, code, measured):
         tracebacks += "Traceback" in fork.stderr
         if found == 0:  # it was done before the signal was looked at
             completed += 1
+            duration *= 0.8  # the machine is less busy than when it was measured
             assert completed < 30
             continue
         sent += 1

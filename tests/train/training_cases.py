@@ -192,7 +192,7 @@ def invariance_case(folder: Path, family: str, problem: str, accelerator: Any, m
     """
     # A ranking of vectors that are nearly parallel, as those of random models are, is steep: what
     # the first update rounds differently, the next losses show magnified.
-    lr = 1e-4 if problem in STEP_LOSSES else 1e-3
+    lr = 1e-4 if problem in STEP_LOSSES else 5e-4
     parts = make_parts(
         folder, family=family, problem=problem, accelerator=accelerator, max_steps=5,
         micro_batch=micro, lr=lr, warmup=0,
