@@ -68,6 +68,20 @@ class Steps(Protocol):
         ...
 
 
+class Answerer:
+    """The part of what answers rows in `Steps` that is the same for all."""
+
+    def predict(self: Steps, rows: Sequence[Row]) -> list[Answer]:
+        """Answer rows, in their order. Raises `RowError` for one that is refused."""
+        return answers_of(self, rows)
+
+    def predict_windows(
+        self: Steps, windows: Iterable[Sequence[Row]]
+    ) -> Generator[list[Answer] | Exception]:
+        """Answer windows of rows; see `answer_windows`."""
+        return answer_windows(self, windows)
+
+
 def answer_windows(
     steps: Steps, windows: Iterable[Sequence[Row]]
 ) -> Generator[list[Answer] | Exception]:

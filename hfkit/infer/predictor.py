@@ -7,10 +7,10 @@ and `run` are separate, so that the evaluations within a training encode their r
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hfkit.infer.flow import Batch, answer_windows, answers_of, by_row, run_batches
+from hfkit.infer.flow import Answerer, Batch, by_row, run_batches
 from hfkit.tasks.collate import collate, length_of
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def tokens_of(engine: Engine) -> int:
     return int(getattr(engine, "batch_tokens", BATCH_TOKENS))
 
 
-class Predictor:
+class Predictor(Answerer):
     """A task, its tokenizer and an engine, ready to answer rows."""
 
     def __init__(
@@ -109,13 +109,3 @@ class Predictor:
                 raise outputs
             computed.update(by_row(outputs, batch, encoded, self.token_outputs))
         return computed
-
-    def predict(self, rows: Sequence[Row]) -> list[Answer]:
-        """Answer rows, in their order. Raises `RowError` for one that the task refuses."""
-        return answers_of(self, rows)
-
-    def predict_windows(
-        self, windows: Iterable[Sequence[Row]]
-    ) -> Generator[list[Answer] | Exception]:
-        """Answer windows of rows; see `answer_windows`."""
-        return answer_windows(self, windows)

@@ -7,7 +7,7 @@ both.
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hfkit.errors import InputError
-from hfkit.infer.flow import Batch, answer_windows, answers_of
+from hfkit.infer.flow import Answerer, Batch
 from hfkit.infer.predictor import cut_batches, tokens_of
 from hfkit.tasks.collate import length_of
 from hfkit.vectors import joined, normalized
@@ -29,9 +29,12 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Vectorizer:
-    """An encoder's tokenizer and engine. `dimensions` keeps the first numbers of a vector only;
-    `prompt` stands in front of each text, `prompts` are what the model wants there, by kind."""
+class Vectorizer(Answerer):
+    """An encoder's tokenizer and engine; answers a row with the ``vector`` of its ``text``.
+
+    ``truncated`` is said where a text was cut. `dimensions` keeps the first numbers of a vector
+    only; `prompt` stands in front of each text, `prompts` are what the model wants there, by kind.
+    """
 
     tokenizer: Tokenizer
     engine: Engine
@@ -88,16 +91,6 @@ class Vectorizer:
             if part.get("_truncated"):
                 answers[part["_row"]]["truncated"] = True
         return answers
-
-    def predict(self, rows: Sequence[Row]) -> list[Answer]:
-        """Answer each row with the ``vector`` of its ``text``; ``truncated`` where it was cut."""
-        return answers_of(self, rows)
-
-    def predict_windows(
-        self, windows: Iterable[Sequence[Row]]
-    ) -> Generator[list[Answer] | Exception]:
-        """Answer windows of rows; see `answer_windows`."""
-        return answer_windows(self, windows)
 
     def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """The vectors of some texts, ``[texts, D]`` in float32."""
