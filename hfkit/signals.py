@@ -17,7 +17,6 @@ from typing import Any
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 received: int | None = None  # the signal that became an exception
-_installed = False
 
 
 class Interrupted(KeyboardInterrupt):
@@ -29,20 +28,17 @@ def install() -> None:
 
     Only for a process that is the command line: in a notebook the signals are the notebook's.
     """
-    global _installed
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
     sys.unraisablehook = _unraisable
-    _installed = True
 
 
 def let_die() -> None:
-    """From now on either signal ends the process at once and without a word, where it is ours."""
-    if _installed:
-        for number in SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, signal.SIG_DFL)
+    """From now on a signal that is ours ends the process at once and without a word."""
+    for number in SIGNALS:
+        if signal.getsignal(number) is _interrupt:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
