@@ -190,7 +190,7 @@ LIGHT_COMMANDS = [
 @pytest.mark.parametrize("arguments", LIGHT_COMMANDS, ids=lambda words: " ".join(words) or "alone")
 def test_light_commands_import_nothing_heavy(arguments: list[str]) -> None:
     program = (
-        "import sys\nfrom hfkit.cli.app import main\n"
+        "import sys\nfrom hfkit.__main__ import main\n"
         f"sys.argv = ['hfkit', *{arguments!r}]\n"
         "code = 0\n"
         "try:\n    main()\nexcept SystemExit as stop:\n    code = stop.code or 0\n"

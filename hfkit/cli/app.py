@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hfkit import __version__, signals
+from hfkit import __version__
 from hfkit.api import (
     Verb,
     bench,
@@ -61,12 +61,6 @@ app = typer.Typer(
         "token_normalize_func": lambda token: token.replace("_", "-"),
     },
 )
-
-
-def main() -> None:
-    """Run the command line of this process and leave with its exit code."""
-    signals.install()
-    sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -110,17 +110,11 @@ def read_exported(folder: Path, kind: Kind = ONNX) -> Exported | None:
     return Exported(folder / kind.name, content)
 
 
-def why_not(
-    exported: Exported, auto_class: str, head: Mapping[str, Any] | None, file: str
-) -> str | None:
-    """Say why the exported `file` may not stand for the model; None where it may."""
-    return why_not_graph(exported, auto_class, head, file) or why_not_weights(exported, file)
-
-
 def why_not_graph(
     exported: Exported, auto_class: str, head: Mapping[str, Any] | None, file: str
 ) -> str | None:
-    """What of `why_not` is known without reading weights."""
+    """Say why the exported `file` may not stand for the model, as far as that is known without
+    reading weights; None where nothing is wrong."""
     content = exported.content
     if file not in content["files"]:
         return (exported.refused if file == QUANTIZED else "") or f"there is no {file}"
@@ -130,8 +124,8 @@ def why_not_graph(
 
 
 def why_not_weights(exported: Exported, file: str) -> str | None:
-    """What of `why_not` the hashes of weights tell: of the file's, which are read once, and of the
-    model's, which its manifest knows."""
+    """The same, as far as the hashes of weights tell: of the file's, which are read once, and of
+    the model's, which its manifest knows."""
     if exported.content["model"]["files"] != model_files(exported.folder.parent):
         return "the model has changed since"
     return _damage(exported, weights_of(file))
