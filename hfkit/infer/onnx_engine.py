@@ -2,74 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfkit.errors import InputError
-from hfkit.infer.ahead import attempt, in_order
-from hfkit.infer.halves import Halves
-from hfkit.processor import cores
+from hfkit.infer.exported_engine import ExportedEngine
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
-
     from hfkit.infer.engine import Arrays
 
 FATAL = 4  # onnxruntime's own log: what goes wrong comes as an exception
 
 
-class OnnxEngine:
-    """Runs one ONNX file on the CPU.
+class OnnxEngine(ExportedEngine):
+    """Runs one ONNX file.
 
-    `threads` of None are as many as `cores`. Raises `InputError` where onnxruntime
-    is not installed or cannot open the file.
+    Raises `InputError` where onnxruntime is not installed or cannot open the file.
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
-        self._threads = threads or cores()
         self._session = _open(path)
-        self._inputs = [value.name for value in self._session.get_inputs()]
-        self._outputs = [value.name for value in self._session.get_outputs()]
-        self._halves = Halves(self._forward, "lower --max-length")
-        self._pool: ThreadPoolExecutor | None = None
+        inputs, outputs = (
+            [value.name for value in values]
+            for values in (self._session.get_inputs(), self._session.get_outputs())
+        )
+        super().__init__(inputs, outputs, threads)
 
-    def run(self, batch: Arrays) -> Arrays:
-        """Compute one batch, on one core; see `Engine.run`."""
-        return self._halves.run(batch)
-
-    def run_all(self, batches: Iterable[Arrays]) -> Iterator[Arrays | Exception]:
-        """Compute batches, in their order, as many at a time as there are threads.
-
-        All of them go through the one session: the weights are in memory once.
-        """
-        source = iter(batches)
-        first = list(islice(source, 2))
-        if self._threads == 1 or len(first) < 2:
-            for batch in chain(first, source):
-                yield attempt(self.run, batch)
-            return
-        if self._pool is None:
-            from concurrent.futures import ThreadPoolExecutor  # not for a single text
-
-            self._pool = ThreadPoolExecutor(self._threads, "hfkit-engine")
-        yield from in_order(self._pool, self.run, chain(first, source), 2 * self._threads)
-
-    def _forward(self, batch: Arrays) -> Arrays:
-        import numpy as np
-
-        absent = [name for name in self._inputs if name not in batch]
-        if absent:
-            raise InputError(
-                f"the ONNX file asks for {absent[0]}, which the tokenizer does not give"
-            )
-        feeds = {name: np.asarray(batch[name], dtype=np.int64) for name in self._inputs}
-        values = self._session.run(self._outputs, feeds)
-        return {
-            name: np.asarray(value, dtype=np.float32)
-            for name, value in zip(self._outputs, values, strict=True)
-        }
+    def compute(self, feeds: Arrays) -> Sequence[Any]:
+        """Compute in the one session."""
+        values: Sequence[Any] = self._session.run(self._outputs, feeds)
+        return values
 
 
 def _open(path: Path) -> Any:

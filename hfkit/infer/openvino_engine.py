@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from hfkit.errors import InputError
-from hfkit.infer.ahead import attempt, in_order
-from hfkit.infer.halves import Halves
+from hfkit.infer.exported_engine import ExportedEngine
 from hfkit.processor import cores
 from hfkit.telemetry import import_openvino
 
@@ -22,54 +20,29 @@ if TYPE_CHECKING:
 PREPARED = 64
 
 
-class OpenvinoEngine:
-    """Runs one OpenVINO model on the CPU, in fp32, or in bf16 where `half`; a batch to a core.
+class OpenvinoEngine(ExportedEngine):
+    """Runs one OpenVINO model, in fp32, or in bf16 where `half`.
 
-    `threads` of None are as many as `cores`. Raises `InputError` where openvino is not installed
-    or cannot open the file.
+    Raises `InputError` where openvino is not installed or cannot open the file.
     """
 
     def __init__(self, path: Path, threads: int | None = None, *, half: bool = False) -> None:
-        self._threads = threads or cores()
-        model = _open(path, self._threads, half)
-        self._inputs = [value.any_name for value in model.inputs]
-        self._outputs = [value.any_name for value in model.outputs]
-        self._halves = Halves(self._forward, "lower --max-length")
+        threads = threads or cores()
+        model = _open(path, threads, half)
+        inputs, outputs = (
+            [value.any_name for value in values] for values in (model.inputs, model.outputs)
+        )
+        super().__init__(inputs, outputs, threads)
         self._idle: SimpleQueue[Any] = SimpleQueue()
-        for _ in range(self._threads):
+        for _ in range(threads):
             self._idle.put(model.create_infer_request())
-        self._pool: ThreadPoolExecutor | None = None
 
-    def run(self, batch: Arrays) -> Arrays:
-        """Compute one batch, on one core; see `Engine.run`."""
-        return self._halves.run(batch)
-
-    def run_all(self, batches: Iterable[Arrays]) -> Iterator[Arrays | Exception]:
-        """Compute batches, in their order, one to a core."""
-        if self._threads == 1:
-            for batch in batches:
-                yield attempt(self.run, batch)
-            return
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._threads, "hfkit-engine")
-        yield from in_order(self._pool, self.run, batches, 2 * self._threads)
-
-    def _forward(self, batch: Arrays) -> Arrays:
-        import numpy as np
-
-        absent = [name for name in self._inputs if name not in batch]
-        if absent:
-            raise InputError(
-                f"the OpenVINO file asks for {absent[0]}, which the tokenizer does not give"
-            )
-        feeds = {name: np.asarray(batch[name], dtype=np.int64) for name in self._inputs}
+    def compute(self, feeds: Arrays) -> Sequence[Any]:
+        """Compute with a request that is idle; what it gives are copies."""
         request = self._idle.get()
         try:
             values = request.infer(feeds, share_inputs=True)
-            return {
-                name: np.asarray(values[place], dtype=np.float32)
-                for place, name in enumerate(self._outputs)
-            }
+            return [values[place] for place in range(len(self._outputs))]
         finally:
             self._idle.put(request)
 
