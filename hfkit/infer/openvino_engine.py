@@ -8,9 +8,9 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from hfkit.errors import InputError
+from hfkit.imports import import_openvino
 from hfkit.infer.exported_engine import ExportedEngine
 from hfkit.processor import cores
-from hfkit.telemetry import import_openvino
 
 if TYPE_CHECKING:
     from hfkit.infer.engine import Arrays

@@ -23,8 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from hfkit.errors import InputError
+from hfkit.imports import import_openvino
 from hfkit.sealing import disk_error
-from hfkit.telemetry import import_openvino
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

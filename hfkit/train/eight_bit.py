@@ -8,31 +8,16 @@ a Python number. Checkpoints hold tensors that are each their own: so it is here
 from __future__ import annotations
 
 import logging
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 
-
-@contextmanager
-def _without_kernels() -> Iterator[None]:
-    """Import bitsandbytes without the package `kernels`, through which it would fetch code from the
-    Hub and run it, for products of 4 bits on some processors; optimizers need none."""
-    modules: dict[str, Any] = sys.modules
-    before = modules.get("kernels")
-    modules["kernels"] = None
-    try:
-        yield
-    finally:
-        del modules["kernels"]
-        if before is not None:
-            modules["kernels"] = before
-
+from hfkit.imports import without
 
 logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)  # it misses them
-with _without_kernels():
+# Through `kernels` it would fetch code from the Hub and run it, for products of 4 bits on some
+# processors; optimizers need none.
+with without("kernels"):
     from bitsandbytes.optim import AdamW8bit as Original
 
 TABLES = {"qmap1": "dynamic", "qmap2": "udynamic"}  # the same for all parameters and runs

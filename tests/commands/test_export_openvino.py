@@ -17,8 +17,8 @@ from toys import read_jsonl, toy_rows, write_base_model, write_classifier, write
 import hfkit
 from hfkit import sealing
 from hfkit.cli.app import run as command_line
+from hfkit.imports import import_openvino
 from hfkit.processor import Processor, this_processor
-from hfkit.telemetry import import_openvino
 
 HEAVY = [
     "torch", "transformers", "datasets", "pandas", "pyarrow", "accelerate", "sklearn", "scipy",

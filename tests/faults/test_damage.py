@@ -60,6 +60,8 @@ def finished(tmp_path_factory):
 @pytest.mark.parametrize("file", FILES)
 def test_harm_is_named_and_the_older_checkpoint_used(tmp_path, caplog, finished, file, measured):
     silent = others = 0
+    # A bit of the manifest may be one of another file's hash.
+    named = "step-10 (" if file == sealing.MANIFEST else f"step-10 ({file}: "
     for number, harm in enumerate(HARMS):
         folder = shutil.copytree(finished[0], tmp_path / f"run-{number}")
         harm(folder / "step-10" / file, random.Random(number))
@@ -68,7 +70,7 @@ def test_harm_is_named_and_the_older_checkpoint_used(tmp_path, caplog, finished,
         with caplog.at_level(logging.WARNING):
             saved = parts.checkpoints.newest()
         said = [record.message for record in caplog.records]
-        silent += not (len(said) == 1 and "step-10 (" in said[0])
+        silent += not (len(said) == 1 and named in said[0])
         assert saved.progress.step == 8 and said[0].endswith("; using step-8"), harm.__name__
         list(train(parts, saved))
         others += fingerprint(parts.model) != finished[1]

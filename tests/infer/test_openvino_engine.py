@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from hfkit.errors import InputError, ResourceError
+from hfkit.imports import import_openvino
 from hfkit.infer.openvino_engine import OpenvinoEngine
-from hfkit.telemetry import import_openvino
 
 openvino = import_openvino()
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import logging
 import shutil
 from dataclasses import replace
 
@@ -15,8 +14,6 @@ from hfkit.train.checkpoint import Checkpoints, Progress, moments_of
 from hfkit.train.loop import Step, train
 from hfkit.train.optim import make_optimizer
 
-FILES = ("model.safetensors", "optimizer.safetensors", "progress.json", "manifest.json")
-
 
 def optimizer_of(model):
     return make_optimizer(model, lr=1e-3, weight_decay=0.0)
@@ -29,48 +26,14 @@ def save(checkpoints, model, *steps, **progress):
         )
 
 
-def delete(path):
-    path.unlink()
-
-
 def empty(path):
     path.write_bytes(b"")
-
-
-def halve(path):
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
 def flip_a_bit(path):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 4
     path.write_bytes(data)
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A run with checkpoints at steps 8 and 10, and the weights it ended with."""
-    folder = tmp_path_factory.mktemp("finished")
-    parts = make_parts(folder, dropout=0.1, checkpoint_every=2)
-    list(train(parts))
-    assert parts.checkpoints.steps() == [8, 10]
-    return folder, fingerprint(parts.model)
-
-
-@pytest.mark.parametrize("harm", [delete, empty, halve, flip_a_bit])
-@pytest.mark.parametrize("file", FILES)
-def test_damage_is_named_and_an_older_checkpoint_used(tmp_path, caplog, finished, file, harm):
-    folder = shutil.copytree(finished[0], tmp_path / "run")
-    harm(folder / "step-10" / file)
-    parts = make_parts(folder, dropout=0.1, checkpoint_every=2)
-    with caplog.at_level(logging.WARNING):
-        saved = parts.checkpoints.newest()
-    assert saved.progress.step == 8
-    (record,) = caplog.records
-    assert f"step-10 ({file}: " in record.message and record.message.endswith("using step-8")
-    list(train(parts, saved))
-    assert fingerprint(parts.model) == finished[1]
-    assert parts.checkpoints.newest().progress.step == 10  # the damaged one was replaced
 
 
 def test_nothing_usable_starts_from_the_beginning(tmp_path, caplog):
