@@ -11,7 +11,18 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hfkit.api import bench, convert, embed, evaluate, export, finetune, predict, search, verify
+    from hfkit.api import (
+        bench,
+        convert,
+        embed,
+        evaluate,
+        export,
+        finetune,
+        predict,
+        search,
+        train_tokenizer,
+        verify,
+    )
     from hfkit.commands.load import load
     from hfkit.errors import (
         DivergedError,
@@ -45,6 +56,7 @@ __all__ = [
     "load",
     "predict",
     "search",
+    "train_tokenizer",
     "verify",
 ]
 
@@ -57,6 +69,7 @@ _HOMES = {
     "finetune": "hfkit.api",
     "predict": "hfkit.api",
     "search": "hfkit.api",
+    "train_tokenizer": "hfkit.api",
     "verify": "hfkit.api",
     "load": "hfkit.commands.load",
 }

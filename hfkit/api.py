@@ -26,6 +26,7 @@ from hfkit.config import (
     PredictConfig,
     SearchConfig,
     Section,
+    TokenizerConfig,
     VerifyConfig,
 )
 from hfkit.errors import InputError
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from hfkit.commands.convert import Converted
     from hfkit.commands.evaluate import Evaluated
     from hfkit.commands.finetune import DryRun
+    from hfkit.commands.train_tokenizer import TrainedTokenizer
     from hfkit.commands.verify import Verified
     from hfkit.run.exported import Exported
     from hfkit.run.finishing import Finetuned
@@ -279,3 +281,15 @@ def verify(config: VerifyConfig) -> Verified:
     from hfkit.commands import verify as command
 
     return command.verify(config)
+
+
+@verb(TokenizerConfig, TokenizerConfig, "files")
+def train_tokenizer(config: TokenizerConfig) -> TrainedTokenizer:
+    """Train a tokenizer on texts, which may be larger than memory; returns its folder.
+
+    WordPiece, byte-level BPE or Unigram, with the special tokens of BERT, RoBERTa, GPT-2 or T5, in
+    a folder that AutoTokenizer loads.
+    """
+    from hfkit.commands import train_tokenizer as command
+
+    return command.train_tokenizer(config)

@@ -27,6 +27,7 @@ from hfkit.config import (
     Processes,
     SearchConfig,
     Section,
+    TokenizerConfig,
     VerifyConfig,
 )
 from hfkit.errors import InputError, did_you_mean
@@ -49,6 +50,7 @@ CONFIGS: tuple[type[Section], ...] = (
     BenchConfig,
     ExportConfig,
     VerifyConfig,
+    TokenizerConfig,
 )
 ABOUT_THE_RECIPE = frozenset({"about", "expected", "smoke"})  # notes in a recipe, not settings
 PREFIX = "HFKIT_"

@@ -180,6 +180,7 @@ LIGHT_COMMANDS = [
     ["bench", "--help"],
     ["export", "--help"],
     ["verify", "--help"],
+    ["tokenizer", "train", "--help"],
     ["tasks"],
     ["recipes", "ls"],
     ["config", "schema"],

@@ -33,6 +33,7 @@ NAMES = [
     "load",
     "predict",
     "search",
+    "train_tokenizer",
     "verify",
 ]
 

@@ -28,11 +28,12 @@ from hfkit.api import (
     predict,
     prepared,
     search,
+    train_tokenizer,
     verify,
 )
 from hfkit.cli.console import is_terminal, print_json, printable, say, show_scores, start_notes
 from hfkit.cli.failures import USAGE, Ending, ending
-from hfkit.cli.groups import AsJson, recipes, settings
+from hfkit.cli.groups import AsJson, recipes, settings, tokenizer
 from hfkit.cli.options import verb_command
 from hfkit.cli.wording import (
     BENCH,
@@ -44,6 +45,7 @@ from hfkit.cli.wording import (
     FINETUNE,
     PREDICT,
     SEARCH,
+    TOKENIZER,
     VERIFY,
 )
 from hfkit.errors import BROKEN_PIPE, FINDINGS, ResourceError
@@ -276,6 +278,11 @@ def _verify(given: dict[str, Any]) -> Ending:
     return Ending(USAGE, lambda: say("error", f"{result.folder}: {files} damaged"))
 
 
+def _train_tokenizer(given: dict[str, Any]) -> Ending:
+    print(train_tokenizer(_resolved(train_tokenizer, given)).folder)
+    return Ending()
+
+
 def _add(verb: Verb[Any, Any, Any], act: Callable[[dict[str, Any]], Ending], help: str) -> None:
     app.command(verb.name, cls=verb_command(verb, act), help=help)(lambda: None)
 
@@ -291,6 +298,10 @@ _add(export, _export, EXPORT)
 _add(verify, _verify, VERIFY)
 app.add_typer(recipes, name="recipes")
 app.add_typer(settings, name="config")
+tokenizer.command("train", cls=verb_command(train_tokenizer, _train_tokenizer), help=TOKENIZER)(
+    lambda: None
+)
+app.add_typer(tokenizer, name="tokenizer")
 
 
 @app.command("demo")

@@ -18,9 +18,12 @@ settings = typer.Typer(
     rich_markup_mode=None, help="Show the settings of a training, or their JSON schema."
 )
 
+tokenizer = typer.Typer(rich_markup_mode=None, help="Train a tokenizer on texts of your own.")
+
 
 @recipes.callback(invoke_without_command=True)
 @settings.callback(invoke_without_command=True)
+@tokenizer.callback(invoke_without_command=True)
 def group(context: typer.Context) -> None:
     """A group without a command shows its help."""
     if context.invoked_subcommand is None:

@@ -102,6 +102,16 @@ that were added later are noted.
   hfkit verify out --json
 """
 
+TOKENIZER = """Train a tokenizer on FILES, which may be larger than memory.
+
+A text a line, or a column of texts. The folder loads with AutoTokenizer; `hfkit finetune
+--tokenizer` trains a model from scratch with it. Prints the folder.
+
+\b
+  hfkit tokenizer train corpus.txt -o tokenizer --vocab-size 8000 --lowercase
+  hfkit tokenizer train "corpus/*.txt" -o tokenizer --kind bpe --family roberta
+"""
+
 EXPORT = """Write MODEL for onnxruntime or OpenVINO into its folder, for answers without torch.
 
 MODEL is the folder of a run or of a model. What is written is compared with torch on DATA, else

@@ -25,6 +25,7 @@ from hfkit.config.commands import (
     PredictConfig,
     VerifyConfig,
 )
+from hfkit.config.language import TokenizerConfig, TokenizerFamily, TokenizerKind
 from hfkit.config.machine import (
     Arithmetic,
     Computing,
@@ -46,6 +47,6 @@ __all__ = [
     "EmbedConfig", "Engine", "EvaluateConfig", "ExportConfig", "Exportable", "FinetuneConfig",
     "Hardware", "InputFormat", "Int8Method", "Kernels", "Knowledge", "Machine", "Optimizer",
     "OutputFormat", "Precision", "PredictConfig", "Processes", "Reading", "Schedule",
-    "SearchConfig", "Section", "Strictness", "TaskSettings", "Training", "Trust", "Vectors",
-    "VerifyConfig", "setting",
+    "SearchConfig", "Section", "Strictness", "TaskSettings", "TokenizerConfig", "TokenizerFamily",
+    "TokenizerKind", "Training", "Trust", "Vectors", "VerifyConfig", "setting",
 ]  # fmt: skip

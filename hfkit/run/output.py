@@ -50,7 +50,7 @@ def choose(
     if wanted is not None:
         folder = _checked(wanted)
         if overwrite:
-            _move_aside(folder)
+            move_aside(folder)
         difference = _difference(folder, identity)
         if difference:
             raise InputError(
@@ -126,7 +126,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:12]}…"
 
 
-def _move_aside(folder: Path) -> None:
+def move_aside(folder: Path) -> None:
     """Rename what stands in the way; --overwrite never deletes."""
     if not folder.exists():
         return

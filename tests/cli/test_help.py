@@ -30,6 +30,8 @@ COMMANDS = [
     "tasks",
     "recipes",
     "config",
+    "tokenizer",
+    "tokenizer train",
     "env",
     "demo",
 ]
@@ -48,7 +50,7 @@ def test_help(command: str, capsys, monkeypatch) -> None:
     assert run([*command.split(), "--help"]) == 0
     captured = capsys.readouterr()
     assert captured.err == ""
-    compare(GOLDEN / f"help_{command or 'hfkit'}.txt", captured.out)
+    compare(GOLDEN / f"help_{command.replace(' ', '_') or 'hfkit'}.txt", captured.out)
 
 
 def test_flags() -> None:
