@@ -24,6 +24,7 @@ from hfkit.config import (
     ExportConfig,
     FinetuneConfig,
     PredictConfig,
+    ScoreConfig,
     SearchConfig,
     Section,
     TokenizerConfig,
@@ -47,7 +48,9 @@ if TYPE_CHECKING:
     from hfkit.run.finishing import Finetuned
     from hfkit.tasks.options import (
         ClassificationOptions,
+        MlmOptions,
         NerOptions,
+        NspOptions,
         QaOptions,
         SimilarityOptions,
         ZeroShotOptions,
@@ -151,7 +154,15 @@ def verb(
 
 if TYPE_CHECKING:
 
-    class Options(ClassificationOptions, NerOptions, QaOptions, SimilarityOptions, ZeroShotOptions):
+    class Options(
+        ClassificationOptions,
+        NerOptions,
+        QaOptions,
+        SimilarityOptions,
+        MlmOptions,
+        NspOptions,
+        ZeroShotOptions,
+    ):
         """Options of the built-in tasks."""
 
     # mypy's plug-in for pydantic gives each class a `model_construct` of its own, and finds that
@@ -293,3 +304,15 @@ def train_tokenizer(config: TokenizerConfig) -> TrainedTokenizer:
     from hfkit.commands import train_tokenizer as command
 
     return command.train_tokenizer(config)
+
+
+@verb(ScoreConfig, ScoreConfig, "model", "inputs")
+def score(config: ScoreConfig) -> Iterator[dict[str, Any]]:
+    """Say how probable texts are under a language model, lazily and in the order of the input.
+
+    Yields each record with ``log_prob``, ``tokens``, ``mean_log_prob`` and ``perplexity`` under
+    ``prediction``; a row that could not be scored has ``row`` and ``error`` instead.
+    """
+    from hfkit.commands import score as command
+
+    return command.scores(config)

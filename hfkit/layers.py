@@ -25,6 +25,7 @@ from hfkit.config import (
     FinetuneConfig,
     PredictConfig,
     Processes,
+    ScoreConfig,
     SearchConfig,
     Section,
     TokenizerConfig,
@@ -41,17 +42,9 @@ C = TypeVar("C", bound=Section)
 M = TypeVar("M", bound="BaseModel")
 
 CONFIGS: tuple[type[Section], ...] = (
-    FinetuneConfig,
-    EvaluateConfig,
-    PredictConfig,
-    EmbedConfig,
-    SearchConfig,
-    ConvertConfig,
-    BenchConfig,
-    ExportConfig,
-    VerifyConfig,
-    TokenizerConfig,
-)
+    FinetuneConfig, EvaluateConfig, PredictConfig, EmbedConfig, SearchConfig, ScoreConfig,
+    ConvertConfig, BenchConfig, ExportConfig, VerifyConfig, TokenizerConfig,
+)  # fmt: skip
 ABOUT_THE_RECIPE = frozenset({"about", "expected", "smoke"})  # notes in a recipe, not settings
 PREFIX = "HFKIT_"
 SHOWN_CHARACTERS = 40  # of a value in a message: the rest may be somebody's text

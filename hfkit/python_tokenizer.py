@@ -27,6 +27,18 @@ class PythonTokenizer(Tokenizer):
     def clear(self) -> None:
         """Python tokenizers cut only when they are told to."""
 
+    def pieces(self, texts: Sequence[str]) -> list[list[int]]:
+        """The tokens of each text, however many, without special ones."""
+        return [self.backend.encode(text, add_special_tokens=False) for text in texts]
+
+    def framed(self, first: Sequence[int], second: Sequence[int] | None = None) -> EncodedRow:
+        """An encoded row of tokens that are known already, with the special ones."""
+        return self._built(list(first), None if second is None else list(second))
+
+    def special_ids(self) -> set[int]:
+        """The tokens that are no part of a text."""
+        return set(self.backend.all_special_ids)
+
     def _whole(self, inputs: list[Any], located: bool) -> list[EncodedRow]:
         return [self._of(given, located) for given in inputs]
 

@@ -97,6 +97,28 @@ TASKS: dict[str, TaskEntry] = {
         aliases={"sentence-similarity": {}, "sts": {}, "embedding": {}},
         example='text="some text" text_pair="another one"',
     ),
+    "mlm": TaskEntry(
+        target="hfkit.tasks.pretraining:Mlm",
+        summary="pre-training: words that are hidden in texts; fills masks",
+        columns={"text": "the text", "document?": "which document a row belongs to"},
+        label_kind="none",
+        options="hfkit.tasks.options:MlmOptions",
+        aliases={"masked-language-modeling": {}, "fill-mask": {}},
+        example='"some [MASK]"',
+    ),
+    "nsp": TaskEntry(
+        target="hfkit.tasks.pretraining:Nsp",
+        summary="pre-training: whether one text follows the other, alone or with hidden words",
+        columns={
+            "text": "the text",
+            "document?": "which document a row belongs to",
+            "text_pair": "the text that may follow (to predict)",
+        },
+        label_kind="none",
+        options="hfkit.tasks.options:NspOptions",
+        aliases={"next-sentence-prediction": {}},
+        example='text="some text" text_pair="another one"',
+    ),
     "zero-shot": TaskEntry(
         target="hfkit.tasks.zero_shot:ZeroShot",
         summary="labels that the model was not trained for, named by you",
@@ -120,6 +142,8 @@ METRICS: dict[str, str] = {
     "entities": "hfkit.metrics.entities:Entities",
     "answers": "hfkit.metrics.squad:Answers",
     "retrieval": "hfkit.metrics.retrieval:Retrieval",
+    "masked-words": "hfkit.metrics.language:MaskedWords",
+    "next-sentence": "hfkit.metrics.language:NextSentence",
 }
 
 

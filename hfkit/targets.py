@@ -7,7 +7,7 @@ IGNORED = -100
 
 TARGETS = frozenset(
     {
-        *("labels", "loss_weight", "start_positions", "end_positions"),
+        *("labels", "loss_weight", "start_positions", "end_positions", "next_sentence_label"),
         *("example", "side", "share", "text_key"),  # where a text stands among those of the step
     }
 )

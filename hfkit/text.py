@@ -27,6 +27,7 @@ EncodedRow = dict[str, Any]
 # Below this many tokens a window holds too little of the longer text to be worth reading.
 SMALLEST_WINDOW = 8
 NOWHERE = -1  # the place of a token that belongs to no character or word asked for
+FIRST, SECOND = -1, -2  # stand for the texts among the numbers of special tokens
 
 
 class Tokenizer:
@@ -34,7 +35,8 @@ class Tokenizer:
 
     `padding` maps each input of the model to the value that fills it up; its keys are the inputs
     the model reads. `null_id` is the token that stands for the text as a whole (CLS; else the one
-    that begins a text), None where there is none.
+    that begins a text), `mask_id` the one that stands for a token to be found; None where there is
+    none.
     """
 
     exportable = True
@@ -45,12 +47,16 @@ class Tokenizer:
         max_length: int,
         padding: dict[str, int],
         null_id: int | None = None,
+        *,
+        mask_id: int | None = None,
     ) -> None:
         self.backend = backend
         self.max_length = max_length
         self.padding = padding
         self.null_id = null_id
+        self.mask_id = mask_id
         self._for_words: Any = None
+        self._frames: dict[bool, list[tuple[int, int]]] = {}
         self.clear()
 
     def clear(self) -> None:
@@ -111,6 +117,63 @@ class Tokenizer:
                 self._refuse(len(row["input_ids"]), on_long)
                 encoded[number] = self._shortened_words(texts[number], on_long, stride)
         return encoded
+
+    def pieces(self, texts: Sequence[str]) -> list[list[int]]:
+        """The tokens of each text, however many, without special ones."""
+        found = self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [one.ids for one in found]
+
+    def framed(self, first: Sequence[int], second: Sequence[int] | None = None) -> EncodedRow:
+        """An encoded row of tokens that are known already, among the special ones that belong
+        around a text or a pair."""
+        parts = {FIRST: first, SECOND: second or ()}
+        ids: list[int] = []
+        types: list[int] = []
+        for token, kind in self._frame(second is not None):
+            part = parts[token] if token < 0 else [token]
+            ids += part
+            types += [kind] * len(part)
+        return {"input_ids": ids, **self._segments(types)}
+
+    def _segments(self, types: list[int]) -> EncodedRow:
+        return {"token_type_ids": types} if "token_type_ids" in self.padding else {}
+
+    def room(self, pair: bool = False) -> int:
+        """The tokens of a text, or a pair, that there is room for beside the special ones."""
+        return self.max_length - int(self.backend.num_special_tokens_to_add(pair))
+
+    def _frame(self, pair: bool) -> list[tuple[int, int]]:
+        """The special tokens around a text or a pair, each with its type; `FIRST` and `SECOND`
+        stand for the texts."""
+        if pair not in self._frames:
+            found = self.backend.encode(*(["a", "a"] if pair else ["a"]))
+            marks = {None: 0, 0: FIRST, 1: SECOND}
+            entries = [
+                (marks[sequence] or token, kind)
+                for token, sequence, kind in zip(
+                    found.ids, found.sequence_ids, found.type_ids, strict=True
+                )
+            ]
+            self._frames[pair] = [
+                entry
+                for number, entry in enumerate(entries)
+                if entry[0] >= 0 or entry != entries[number - 1] or number == 0
+            ]
+        return self._frames[pair]
+
+    def vocabulary(self) -> dict[str, int]:
+        """Every token by its text."""
+        found: dict[str, int] = self.backend.get_vocab()
+        return found
+
+    def special_ids(self) -> set[int]:
+        """The tokens that are no part of a text."""
+        added = self.backend.get_added_tokens_decoder()
+        return {number for number, token in added.items() if token.special}
+
+    def text_of(self, ids: Sequence[int]) -> str:
+        """Tokens as text."""
+        return str(self.backend.decode(list(ids), skip_special_tokens=False))
 
     def _refuse(self, length: int, on_long: OnLong) -> None:
         if on_long == "error":
@@ -245,7 +308,8 @@ def from_file(folder: Path, max_length: int) -> Tokenizer:
     null_id = _named(backend, settings, "cls_token")
     if null_id is None:
         null_id = _named(backend, settings, "bos_token")
-    return Tokenizer(backend, max_length, _padding(folder, pad_id), null_id)
+    mask_id = _named(backend, settings, "mask_token")
+    return Tokenizer(backend, max_length, _padding(folder, pad_id), null_id, mask_id=mask_id)
 
 
 def read_backend(folder: Path) -> Any:
@@ -286,10 +350,11 @@ def from_transformers(folder: Path, max_length: int, *, code: bool = False) -> T
     padding = _padding(folder, loaded.pad_token_id)
     null_id = loaded.bos_token_id if loaded.cls_token_id is None else loaded.cls_token_id
     if loaded.is_fast:
-        return Tokenizer(loaded.backend_tokenizer, max_length, padding, null_id)
+        backend = loaded.backend_tokenizer
+        return Tokenizer(backend, max_length, padding, null_id, mask_id=loaded.mask_token_id)
     from hfkit.python_tokenizer import PythonTokenizer
 
-    return PythonTokenizer(loaded, max_length, padding, null_id)
+    return PythonTokenizer(loaded, max_length, padding, null_id, mask_id=loaded.mask_token_id)
 
 
 def _padding(folder: Path, pad_id: int | None) -> dict[str, int]:

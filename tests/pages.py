@@ -50,8 +50,20 @@ def write_files(folder: Path) -> Path:
     (folder / "texts.txt").write_text("\n".join(texts) + "\n")
     _jsonl(folder / "corpus.jsonl", [{"id": f"d{n}", "text": text} for n, text in enumerate(texts)])
     _jsonl(folder / "queries.jsonl", [{"id": "q1", "text": "Who left Bern?"}])
+    (folder / "corpus.txt").write_text(_documents())
     (folder / "labels.txt").write_text("travel\nfood, drink and cooking\nsport\n")
     return folder
+
+
+def _documents() -> str:
+    """Documents of a few sentences, a line each, with a blank line behind each document."""
+    lines: list[str] = []
+    for number in range(60):
+        person, place = PEOPLE[number % 6], PLACES[number * 5 % 6]
+        thing, spot = THINGS[number % 4], SPOTS[number * 3 % 4]
+        lines += [f"{person} {VERBS[number % 4]} {place}.", f"The {thing} is {spot}.",
+                  f"{person.split()[0]} found the {thing} again.", ""]  # fmt: skip
+    return "\n".join(lines) + "\n"
 
 
 def _entities(folder: Path) -> None:

@@ -32,6 +32,7 @@ NAMES = [
     "finetune",
     "load",
     "predict",
+    "score",
     "search",
     "train_tokenizer",
     "verify",

@@ -27,6 +27,7 @@ from hfkit.api import (
     finetune,
     predict,
     prepared,
+    score,
     search,
     train_tokenizer,
     verify,
@@ -44,6 +45,7 @@ from hfkit.cli.wording import (
     EXPORT,
     FINETUNE,
     PREDICT,
+    SCORE,
     SEARCH,
     TOKENIZER,
     VERIFY,
@@ -215,6 +217,13 @@ def _predict(given: dict[str, Any]) -> Ending:
     return Ending(FINDINGS if written.errors else 0)
 
 
+def _score(given: dict[str, Any]) -> Ending:
+    from hfkit.commands.score import write_scores
+
+    written = write_scores(_resolved(score, given))
+    return Ending(FINDINGS if written.errors else 0)
+
+
 def _embed(given: dict[str, Any]) -> Ending:
     from hfkit.commands.embed import write_vectors
 
@@ -290,6 +299,7 @@ def _add(verb: Verb[Any, Any, Any], act: Callable[[dict[str, Any]], Ending], hel
 _add(finetune, _finetune, FINETUNE)
 _add(evaluate, _evaluate, EVALUATE)
 _add(predict, _predict, PREDICT)
+_add(score, _score, SCORE)
 _add(embed, _embed, EMBED)
 _add(search, _search, SEARCH)
 _add(convert, _convert, CONVERT)

@@ -67,6 +67,18 @@ that `hfkit embed` wrote. Each query comes out again with its hits; with --qrels
   hfkit search out corpus.jsonl queries.jsonl --qrels qrels.tsv -o hits.jsonl
 """
 
+SCORE = """Say how probable texts are under MODEL.
+
+A model that reads from left to right gives the log-probability of each text, a masked one its
+pseudo-log-likelihood, an encoder-decoder that of a target given its source. Each row of INPUTS
+comes out again with it, in order.
+
+\b
+  hfkit score gpt2 texts.txt -o scores.jsonl
+  hfkit score out "The river rose by two metres."
+  hfkit score t5-small pairs.csv --column source --target-column target
+"""
+
 CONVERT = """Write INPUT in another format.
 
 Between CoNLL files, the files of doccano, Prodigy, Label Studio, spaCy and CLUENER, SQuAD, and

@@ -165,6 +165,7 @@ def _subject(config: BenchConfig) -> Subject:
     from hfkit.run.opening import open_run
 
     opened = open_run(config.model or "", _predict_settings(config, "auto"))
+    opened.task.asked = False  # made-up texts ask for nothing
     if opened.tokenizer is None:
         raise InputError("a server answers; nothing is computed here", place=config.model or "")
     rows = _rows(config, opened.task.columns, opened)

@@ -7,20 +7,16 @@ on; the command then ends with exit code 1.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import replace
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfkit.config import Columns, PredictConfig
-from hfkit.data.formats import conll
 from hfkit.data.inputs import Input, open_input
-from hfkit.data.output import Output, open_output
 from hfkit.data.record import Fields, Record
 from hfkit.data.writer import Naming, make_writer
 from hfkit.errors import InputError
 from hfkit.run.tally import Tally
+from hfkit.run.writing import checked, format_of, open_answers
 
 if TYPE_CHECKING:
     from hfkit.infer.stream import Readable, Result, ToRow
@@ -59,9 +55,9 @@ def write_predictions(
     """
     naming = _naming(config)
     given = open_input(config)
-    with _output(config) as output:
+    with open_answers(config) as output:
         opened, results = _results(config, naming, given)
-        format = _format(config, given, output)
+        format = format_of(config, given, output)
         writer = make_writer(
             format,
             naming,
@@ -94,31 +90,6 @@ def _naming(config: PredictConfig) -> Naming:
     return Naming(config.prefix, config.only_prediction)
 
 
-def _output(config: PredictConfig) -> AbstractContextManager[Output]:
-    if config.output and config.format == "auto" and config.output.endswith(".json"):
-        raise InputError(
-            "predictions are JSON Lines, not one JSON value",
-            place=config.output,
-            hint="name it .jsonl, or use --format jsonl",
-        )
-    return open_output(config.output, config.overwrite)
-
-
-def _format(config: PredictConfig, given: Input, output: Output) -> str:
-    """The format asked for; else by the name of the output; else what suits the reader."""
-    if config.format != "auto":
-        return config.format
-    if config.output not in (None, "-"):
-        suffix = Path(config.output or "").suffix.lower()
-        if suffix in (".csv", ".tsv", ".jsonl", ".ndjson"):
-            return {".csv": "csv", ".tsv": "tsv"}.get(suffix, "jsonl")
-        if suffix in conll.SUFFIXES:
-            return "conll"
-    if output.is_terminal:
-        return "table"
-    return given.format if given.format in ("csv", "tsv") else "jsonl"
-
-
 def _results(
     config: PredictConfig, naming: Naming, given: Input
 ) -> tuple[Opened, Iterator[list[Result]]]:
@@ -136,25 +107,11 @@ def _results(
         raise InputError("no model", hint="name a run or a model: hfkit predict MODEL INPUT")
     opened = with_documents(open_run(config.model, config), config)
     rows: Iterator[Readable] = read_rows(
-        _checked(given.records, naming), lambda record: _to_row(config, opened, given, record)
+        checked(given.records, naming), lambda record: _to_row(config, opened, given, record)
     )
     if not given.live:
         rows = _started(rows)
     return opened, predict_stream(rows, make_predictor(opened, config), live=given.live)
-
-
-def _checked(records: Iterator[Record], naming: Naming) -> Iterator[Record]:
-    """A name in the way is an error of the input at its start, and of one row later on."""
-    for number, record in enumerate(records):
-        try:
-            naming.check(record)
-        except InputError as error:
-            if number == 0:
-                raise
-            kept = {name: value for name, value in record.fields.items() if not naming.takes(name)}
-            yield replace(record, fields=kept, error=error.message)
-        else:
-            yield record
 
 
 def _started(rows: Iterator[Readable]) -> Iterator[Readable]:

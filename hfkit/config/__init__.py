@@ -25,7 +25,13 @@ from hfkit.config.commands import (
     PredictConfig,
     VerifyConfig,
 )
-from hfkit.config.language import TokenizerConfig, TokenizerFamily, TokenizerKind
+from hfkit.config.language import (
+    LanguageModelKind,
+    ScoreConfig,
+    TokenizerConfig,
+    TokenizerFamily,
+    TokenizerKind,
+)
 from hfkit.config.machine import (
     Arithmetic,
     Computing,
@@ -39,14 +45,23 @@ from hfkit.config.machine import (
     Trust,
 )
 from hfkit.config.reading import Columns, InputFormat, Reading, Strictness
-from hfkit.config.training import Optimizer, Precision, Schedule, TaskSettings, Training
+from hfkit.config.training import (
+    FromScratch,
+    ModelSize,
+    Optimizer,
+    Precision,
+    Schedule,
+    TaskSettings,
+    Training,
+)
 from hfkit.config.vectors import EmbedConfig, SearchConfig, Vectors
 
 __all__ = [
     "Arithmetic", "BenchConfig", "Columns", "Computing", "ConvertConfig", "DataFormat", "Device",
     "EmbedConfig", "Engine", "EvaluateConfig", "ExportConfig", "Exportable", "FinetuneConfig",
-    "Hardware", "InputFormat", "Int8Method", "Kernels", "Knowledge", "Machine", "Optimizer",
-    "OutputFormat", "Precision", "PredictConfig", "Processes", "Reading", "Schedule",
-    "SearchConfig", "Section", "Strictness", "TaskSettings", "TokenizerConfig", "TokenizerFamily",
-    "TokenizerKind", "Training", "Trust", "Vectors", "VerifyConfig", "setting",
+    "FromScratch", "Hardware", "InputFormat", "Int8Method", "Kernels", "Knowledge",
+    "LanguageModelKind", "Machine", "ModelSize", "Optimizer", "OutputFormat", "Precision",
+    "PredictConfig", "Processes", "Reading", "Schedule", "ScoreConfig", "SearchConfig", "Section",
+    "Strictness", "TaskSettings", "TokenizerConfig", "TokenizerFamily", "TokenizerKind", "Training",
+    "Trust", "Vectors", "VerifyConfig", "setting",
 ]  # fmt: skip

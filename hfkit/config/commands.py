@@ -7,7 +7,7 @@ from typing import Literal
 from hfkit.config.base import Section, setting
 from hfkit.config.machine import Computing, Exportable, Machine, Processes, Trust
 from hfkit.config.reading import Columns, Reading, Strictness
-from hfkit.config.training import TaskSettings, Training
+from hfkit.config.training import FromScratch, TaskSettings, Training
 
 OutputFormat = Literal["auto", "jsonl", "csv", "tsv", "conll", "table"]
 Int8Method = Literal["dynamic", "static"]
@@ -17,7 +17,9 @@ DataFormat = Literal[
 ]  # fmt: skip
 
 
-class FinetuneConfig(Machine, Trust, Reading, Columns, Strictness, TaskSettings, Training):
+class FinetuneConfig(
+    Machine, Trust, Reading, Columns, Strictness, TaskSettings, FromScratch, Training
+):
     """Settings of `hfkit finetune`."""
 
     train: str | None = setting(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 from hfkit.config.base import setting
-from hfkit.config.machine import Machine
+from hfkit.config.machine import Computing, Machine, Trust
 from hfkit.config.reading import Reading
 
+LanguageModelKind = Literal["auto", "causal", "masked", "seq2seq"]
 TokenizerKind = Literal["wordpiece", "bpe", "unigram"]
 TokenizerFamily = Literal["auto", "bert", "roberta", "gpt2", "t5"]
 
@@ -30,3 +31,40 @@ class TokenizerConfig(Machine, Reading):
     max_length: int = setting(512, "Tokens that the model will read at once", ge=4)
     text_column: str | None = setting(None, "Column with the text", flags=("--column",))
     overwrite: bool = setting(False, "Move what stands in the output folder aside")
+
+
+class ScoreConfig(Machine, Trust, Reading, Computing):
+    """Settings of `hfkit score`."""
+
+    model: str | None = setting(
+        None, "A language model: a run or a model", flags=("-m", "--model-name-or-path")
+    )
+    inputs: list[str] = setting(
+        [], "A text, a file, - for stdin, or column=value pairs", flags=("-d", "--data")
+    )
+    output: str | None = setting(None, "File to write; default: stdout", flags=("-o",))
+    kind: LanguageModelKind = setting(
+        "auto", "How the model reads: from left to right, with a mask, or a source before the text"
+    )
+    text: bool = setting(False, "Take the input as text even if it looks like a file name")
+    text_column: str | None = setting(
+        None, "Column with the text, or the source of a target", flags=("--column",)
+    )
+    text_pair_column: str | None = setting(
+        None, "Column with the target that is scored", flags=("--target-column",)
+    )
+    max_length: int | None = setting(
+        None,
+        "Longest window in tokens; default: the model's own limit, at most 1024",
+        flags=("--max-seq-length",),
+        ge=4,
+    )
+    stride: int | None = setting(
+        None, "Tokens by which a window moves on; default: half a window", ge=1
+    )
+    format: Literal["auto", "jsonl", "csv", "tsv", "table"] = setting(
+        "auto", "Format of the output"
+    )
+    only_prediction: bool = setting(False, "Leave out the fields of the input")
+    prefix: str = setting("", "Put this in front of the names of the fields hfkit adds")
+    overwrite: bool = setting(False, "Replace the output file")

@@ -12,6 +12,7 @@ from hfkit.config.machine import Hardware
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Optimizer = Literal["adamw", "adamw8bit", "adafactor"]
 Schedule = Literal["linear", "cosine", "constant"]
+ModelSize = Literal["tiny", "mini", "small", "base"]
 
 
 class TaskSettings(Section):
@@ -29,6 +30,23 @@ class TaskSettings(Section):
     )
     options: dict[str, Any] = setting(
         {}, "Options of the task, as `hfkit tasks` lists them", changes_result=True
+    )
+
+
+class FromScratch(Section):
+    """A model that starts with random weights."""
+
+    config_size: ModelSize | None = setting(
+        None, "Start with a BERT of this size and random weights", changes_result=True
+    )
+    config_file: str | None = setting(
+        None, "Start with the model that this config.json describes, and random weights",
+        changes_result=True,
+    )  # fmt: skip
+    tokenizer: str | None = setting(
+        None,
+        "Folder of the tokenizer of such a model, as `hfkit tokenizer train` makes it",
+        changes_result=True,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-LabelKind = Literal["labels", "entities", "answers", "scores"]
+LabelKind = Literal["labels", "entities", "answers", "scores", "none"]
 Names = frozenset[str]
 
 

@@ -21,7 +21,7 @@ from hfkit.config import Columns, Reading, Strictness
 from hfkit.data.bad_rows import BadRows
 from hfkit.data.column_names import LabelKind
 from hfkit.data.columns import ColumnMap, find_columns
-from hfkit.data.label_cells import LabelCells, left_out
+from hfkit.data.label_cells import BLANK, LabelCells, left_out
 from hfkit.data.labels import LabelReader, check_near_duplicates
 from hfkit.data.record import Fields, Record
 from hfkit.data.rows import Row, StoredRows, gathered
@@ -170,19 +170,26 @@ def load_rows(
 
 def _rows(data: Dataset, records: Iterable[Record], unused: Counter[str]) -> Iterator[Row]:
     """The rows of the records, whose places go to `data`, as bad ones do; counts those not to be
-    used."""
+    used. Texts without labels that name no document are of one until a row is blank, or the file
+    ends."""
+    numbered = data.columns.label_kind == "none" and "document" not in data.columns.columns
+    document, path = 0, ""
     for record in records:
         if data.bad.check(record):
             continue
         reason = left_out(record.fields, data.columns.label_kind)
         if reason:
             unused[reason] += 1
+            document += reason == BLANK
             continue
         try:
             row = data.columns.row(record.fields)
         except InputError as error:
             data.bad.add(record, error)
             continue
+        if numbered:
+            document += record.path != path
+            row["document"], path = document, record.path
         data.paths.append(record.path)
         data.lines.append(record.line or -record.row)
         yield row

@@ -14,6 +14,9 @@ from hfkit.data.labels import LabelReader
 from hfkit.data.record import Fields
 
 
+BLANK = "without anything in them"  # what spreadsheets leave behind
+
+
 class LabelCells:
     """Reads the labels of one source and counts what there is to tell of them."""
 
@@ -49,7 +52,9 @@ def left_out(fields: Fields, kind: LabelKind) -> str:
     "with the answer 'reject'"
     """
     if all(value is None or value == "" for value in fields.values()):
-        return "without anything in them"  # what spreadsheets leave behind
+        return BLANK
+    if kind == "none" and not any(str(value).strip() for value in fields.values()):
+        return BLANK
     if kind == "entities" and "text" in fields:
         if "spans" in fields and fields.get("answer") in ("reject", "ignore"):
             return f"with the answer '{fields['answer']}'"

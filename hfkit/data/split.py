@@ -76,6 +76,24 @@ def split_rows(
     return stratified_split(_strata(rows, kind), share, seed, groups)
 
 
+def split_texts(rows: Sequence[Mapping[str, Any]], share: float, seed: int) -> tuple[list[int], list[int]]:
+    """Return the rows for training and for validation of texts that are read one after the other:
+    whole documents, or the end of the text where there are too few of them.
+
+    Raises `InputError` where no row can be spared.
+
+    >>> split_texts([{"text": "a", "document": 1}] * 4, 0.5, seed=1)
+    ([0, 1], [2, 3])
+    """
+    documents = _documents(rows, share)
+    if documents:
+        return stratified_split([""] * len(rows), share, seed, documents)
+    cut = max(1, round(share * len(rows)))
+    if cut >= len(rows):
+        return stratified_split([""] * len(rows), share, seed)  # raises
+    return list(range(len(rows) - cut)), list(range(len(rows) - cut, len(rows)))
+
+
 def _documents(rows: Sequence[Mapping[str, Any]], share: float) -> list[Hashable]:
     """The document of each row; nothing where there are too few of them to cut a share off."""
     found = [row.get("document") for row in rows]

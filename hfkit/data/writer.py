@@ -341,6 +341,10 @@ def _brief(answer: Mapping[str, Any]) -> str:
             for one in answer.get("answers") or [answer]
         )
         return ", ".join(each)
+    if "filled" in answer:
+        return _shown(answer["filled"], 200)
+    if "log_prob" in answer:
+        return f"{answer['log_prob']:.4f}  perplexity {answer['perplexity']:.4g}"
     if "score" in answer:
         same = "" if "same" not in answer else "  same" if answer["same"] else "  not the same"
         return f"{answer['score']:.2f}{same}"

@@ -53,6 +53,11 @@ class Steps(Protocol):
         """The outputs that have one entry for each token of a row."""
         ...
 
+    @property
+    def joined(self) -> bool:
+        """Whether the rows of a window are encoded together, and make one part."""
+        ...
+
     def encode(self, rows: Sequence[Row]) -> list[EncodedRow]:
         """Turn rows into encoded rows; one row may become several."""
         ...
@@ -70,6 +75,11 @@ class Steps(Protocol):
 
 class Answerer:
     """The part of what answers rows in `Steps` that is the same for all."""
+
+    @property
+    def joined(self) -> bool:
+        """Whether rows are encoded together with their neighbours."""
+        return False
 
     def predict(self: Steps, rows: Sequence[Row]) -> list[Answer]:
         """Answer rows, in their order. Raises `RowError` for one that is refused."""
@@ -188,7 +198,7 @@ class _Part:
 def _encoded_parts(steps: Steps, windows: Iterable[Sequence[Row]]) -> Iterator[_Part]:
     """Cut windows into parts and encode them. A window that cannot be encoded ends there."""
     for rows in windows:
-        start, size, is_last = 0, FIRST, False
+        start, size, is_last = 0, len(rows) if steps.joined else FIRST, False
         while not is_last:
             is_last = start + size >= len(rows)
             part = _Part(rows[start : start + size], start, is_last)

@@ -72,6 +72,11 @@ class Predictor(Answerer):
         """The outputs that have one entry for each token of a row."""
         return self.task.token_outputs
 
+    @property
+    def joined(self) -> bool:
+        """Whether the task makes encoded rows of several rows together."""
+        return self.task.joined
+
     def encode(self, rows: Sequence[Row]) -> list[EncodedRow]:
         """Turn rows into encoded rows; one row may become several."""
         return self.task.features(rows, self.tokenizer)

@@ -24,8 +24,10 @@ PIPELINE_TAGS = {
     "similarity": "sentence-similarity",
     "text2text": "text2text-generation",
     "generation": "text-generation",
-    "pretraining": "fill-mask",
+    "mlm": "fill-mask",
 }
+# Classes of hfkit's own, and what their folders load as.
+LOADED_AS = {"MaskedWords": "AutoModelForMaskedLM", "Pretraining": "AutoModelForPreTraining"}
 LIMITS = """## Intended use and limits
 
 Not stated. The scores above hold for data like the data they were measured on; how the model does
@@ -166,6 +168,7 @@ def _usage(card: Card) -> str:
 def _python(card: Card) -> str:
     """How other libraries load the folder."""
     name = card.auto_class.rpartition(":")[2]
+    name = LOADED_AS.get(name, name)
     if name == "Embedder":
         lines = ["from sentence_transformers import SentenceTransformer", ""]
         lines += ['model = SentenceTransformer("FOLDER")', 'vectors = model.encode(["a text"])']

@@ -48,7 +48,18 @@ HEADS = frozenset(
 )
 # Classes that load an encoder as it is: there is no head to keep or to miss.
 EMBEDDER = "hfkit.model.heads:Embedder"
-HEADLESS = frozenset({"AutoModel", EMBEDDER})
+# Heads of pre-training too: an encoder may lack them, and its head for a task is none of theirs.
+HEADLESS = frozenset(
+    {
+        "AutoModel",
+        EMBEDDER,
+        "AutoModelForNextSentencePrediction",
+        "hfkit.model.pretraining:MaskedWords",
+        "hfkit.model.pretraining:Pretraining",
+        "hfkit.model.likelihood:Causal",
+        "hfkit.model.likelihood:Conditional",
+    }
+)
 EMBEDDING = re.compile(r"embed|(^|\.)(wte|wpe|shared)\.")
 FLOATS = frozenset({"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"})
 # tokenizer_config.json says 10^30 where it does not know.
@@ -79,11 +90,14 @@ class ModelFacts:
     languages: tuple[str, ...]
 
 
-def describe(folder: Path, *, code: bool = False) -> ModelFacts:
-    """Read the facts of a model folder, after `gate.check`, whose errors it raises."""
-    config = gate.check(folder, code=code)
-    tensors: dict[str, Any] = {}
-    for path in gate.weight_files(folder):
+def describe(folder: Path, *, code: bool = False, fresh: bool = False) -> ModelFacts:
+    """Read the facts of a model folder, after `gate.check`, whose errors it raises.
+
+    Of a `fresh` one, which has no weights yet, the number of parameters is an estimate.
+    """
+    config = gate.check(folder, code=code, fresh=fresh)
+    tensors: dict[str, Any] = _planned(config) if fresh else {}
+    for path in [] if fresh else gate.weight_files(folder):
         tensors.update(gate.read_header(path))
     sizes = {
         name: prod(entry["shape"]) for name, entry in tensors.items() if entry["dtype"] in FLOATS
@@ -109,6 +123,18 @@ def describe(folder: Path, *, code: bool = False) -> ModelFacts:
         has_head="For" in architecture and any(name.split(".")[0] in HEADS for name in tensors),
         languages=_languages(folder),
     )
+
+
+def _planned(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The large tensors that an encoder of this configuration will have."""
+    width, layers = _first(config, HIDDEN_KEYS, 768), _first(config, LAYER_KEYS, 12)
+    inner = _first(config, ("intermediate_size", "d_ff", "hidden_dim", "n_inner"), 4 * width)
+    tables = {"embeddings": config.get("vocab_size", 0), "position_embeddings":
+              _first(config, POSITION_KEYS, 0)}  # fmt: skip
+    shapes = {name: [rows, width] for name, rows in tables.items()}
+    for number in range(layers):
+        shapes[f"layer.{number}"] = [4 * width + 2 * inner, width]
+    return {name: {"dtype": "F32", "shape": shape} for name, shape in shapes.items()}
 
 
 def label_names(config: Mapping[str, Any]) -> list[str] | None:

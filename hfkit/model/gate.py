@@ -45,18 +45,19 @@ MOST_BYTES = 2**28  # of a file of JSON; the largest tokenizers have a tenth of 
 OWN_CLASS = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*")
 
 
-def check(folder: Path, *, code: bool = False) -> dict[str, Any]:
+def check(folder: Path, *, code: bool = False, fresh: bool = False) -> dict[str, Any]:
     """Check a model folder whole and return its config.json.
 
-    With `code` the folder may name Python files of its own: the user has vouched for them. Raises
-    `SafetyError` for what could run code or lead out of the folder, `InputError` for what is
-    missing or broken.
+    With `code` the folder may name Python files of its own: the user has vouched for them. A
+    `fresh` one has no weights yet, and its sizes are the user's own. Raises `SafetyError` for what
+    could run code or lead out of the folder, `InputError` for what is missing or broken.
     """
     config = read_config(folder, code=code)
-    tensors: dict[str, Any] = {}
-    for path in weight_files(folder):
-        tensors.update(read_header(path))
-    check_values(config, tensors, str(folder / "config.json"))
+    if not fresh:
+        tensors: dict[str, Any] = {}
+        for path in weight_files(folder):
+            tensors.update(read_header(path))
+        check_values(config, tensors, str(folder / "config.json"))
     check_tokenizer(folder, code=code)
     return config
 
@@ -68,17 +69,20 @@ def read_config(folder: Path, *, code: bool = False) -> dict[str, Any]:
         _refuse_adapter(folder)
         raise InputError(_why_no_config(folder), place=str(folder))
     config = read_object(folder, "config.json")
-    if not isinstance(config.get("model_type"), str) or not config["model_type"]:
-        raise InputError('no "model_type" in it', place=str(path), hint="is this a model folder?")
-    _refuse_code(config, str(path), code=code)
-    _refuse_quantized(config, str(path))
-    weights = config.get("transformers_weights")
-    if weights is not None and weights != WEIGHTS:
-        raise SafetyError(
-            f'"transformers_weights" names another file than {WEIGHTS}', place=str(path)
-        )
+    check_config(config, str(path), code=code)
     _refuse_adapter(folder)
     return config
+
+
+def check_config(config: dict[str, Any], place: str, *, code: bool = False) -> None:
+    """Refuse a configuration that names no kind of model, or asks for more than computing."""
+    if not isinstance(config.get("model_type"), str) or not config["model_type"]:
+        raise InputError('no "model_type" in it', place=place, hint="is this a model folder?")
+    _refuse_code(config, place, code=code)
+    _refuse_quantized(config, place)
+    weights = config.get("transformers_weights")
+    if weights is not None and weights != WEIGHTS:
+        raise SafetyError(f'"transformers_weights" names another file than {WEIGHTS}', place=place)
 
 
 def _refuse_adapter(folder: Path) -> None:

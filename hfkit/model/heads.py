@@ -7,6 +7,7 @@ windows of a long text are averaged before the length of a vector is looked at.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,14 @@ class Embedder(nn.Module):
         # A pooler on top of the encoder, new or not, has no part in the vectors.
         missing = {key for key in inside if ".pooler." not in key}
         return cls(encoder, pooling, normalize), {**info, "missing_keys": missing}
+
+    @classmethod
+    def from_config(cls, config: Any, **options: Any) -> Any:
+        """An encoder of random weights."""
+        config = copy.deepcopy(config)
+        pooling = config.__dict__.pop(POOLING, None) or "mean"
+        normalize = config.__dict__.pop(NORMALIZE, True)
+        return cls(AutoModel.from_config(config, **options), pooling, normalize)
 
     def forward(
         self,

@@ -39,22 +39,26 @@ def load_for_training(
     seed: int,
     name: str = "",
     code: bool = False,
+    fresh: bool = False,
 ) -> Any:
     """Load a base model and give it the head of the task, drawn from `seed`.
 
     `head` is put into the configuration. A head the folder already has is kept if its label names
     are those of `head`, in whatever order; otherwise it starts anew. A head that finds spans has no
-    labels and is kept. With `code` the folder's own Python code runs.
+    labels and is kept. With `code` the folder's own Python code runs. All weights of a `fresh` one
+    are drawn.
 
     Raises what `gate.check` does, and `InputError` where the weights do not fit the configuration.
     """
     name = name or str(folder)
     check_libraries()
-    facts = describe(folder, code=code)
+    facts = describe(folder, code=code, fresh=fresh)
     kept = _keeps_head(facts, auto_class, head)
     with quiet(), seeded(seed):
         wanted = {**_foreign_labels(auto_class, head), **head}
         config = _config(folder, wanted, dropout, code=code)
+        if fresh:
+            return _drawn(folder, auto_class, config, name)
         model, info = _load(folder, auto_class, config, code=code)
         if facts.has_head and head_kind(auto_class) and not kept:
             _restart(_output_layer(model), getattr(config, "initializer_range", 0.02))
@@ -158,6 +162,18 @@ def _load(folder: Path, auto_class: str, config: Any, *, code: bool) -> tuple[An
             return load("sdpa")
         except ValueError:
             return load("eager")
+
+
+def _drawn(folder: Path, auto_class: str, config: Any, name: str) -> Any:
+    """A model of random weights, from torch's generator as it stands."""
+    model_class = load_object(auto_class if ":" in auto_class else f"transformers:{auto_class}")
+    with _readable(folder):
+        try:
+            model = model_class.from_config(config, attn_implementation="sdpa")
+        except ValueError:
+            model = model_class.from_config(config, attn_implementation="eager")
+    log.info("%s: all weights are new and random", name)
+    return model.float()
 
 
 @contextmanager

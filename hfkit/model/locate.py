@@ -63,12 +63,14 @@ TIMEOUT = 5.0  # seconds
 @dataclass(frozen=True)
 class Located:
     """A model on this disk. `revision` is the commit of a Hub model, None for a plain folder;
-    `code`: the user has vouched for the Python code of that commit."""
+    `code`: the user has vouched for the Python code of that commit; `fresh`: it has no weights yet,
+    and starts with random ones."""
 
     folder: Path
     name: str
     revision: str | None
     code: bool = False
+    fresh: bool = False
 
 
 def locate(name: str, *, offline: bool, code: str | None = None) -> Located:

@@ -162,7 +162,7 @@ def encode(
     """
     counts = {"cut": 0, "windowed": 0}
     packed = Packed(_chunks(data, task, tokenizer, counts, targets=targets), folder)
-    if counts["windowed"]:
+    if counts["windowed"] and not task.joined:
         log.info("%s: long texts are read in windows of %d tokens, %d more than there are rows",
                  name, tokenizer.max_length, counts["windowed"])  # fmt: skip
     if counts["cut"]:

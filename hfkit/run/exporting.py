@@ -88,6 +88,12 @@ def write_export(folder: Path, opened: Opened, data: Dataset | None, asked: Aske
     """
     from hfkit.run.opening import check_weights
 
+    if not opened.task.exportable:
+        raise InputError(
+            "a model in pre-training answers with torch alone",
+            place=str(folder),
+            hint="fine-tune it for a task, and export that run",
+        )
     if opened.tokenizer is None or not opened.tokenizer.exportable:
         raise InputError(
             "its tokenizer exists in Python only, so that the model cannot be used without it",

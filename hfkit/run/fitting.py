@@ -98,7 +98,9 @@ def fit(prepared: Prepared, accelerator: Accelerator, output: Output, watching: 
         settings=config,
         accelerator=accelerator,
         lengths=training.lengths,
-        make_batch=lambda rows: _batch(task, [training[row] for row in rows], tokenizer),
+        make_batch=lambda rows, epoch: _batch(
+            task, [task.vary(training[row], (config.seed, epoch, row)) for row in rows], tokenizer
+        ),
         loss=loss,
         checkpoints=Checkpoints(folder / "checkpoints", fingerprint=output.fingerprint),
         evaluate=lambda: _values(prepared, predictor, encoded["validation"]),
@@ -124,6 +126,7 @@ def _model(prepared: Prepared) -> Any:
         seed=config.seed,
         name=base.name,
         code=base.code,
+        fresh=base.fresh,
     )
 
 

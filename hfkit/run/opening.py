@@ -38,7 +38,12 @@ DECISIVE = (
     "1_Pooling/config.json", "config_sentence_transformers.json",
 )  # fmt: skip
 # What a model from elsewhere is asked for, by the end of its architecture's name.
-TASK_OF_HEAD = {"ForTokenClassification": "ner", "ForQuestionAnswering": "qa"}
+TASK_OF_HEAD = {
+    "ForTokenClassification": "ner",
+    "ForQuestionAnswering": "qa",
+    "ForMaskedLM": "mlm",
+    "ForNextSentencePrediction": "nsp",
+}
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ def open_run(
     Flags win over what the run saved. Raises `InputError` for a name that leads nowhere, a base
     model without a head, and settings that do not fit.
     """
+    from hfkit.config import PredictConfig
     from hfkit.model.facts import describe, require_head
     from hfkit.model.locate import locate
 
@@ -91,6 +97,7 @@ def open_run(
     own = trained is not None and find_task(trained)[0] == find_task(name)[0]
     options = {**(saved.options if saved and own else {}), **config.options}
     task = make_task(name, options)
+    task.asked = isinstance(config, PredictConfig)
     if own:
         task.decisions = read_decisions(located.folder)
     task.restore(json.loads((located.folder / "config.json").read_text("utf-8")))

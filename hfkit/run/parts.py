@@ -13,7 +13,7 @@ from hfkit.data.dataset import Dataset, Peeked, load_rows
 from hfkit.data.overlap import Texts, find_overlap
 from hfkit.data.rows import in_chunks, keys_of
 from hfkit.data.source import is_file
-from hfkit.data.split import split_rows, stratified_split
+from hfkit.data.split import split_rows, split_texts, stratified_split
 from hfkit.errors import InputError, RowError
 
 if TYPE_CHECKING:
@@ -71,16 +71,20 @@ def read_validation(
     share = _share(config.validation)
     if share is None:
         return read_other(config, task, train, config.validation), train
-    if task.label_kind == "labels":
+    how = "stratified, equal texts together"
+    if task.label_kind == "none":
+        kept, cut = split_texts(train.rows, share, config.seed)
+        how = "whole documents, or the end of the text"
+    elif task.label_kind == "labels":
         labels = [_stratum(gold) for some in in_chunks(train.rows) for gold in task.gold(some)]
         texts = list(keys_of(map(texts_of, train.rows)))
         kept, cut = stratified_split(labels, share, config.seed, groups=texts)
     else:
         kept, cut = split_rows(train.rows, task.label_kind, share, config.seed)
     log.info(
-        "no validation data given: %d of %d rows are cut off for it (stratified, equal texts "
-        "together, seed %d); override with --validation",
-        len(cut), len(train.rows), config.seed,
+        "no validation data given: %d of %d rows are cut off for it (%s, seed %d); override with "
+        "--validation",
+        len(cut), len(train.rows), how, config.seed,
     )  # fmt: skip
     rest, held_out = train.part(kept), train.part(cut)
     absent = [label for label, count in label_counts(held_out, task).items() if not count]

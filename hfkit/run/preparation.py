@@ -23,6 +23,7 @@ from hfkit.errors import InputError
 from hfkit.layers import extra
 from hfkit.model.defaults import default_lr, default_model
 from hfkit.model.facts import ModelFacts, describe, estimate_memory
+from hfkit.model.gate import read_config
 from hfkit.model.locate import Located, locate
 from hfkit.processor import cores, has_accelerator, kernels_for, precision_for, this_processor
 from hfkit.redaction import redacted
@@ -97,11 +98,17 @@ class Prepared:
             for name, value in sorted(config.options.items())
             if extra(declared, name).get("changes_result")
         }
+        base = self.base.folder
+        files = (
+            [base / "config.json", base / "tokenizer.json"]
+            if self.base.fresh
+            else weight_files(base)
+        )
         hashes = {
             "training data": self.train.digest,
             "validation data": self.validation.digest,
             "test data": self.test.digest if self.test else None,
-            "base model": [sha256(path) for path in weight_files(self.base.folder)],
+            "base model": [sha256(path) for path in files],
         }
         return {**_redacted({**settings, **options}), **hashes}
 
@@ -164,7 +171,7 @@ def prepare(config: FinetuneConfig) -> Prepared:
     if not config.train:
         raise InputError("no training data", hint="hfkit finetune TRAIN, for example reviews.csv")
     # A mistyped name is found before a large file is read.
-    base = _located(config, config.model) if config.model else None
+    base = _base(config)
     peeked = None
     chosen = config.task
     if chosen is None:
@@ -176,6 +183,7 @@ def prepare(config: FinetuneConfig) -> Prepared:
     task = make_task(name, options)
     if name in TASKS and not TASKS[name].trainable:
         task.learn([])  # raises, and says what to train instead
+    facts = _facts(base, task) if base else None
     train = read_training(config, task, peeked)
     validation, train = read_validation(config, task, train)
     test = read_other(config, task, train, config.test) if config.test else None
@@ -188,7 +196,7 @@ def prepare(config: FinetuneConfig) -> Prepared:
         model, reason = default_model(name, [str(texts_of(row)[0]) for row in train.rows[:500]])
         log.info("the base model is %s (%s); override with -m", model, reason)
         base = _located(config, model)
-    facts = describe(base.folder, code=base.code)
+    facts = facts or _facts(base, task)
     lr, max_length = config.lr, checked_length(config.max_length, facts.max_length)
     if lr is None:
         lr, reason = default_lr(facts, name)
@@ -210,6 +218,40 @@ def prepare(config: FinetuneConfig) -> Prepared:
 def _redacted(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings as they may be written down."""
     return {k: redacted(v) if isinstance(v, str) else v for k, v in settings.items()}
+
+
+def _facts(base: Located, task: Task[Any]) -> ModelFacts:
+    """What the base model's files say. Raises `InputError` for one that cannot learn the task."""
+    facts = describe(base.folder, code=base.code, fresh=base.fresh)
+    try:
+        task.build_on(read_config(base.folder, code=base.code))
+    except InputError as error:
+        raise InputError(error.message, place=error.place or base.name, hint=error.hint) from error
+    return facts
+
+
+def _base(config: FinetuneConfig) -> Located | None:
+    """The base model, as far as it is named. Raises `InputError` for one that is both loaded and
+    started from scratch."""
+    from hfkit.model.scratch import make_base
+
+    named = {
+        "--model": config.model,
+        "--config-size": config.config_size,
+        "--config-file": config.config_file,
+    }
+    given = [flag for flag, value in named.items() if value]
+    if len(given) > 1:
+        raise InputError("only one of them can be the base model", place=" and ".join(given))
+    if config.model or not given:
+        if config.tokenizer:
+            hint = "a model that is loaded has its own; --config-size starts from scratch"
+            raise InputError("plays no part", place="--tokenizer", hint=hint)
+        return _located(config, config.model) if config.model else None
+    if not config.tokenizer:
+        hint = "--tokenizer FOLDER; hfkit tokenizer train makes one"
+        raise InputError("needs a tokenizer", place=given[0], hint=hint)
+    return make_base(config.tokenizer, config.config_size, config.config_file)
 
 
 def _located(config: FinetuneConfig, model: str) -> Located:

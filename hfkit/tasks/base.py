@@ -31,7 +31,7 @@ Row = dict[str, Any]
 EncodedRow = dict[str, Any]
 Answer = dict[str, Any]
 Outputs = dict[str, "NDArray[Any]"]
-LabelKind = Literal["labels", "entities", "answers", "scores"]
+LabelKind = Literal["labels", "entities", "answers", "scores", "none"]
 
 O = TypeVar("O", bound="BaseModel")
 
@@ -43,11 +43,13 @@ class Task(ABC, Generic[O]):
     label_kind: ClassVar[LabelKind] = "labels"  # what the label column holds
     Options: ClassVar[type[BaseModel]] = NoOptions
     token_outputs: ClassVar[tuple[str, ...]] = ()  # outputs with one entry per token of the row
+    exportable: ClassVar[bool] = True  # whether one pass through the model is the whole answer
 
     def __init__(self, options: O) -> None:
         self.options = options
         self.labels: list[str] = []  # what the head tells apart, in the order of its outputs
         self.decisions: dict[str, Any] = {}  # what `decide` fitted; saved as decisions.json
+        self.asked = False  # rows are questions of people, and neither learnt from nor scored
 
     @property
     @abstractmethod
@@ -58,6 +60,12 @@ class Task(ABC, Generic[O]):
     def grouped(self) -> bool:
         """Whether the encoded rows of one row stay in one step, and the loss sees the whole step:
         rows then count as one example each, with ``example`` in the batch."""
+        return False
+
+    @property
+    def joined(self) -> bool:
+        """Whether `features` makes encoded rows of several rows together: it is then given some
+        thousand at a time, the same ones in training and in evaluation."""
         return False
 
     @property
@@ -88,6 +96,10 @@ class Task(ABC, Generic[O]):
     def head(self) -> dict[str, Any]:
         """Entries for config.json that describe the head: num_labels, id2label, label2id, …"""
 
+    def build_on(self, model_config: Mapping[str, Any]) -> None:
+        """See the config.json of the base model. Raises `InputError` for one that cannot learn
+        the task."""
+
     @abstractmethod
     def restore(self, model_config: Mapping[str, Any]) -> None:
         """The inverse of `head`: take labels and problem from a model's config.json."""
@@ -105,6 +117,11 @@ class Task(ABC, Generic[O]):
     @abstractmethod
     def targets(self, rows: Sequence[Row], encoded: Sequence[EncodedRow]) -> None:
         """Add to each encoded row what the loss needs (``labels``, ``loss_weight``)."""
+
+    def vary(self, encoded: EncodedRow, key: Sequence[int]) -> EncodedRow:
+        """What is learnt from an encoded row this time: a pure function of the row and of `key`,
+        which is (seed, epoch, number of the encoded row). The row itself stays as it is."""
+        return encoded
 
     @abstractmethod
     def decode(

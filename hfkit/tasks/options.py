@@ -129,6 +129,34 @@ class SimilarityOptions(LongTexts):
         return value.split(",") if isinstance(value, str) else value
 
 
+class MaskingOptions(Section):
+    """Options of masked words."""
+
+    mask_rate: float = setting(
+        0.15, "Share of the words that are hidden", changes_result=True, gt=0, lt=1
+    )
+    whole_words: bool = setting(
+        False, "Hide all pieces of a word together", changes_result=True
+    )
+
+
+class MlmOptions(MaskingOptions):
+    """Options of `mlm`."""
+
+    line_by_line: bool = setting(
+        False,
+        "Each text is a row of its own; default: a document's are joined up to max_length",
+        changes_result=True,
+    )
+    fills: int = setting(5, "Words proposed for each mask", ge=1, le=1000)
+
+
+class NspOptions(MaskingOptions):
+    """Options of `nsp`."""
+
+    mlm: bool = setting(False, "Learn to find hidden words too, as BERT did", changes_result=True)
+
+
 class ZeroShotOptions(LongTexts):
     """Options of `zero-shot`."""
 

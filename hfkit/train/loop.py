@@ -101,7 +101,8 @@ Event = Step | Evaluation | Checkpoint | Stopped
 class Parts:
     """What the loop is made of; each is simple to replace in a test.
 
-    `make_batch` turns row numbers into arrays ``[B, ...]``, and `lengths` holds each row's tokens.
+    `make_batch` turns row numbers, in a pass over the data, into arrays ``[B, ...]``; `lengths` holds
+    each row's tokens.
     `groups` numbers the example that each row belongs to (None: rows are examples), `keys` the text
     it is of: examples with a text in common are kept out of one step, as far as possible.
     `evaluate` is called on every process and must return the same scores on each; `best` names
@@ -112,7 +113,7 @@ class Parts:
     settings: Training
     accelerator: Accelerator
     lengths: NDArray[np.integer[Any]]
-    make_batch: Callable[[list[int]], Mapping[str, NDArray[Any]]]
+    make_batch: Callable[[list[int], int], Mapping[str, NDArray[Any]]]
     loss: Loss
     checkpoints: Checkpoints
     evaluate: Callable[[], dict[str, float]] | None = None
@@ -250,7 +251,7 @@ class Learner:
         loss_sum, count = torch.zeros((), device=accelerator.device), 0.0
         for number, (micro_batch, weight) in enumerate(mine, start=1):
             with self._meeting(last=number == len(mine)):
-                batch = self._tensors(micro_batch)
+                batch = self._tensors(micro_batch, step)
                 part, labelled = self.parts.loss(self.wrapped(**_inputs(batch)), batch)
                 self.scaler.scale(part * weight).backward()
             loss_sum += part.detach() * weight
@@ -276,13 +277,13 @@ class Learner:
         A single micro-batch keeps its graph; several are computed again, under the same dropout.
         """
         accelerator = self.accelerator
-        batches = [self._tensors(micro_batch) for micro_batch in mine]
+        batches = [self._tensors(micro_batch, step) for micro_batch in mine]
         with torch.set_grad_enabled(len(batches) == 1):
             model = self.wrapped if len(batches) == 1 else self.model
             found = [self._embed(model, batch, step, n) for n, batch in enumerate(batches)]
         own = torch.cat([part.detach() for part in found])
         whole = together(accelerator, own[: len(own) if weight else 0], len(rows))
-        loss_sum, count, gradient = loss_and_gradient(loss, whole, self._tensors(rows))
+        loss_sum, count, gradient = loss_and_gradient(loss, whole, self._tensors(rows, step))
         own_gradient = gradient[accelerator.process_index :: accelerator.num_processes]
         sizes = [len(part) for part in found]
         parts = torch.split(own_gradient, sizes) if weight else (own * 0.0,)
@@ -353,10 +354,10 @@ class Learner:
         accelerator.wait_for_everyone()
         return checkpoints.path(progress.step)
 
-    def _tensors(self, rows: Rows) -> dict[str, Tensor]:
-        """The batch of these encoded rows, on the device."""
+    def _tensors(self, rows: Rows, step: int) -> dict[str, Tensor]:
+        """The batch of these encoded rows in a step, on the device."""
         device = self.accelerator.device
-        batch = self.parts.make_batch(rows.tolist())
+        batch = self.parts.make_batch(rows.tolist(), self.plan.pass_of(step))
         return {name: torch.from_numpy(array).to(device) for name, array in batch.items()}
 
     def _over_processes(self, values: list[float]) -> list[float]:

@@ -111,11 +111,31 @@ def span(outputs: Any, batch: Batch) -> tuple[Tensor, Tensor]:
     return _weighted_sum(losses, known, batch)
 
 
+def pretraining(outputs: Any, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Of each row, the mean over its hidden words plus the loss of its pair, as BERT was trained.
+
+    Reads ``outputs.logits [B, P, V]`` with ``labels [B, P]``, -100 ignored, and
+    ``outputs.next_logits [B, 2]`` with ``next_sentence_label [B]``.
+    """
+    logits, pair_logits = outputs.logits.float(), outputs.next_logits.float()
+    if "labels" not in batch:
+        return _nothing(pair_logits)
+    labels, pair_labels = batch["labels"], batch["next_sentence_label"]
+    words = functional.cross_entropy(
+        logits.flatten(0, -2), labels.flatten(), ignore_index=IGNORED, reduction="none"
+    ).view(labels.shape)
+    hidden = (labels != IGNORED).sum(dim=1).clamp(min=1)
+    pairs = functional.cross_entropy(pair_logits, pair_labels, reduction="none")
+    losses = words.sum(dim=1) / hidden + pairs
+    return losses.sum(), losses.new_tensor(float(len(losses)))
+
+
 LOSSES: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
     "cross_entropy": cross_entropy,
     "binary_cross_entropy": binary_cross_entropy,
     "mean_squared_error": mean_squared_error,
     "span": span,
+    "pretraining": pretraining,
     "cosent": cosent,
     "contrastive": contrastive,
     "multiple_negatives": multiple_negatives,

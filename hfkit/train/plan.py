@@ -49,6 +49,10 @@ class Plan:
         """Passes over the data that are done after so many steps."""
         return step / self.per_epoch
 
+    def pass_of(self, step: int) -> int:
+        """The number of the pass over the data that a step belongs to."""
+        return step // self.per_epoch
+
     def count(self, step: int) -> int:
         """The examples of a step."""
         return len(self._batch(step))

@@ -24,6 +24,7 @@ COMMANDS = [
     "convert",
     "embed",
     "search",
+    "score",
     "bench",
     "export",
     "verify",

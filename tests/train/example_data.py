@@ -29,7 +29,7 @@ class Data:
     and `keys`."""
 
     lengths: np.ndarray
-    make_batch: Callable[[list[int]], dict[str, np.ndarray]]
+    make_batch: Callable[..., dict[str, np.ndarray]]
     groups: np.ndarray | None = None
     keys: np.ndarray | None = None
 
@@ -96,7 +96,7 @@ def _batches(
     ids: list[np.ndarray],
     columns: dict[str, np.ndarray],
     lists: dict[str, list[np.ndarray]] | None = None,
-) -> Callable[[list[int]], dict[str, np.ndarray]]:
+) -> Callable[..., dict[str, np.ndarray]]:
     def padded(column: list[np.ndarray], rows: list[int], value: int) -> np.ndarray:
         width = max(len(column[row]) for row in rows)
         array = np.full((len(rows), width), value, dtype=np.int64)
@@ -104,7 +104,7 @@ def _batches(
             array[place, : len(column[row])] = column[row]
         return array
 
-    def make_batch(rows: list[int]) -> dict[str, np.ndarray]:
+    def make_batch(rows: list[int], epoch: int = 0) -> dict[str, np.ndarray]:
         return {
             "input_ids": padded(ids, rows, 0),
             "attention_mask": padded([np.ones_like(row) for row in ids], rows, 0),

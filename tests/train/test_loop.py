@@ -139,7 +139,7 @@ def test_examples_without_labels_change_nothing_for_a_step_loss(tmp_path):
     parts = make_parts(tmp_path, problem="graded", max_steps=2, weight_decay=0.1)
     make_batch = make_data("graded").make_batch
 
-    def unlabelled(rows):
+    def unlabelled(rows, epoch):
         return {**make_batch(rows), "labels": np.full(len(rows), np.nan, dtype=np.float32)}
 
     before = fingerprint(parts.model)
@@ -326,7 +326,7 @@ def test_divergence_stops_within_one_step(tmp_path, where):
     make_batch = make_data("regression").make_batch
     calls = []
 
-    def poisoned(rows):
+    def poisoned(rows, epoch):
         batch = make_batch(rows)
         calls.append(rows)
         if len(calls) == 4 and where == "loss":
@@ -347,7 +347,7 @@ def test_batch_without_labels_is_counted_but_changes_nothing(tmp_path):
     parts = make_parts(tmp_path, max_steps=2, weight_decay=0.1)
     make_batch = make_data("single-label").make_batch
 
-    def unlabelled(rows):
+    def unlabelled(rows, epoch):
         return {**make_batch(rows), "labels": np.full(len(rows), -100)}
 
     before = fingerprint(parts.model)

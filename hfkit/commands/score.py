@@ -1,0 +1,103 @@
+"""`hfkit score`: rows in, the same rows with their log-probability out, as a Unix filter.
+
+Each input row has one output row, in order. A row that cannot be scored says why and the rest go
+on; the command then ends with exit code 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from hfkit.config import Columns, PredictConfig, Reading, ScoreConfig
+from hfkit.data.inputs import Input, open_input
+from hfkit.data.record import Fields, Record
+from hfkit.data.writer import Naming, make_writer
+from hfkit.errors import InputError
+from hfkit.run.tally import Tally
+from hfkit.run.writing import checked, format_of, open_answers
+
+if TYPE_CHECKING:
+    from hfkit.infer.likelihood import Scorer
+    from hfkit.infer.stream import Readable, Result, ToRow
+
+TARGET = {"text_pair": "target"}  # the usual name of that column
+
+
+def scores(config: ScoreConfig) -> Iterator[Fields]:
+    """Score rows lazily; yield each record with its scores under ``prediction``.
+
+    A record that could not be scored has ``row`` (1-based) and ``error`` instead. Raises
+    `InputError` at once for a missing file, model or column.
+    """
+    naming = Naming(config.prefix, config.only_prediction)
+    results = _results(config, naming, _given(config))
+    return (naming.merged(result) for window in results for result in window)
+
+
+def write_scores(config: ScoreConfig) -> Tally:
+    """Score rows and write them to ``config.output`` or standard output, window by window.
+
+    Raises `BrokenPipeError` when the reader of a pipe is gone, `ResourceError` when the output
+    cannot take more.
+    """
+    naming = Naming(config.prefix, config.only_prediction)
+    given = _given(config)
+    with open_answers(config) as output:
+        results = _results(config, naming, given)
+        writer = make_writer(format_of(config, given, output), naming, single=given.single)
+        tally = Tally()
+        for window in results:
+            for result in window:
+                tally.add(result)
+            output.write(writer.text(window))
+        output.write(writer.end())
+        tally.errors += writer.unfit
+    tally.report("score")
+    return tally
+
+
+def _given(config: ScoreConfig) -> Input:
+    """What the arguments are: texts, a file, a pipe."""
+    if not config.model:
+        raise InputError("no model", hint="name a language model: hfkit score MODEL INPUT")
+    settings = {name: getattr(config, name) for name in Reading.model_fields}
+    return open_input(
+        PredictConfig(
+            inputs=config.inputs,
+            text=config.text,
+            text_column=config.text_column,
+            offline=config.offline,
+            **settings,
+        )
+    )
+
+
+def _results(config: ScoreConfig, naming: Naming, given: Input) -> Iterator[list[Result]]:
+    """Open the model and start the stream of results."""
+    from hfkit.infer.stream import predict_stream, read_rows
+    from hfkit.run.scoring import open_scorer
+
+    scorer = open_scorer(config)
+    rows: Iterator[Readable] = read_rows(
+        checked(given.records, naming), lambda record: _to_row(config, scorer, given, record)
+    )
+    if not given.live:
+        first = next(rows, None)  # so that its errors come now
+        rows = rows if first is None else chain([first], rows)
+    return predict_stream(rows, scorer, live=given.live)
+
+
+def _to_row(config: ScoreConfig, scorer: Scorer, given: Input, record: Record) -> ToRow:
+    """Find what turns the fields of this input into rows; `record` is its first good one."""
+    from hfkit.data.columns import find_columns
+
+    names, roles = list(record.fields), scorer.question.columns
+    if given.single and len(names) == 1 and len(roles) > 1:
+        hint = 'give text="…" target="…"'
+        raise InputError("this model reads a source and a target", hint=hint)
+    chosen = Columns()
+    if not (given.single and len(names) == 1):
+        chosen = Columns(text_column=config.text_column, text_pair_column=config.text_pair_column)
+    return find_columns(names, [record.fields], roles, chosen, TARGET, need_label=False).row

@@ -1,0 +1,96 @@
+"""A base model that has no weights yet: a configuration and a tokenizer in a folder.
+
+The folder stands for a model folder everywhere, but for the weights, which are drawn from the seed
+when the model is made. It is made anew by every process, from the same settings, and is gone when
+the process ends. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import shutil
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from hfkit.errors import InputError
+from hfkit.model import gate
+from hfkit.model.locate import Located
+from hfkit.text import read_backend
+
+# Layers and width; a head reads 64 numbers, and the layer inside is four times as wide
+# (Turc et al. 2019, arXiv 1908.08962).
+SIZES = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512), "base": (12, 768)}
+HEAD = 64
+POSITIONS = 512
+NUMBERED = ("pad_token", "bos_token", "eos_token")
+
+
+def make_base(tokenizer: str, size: str | None, config_file: str | None) -> Located:
+    """A folder of a BERT of this `size`, or of the model that `config_file` describes, which reads
+    what the tokenizer in the folder `tokenizer` writes.
+
+    Raises `InputError` where one of them is missing or they do not fit, and what `gate` does.
+    """
+    source = Path(tokenizer).expanduser()
+    if not source.is_dir():
+        raise InputError("no such folder", place=f"--tokenizer {tokenizer}")
+    if not (source / "tokenizer.json").is_file():
+        hint = "make one with: hfkit tokenizer train FILE… -o FOLDER"
+        raise InputError("no tokenizer.json in it", place=f"--tokenizer {tokenizer}", hint=hint)
+    gate.check_tokenizer(source)
+    config = _shape(size) if config_file is None else _read(Path(config_file).expanduser())
+    folder = Path(mkdtemp(prefix="hfkit-base-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for name in (*gate.TOKENIZER_FILES, "merges.txt", "special_tokens_map.json"):
+        if (source / name).is_file():
+            shutil.copyfile(source / name, folder / name)
+    config.update(_numbers(folder, config, tokenizer))
+    (folder / "config.json").write_text(json.dumps(config, indent=2), "utf-8")
+    name = f"bert-{size}" if config_file is None else f"{config['model_type']}-from-scratch"
+    return Located(folder, name, None, fresh=True)
+
+
+def _shape(size: str | None) -> dict[str, Any]:
+    layers, width = SIZES[size or "base"]
+    return {
+        "model_type": "bert",
+        "num_hidden_layers": layers,
+        "hidden_size": width,
+        "num_attention_heads": width // HEAD,
+        "intermediate_size": 4 * width,
+        "max_position_embeddings": POSITIONS,
+    }
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise InputError("no such file", place=f"--config-file {path}")
+    config = gate.read_object(path.parent, path.name)
+    gate.check_config(config, str(path))
+    for name in ("architectures", "_name_or_path", "transformers_version", "id2label", "label2id"):
+        config.pop(name, None)
+    return config
+
+
+def _numbers(folder: Path, config: dict[str, Any], tokenizer: str) -> dict[str, Any]:
+    """What the tokenizer decides: how many tokens there are, and which are special."""
+    backend = read_backend(folder)
+    named = (folder / "tokenizer_config.json").is_file()
+    settings = gate.read_object(folder, "tokenizer_config.json") if named else {}
+    size = int(backend.get_vocab_size())
+    stated = config.get("vocab_size")
+    if isinstance(stated, int) and stated < size:
+        raise InputError(
+            f"the tokenizer has {size} tokens, the configuration room for {stated}",
+            place=f"--tokenizer {tokenizer}",
+        )
+    found: dict[str, Any] = {"vocab_size": stated or size}
+    for role in NUMBERED:
+        token = settings.get(role)
+        token = token.get("content") if isinstance(token, dict) else token
+        number = backend.token_to_id(token) if token else None
+        if number is not None:
+            found[f"{role}_id"] = number
+    return found

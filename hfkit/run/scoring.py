@@ -1,0 +1,82 @@
+"""From the name of a language model to what scores texts with it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from hfkit.errors import InputError
+
+if TYPE_CHECKING:
+    from hfkit.config import ScoreConfig
+    from hfkit.infer.likelihood import Scorer
+
+log = logging.getLogger(__name__)
+
+USUAL_LENGTH = 1024
+# Kinds by the end of an architecture's name.
+KIND_OF_HEAD = {
+    "ForMaskedLM": "masked",
+    "ForPreTraining": "masked",
+    "ForCausalLM": "causal",
+    "LMHeadModel": "causal",
+    "ForConditionalGeneration": "seq2seq",
+    "ForSeq2SeqLM": "seq2seq",
+    "MTModel": "seq2seq",
+}
+SAID = {
+    "causal": "each token given those before it",
+    "masked": "each token given all others (pseudo-log-likelihood)",
+    "seq2seq": "each token of the target given the source",
+}
+# Families whose targets are not written as their sources are.
+OTHER_TARGETS = ("marian", "mbart", "m2m_100", "nllb-moe", "fsmt", "plbart", "seamless_m4t")
+
+
+def open_scorer(config: ScoreConfig) -> Scorer:
+    """Load a language model and put it behind a scorer.
+
+    Raises `InputError` for a name that leads nowhere, for a model that gives no probabilities, and
+    as loading does.
+    """
+    from hfkit.infer.likelihood import Scorer, make_question
+    from hfkit.model.facts import describe
+    from hfkit.model.locate import locate
+    from hfkit.run.engines import Wanted, open_engine
+    from hfkit.run.opening import check_settings, checked_length, load_tokenizer, read_settings
+
+    name = config.model or ""
+    located = locate(name, offline=config.offline, code=config.allow_remote_code)
+    saved = read_settings(located.folder)
+    if saved:
+        check_settings(located.folder)
+    facts = describe(located.folder, code=located.code)
+    settings = json.loads((located.folder / "config.json").read_text("utf-8"))
+    kind = _kind(config.kind, facts.architecture, settings, name)
+    if kind == "seq2seq" and facts.model_type in OTHER_TARGETS:
+        raise InputError(f"targets of a {facts.model_type} cannot be read here", place=name)
+    log.info("%s: %s; override with --kind", name, SAID[kind])
+    longest = min(facts.max_length, USUAL_LENGTH)
+    max_length = checked_length(config.max_length or longest, facts.max_length)
+    question = make_question(kind, config.stride, max_length)
+    tokenizer = load_tokenizer(located, max_length, of_run=saved is not None)
+    tokenizer.padding["answers"] = tokenizer.padding["input_ids"]
+    wanted = Wanted(
+        located.folder, question.auto_class, None, config.device, name, code=located.code
+    )
+    engine = open_engine(wanted, config)
+    return Scorer(question, tokenizer, engine, config.batch_size, config.batch_tokens)
+
+
+def _kind(wanted: str, architecture: str, settings: Mapping[str, Any], name: str) -> str:
+    """The kind that is named, or that of the architecture."""
+    if wanted != "auto":
+        return wanted
+    for end, kind in KIND_OF_HEAD.items():
+        if architecture.endswith(end):
+            return "seq2seq" if settings.get("is_encoder_decoder") else kind
+    hint = "a model …ForCausalLM, …ForMaskedLM or …ForConditionalGeneration does"
+    what = f"a {architecture}" if architecture else "a model that names no architecture"
+    raise InputError(f"{what} gives no probabilities of texts", place=name, hint=hint)
