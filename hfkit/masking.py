@@ -11,7 +11,7 @@ themselves, so that the same text is always asked about the same way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
@@ -27,6 +27,7 @@ MASKED, REPLACED = 0.8, 0.1  # of what is chosen; the rest stays
 MASK = "[MASK]"  # what people write, whatever the model's own mask is called
 INSIDE = "##"  # in front of a piece inside a word
 SPACES = ("\u0120", "\u2581")  # in front of a piece that begins a word, in other vocabularies
+NONE_HIDDEN = {"masked": 0, "found": 0, "loss": 0.0}
 SCORED = 0xFFFFFFFF  # stands for the epoch where a text is scored
 
 
@@ -137,6 +138,17 @@ def key_of(ids: Sequence[int]) -> tuple[int, int]:
     (True, False)
     """
     return SCORED, crc32(" ".join(map(str, ids)).encode())
+
+
+def count_found(
+    answer: dict[str, Any], output: Mapping[str, NDArray[Any]], expected: Sequence[int]
+) -> None:
+    """Add the hidden words of an encoded row to what `answer` says of its row, as `NONE_HIDDEN`
+    begins: how many there are, how many were found, and the sum of their losses."""
+    count = len(expected)
+    answer["masked"] += count
+    answer["found"] += int((output["best_ids"][:count, 0] == expected).sum())
+    answer["loss"] -= float(output["answered"][:count].astype(float).sum())
 
 
 def best_words(

@@ -6,8 +6,8 @@
     nsp   {"label": "next", "score": 0.97}                                  for two texts
 
 Nothing is labelled. For `mlm` texts are joined and cut into rows of `max_length` tokens,
-[CLS] a [SEP] b [SEP], or stay by themselves with `line_by_line`; for `nsp` they make pairs. With
-the option `mlm` of the latter both are learnt together, as BERT was.
+[CLS] a [SEP] b [SEP], or stay apart (`line_by_line`); for `nsp` they make pairs, and words are
+hidden too with its option `mlm`, as BERT was trained.
 
 The detail that people get wrong is when words are hidden. Hidden once, they are the same in every
 epoch; hidden as batches come, they change with the number of workers and after a resume. Here
@@ -23,7 +23,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from hfkit.errors import InputError, RowError
-from hfkit.masking import MASK, Hidden, Vocabulary, best_words, filled, hide, key_of
+from hfkit.masking import (
+    MASK, NONE_HIDDEN, Hidden, Vocabulary, best_words, count_found, filled, hide, key_of,
+)  # fmt: skip
 from hfkit.registry import TASKS
 from hfkit.segments import Pair, Segment, joined, pairs_of, segments
 from hfkit.tasks.base import Answer, EncodedRow, LabelKind, Outputs, Row, Task
@@ -36,7 +38,6 @@ log = logging.getLogger(__name__)
 
 NEXT = ("next", "not next")  # by the number of the label: 0 is next, as in BERT
 NSP_FAMILIES = ("bert", "ernie", "fnet", "megatron-bert", "mobilebert")
-NONE_HIDDEN = {"masked": 0, "found": 0, "loss": 0.0}
 M = TypeVar("M", bound=MaskingOptions)
 
 
@@ -69,10 +70,12 @@ class Pretraining(Task[M]):
         """There is nothing to tell apart."""
 
     def head(self) -> dict[str, Any]:
-        """Nothing of the head is the task's, and nothing is taken from it."""
+        """Nothing of the head is the task's."""
         return {}
 
-    def restore(self, model_config: Mapping[str, Any]) -> None: ...
+    def restore(self, model_config: Mapping[str, Any]) -> None:
+        """Nothing is taken from it."""
+
     def gold(self, rows: Sequence[Row]) -> list[Answer]:
         """The texts themselves: what is right stands in them."""
         return [{"text": row["text"]} for row in rows]
@@ -170,7 +173,7 @@ class Mlm(Pretraining[MlmOptions]):
             ]
         answers: list[Answer] = [dict(NONE_HIDDEN) for _ in rows]
         for output, part in zip(outputs, encoded, strict=True):
-            _add(answers[part["_row"]], output, part["answers"])
+            count_found(answers[part["_row"]], output, part["answers"])
         return answers
 
     def _filled(self, output: Outputs, count: int, text: str) -> Answer:
@@ -273,7 +276,7 @@ class Nsp(Pretraining[NspOptions]):
             answer["right"] += int(row.argmax() == label)
             answer["next_loss"] -= float(row[label])
             if self.options.mlm:
-                _add(answer, output, part["answers"])
+                count_found(answer, output, part["answers"])
         return answers
 
     def brief(self, answer: Answer) -> Answer:
@@ -284,14 +287,6 @@ class Nsp(Pretraining[NspOptions]):
 def _units(rows: Sequence[Row], tokenizer: Tokenizer) -> list[Segment]:
     tokens = tokenizer.pieces([row["text"] for row in rows])
     return [Segment(ids, number) for number, ids in enumerate(tokens) if ids]
-
-
-def _add(answer: Answer, output: Outputs, expected: Sequence[int]) -> None:
-    """Count the hidden words of an encoded row."""
-    count = len(expected)
-    answer["masked"] += count
-    answer["found"] += int((output["best_ids"][:count, 0] == expected).sum())
-    answer["loss"] -= float(output["answered"][:count].astype(float).sum())
 
 
 def _told(likely: Sequence[float]) -> Answer:
