@@ -84,7 +84,8 @@ def _kind(config: ConvertConfig, peeked: Peeked) -> LabelKind:
         task, reason = infer_task(peeked.names, peeked.sample, config)
         log.info("these are rows for %s (%s); override with -t", task, reason)
     name = find_task(task)[0]
-    return TASKS[name].label_kind if name in TASKS else "labels"
+    kind = TASKS[name].label_kind if name in TASKS else "labels"
+    return "labels" if kind == "none" else kind  # texts alone are a table too
 
 
 def _target(config: ConvertConfig, kind: LabelKind) -> str:

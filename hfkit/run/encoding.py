@@ -162,6 +162,8 @@ def encode(
     """
     counts = {"cut": 0, "windowed": 0}
     packed = Packed(_chunks(data, task, tokenizer, counts, targets=targets), folder)
+    if not len(packed):
+        raise InputError("no text that is long enough to learn from", place=data.source)
     if counts["windowed"] and not task.joined:
         log.info("%s: long texts are read in windows of %d tokens, %d more than there are rows",
                  name, tokenizer.max_length, counts["windowed"])  # fmt: skip
