@@ -218,3 +218,26 @@ def test_bytes_of_a_single_word_have_the_space_they_had_in_the_text(tmp_path: Pa
     (words,) = tokenizer.encode_words([["Mer", "Mer"]])[0]
     assert words["input_ids"] == whole["input_ids"]
     assert words["_words"] == [-1, 0, 1, -1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(first=ODD, second=ODD, paired=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_tokens_that_are_known_are_framed_as_texts_are(
+    tiny_base_folder: Path, kind: str, first: str, second: str, paired: bool
+) -> None:
+    tokenizer = of_kind(kind, tiny_base_folder, 500)
+    (wanted,) = tokenizer.encode([first], [second] if paired else None)[0]
+    ids, other = tokenizer.pieces([first, second])
+    found = tokenizer.framed(ids, other if paired else None)
+    assert found["input_ids"] == wanted["input_ids"]
+    assert found["token_type_ids"] == wanted["token_type_ids"]
+    assert tokenizer.room(paired) == 500 - (3 if paired else 2)
+
+
+def test_masks_and_special_tokens(tiny_base_folder: Path) -> None:
+    both = text.from_file(tiny_base_folder, 64), text.from_transformers(tiny_base_folder, 64)
+    for tokenizer in both:
+        assert tokenizer.mask_id == tokenizer.vocabulary()["[MASK]"] == 4
+        assert tokenizer.special_ids() == {0, 1, 2, 3, 4}
+        assert tokenizer.text_of(tokenizer.pieces(["rain sun"])[0]) == "rain sun"

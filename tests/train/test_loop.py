@@ -147,6 +147,34 @@ def test_examples_without_labels_change_nothing_for_a_step_loss(tmp_path):
     assert fingerprint(parts.model) == before
 
 
+@pytest.mark.parametrize("micro_batch", [None, 4])
+def test_a_batch_is_told_the_pass_that_it_belongs_to(tmp_path, micro_batch):
+    """Whatever the cut, and after a resume."""
+    parts = make_parts(tmp_path, epochs=3, micro_batch=micro_batch, checkpoint_every=1)
+    make_batch = make_data("single-label").make_batch
+    seen = []
+
+    def noted(rows, epoch):
+        seen.append((epoch, *sorted(rows)))
+        return make_batch(rows)
+
+    whole = replace(parts, make_batch=noted)
+    list(train(whole))
+    per_epoch = parts.plan().per_epoch
+    cuts = len(seen) // parts.plan().total
+    assert [epoch for epoch, *_ in seen] == [
+        epoch for epoch in range(3) for _ in range(per_epoch * cuts)
+    ]
+    before, seen[:] = list(seen), []
+    fresh = make_parts(tmp_path, epochs=3, micro_batch=micro_batch)
+    steps = parts.checkpoints.steps()
+    resumed = parts.checkpoints.newest()
+    assert resumed is not None and resumed.progress.step == steps[-1]
+    earlier = replace(resumed, progress=replace(resumed.progress, step=steps[0]))
+    list(train(replace(fresh, make_batch=noted), earlier))
+    assert seen == before[-len(seen) :] and seen
+
+
 def _batches(parts):
     from hfkit.train.batches import Examples, epoch_batches
 

@@ -13,6 +13,7 @@ from hfkit.train.losses import (
     cross_entropy,
     find_loss,
     mean_squared_error,
+    pretraining,
 )
 
 B, T, C = 6, 5, 3
@@ -129,3 +130,20 @@ def test_losses_by_name():
         find_loss("cross_entrpy")
     with pytest.raises(InputError, match="cannot load"):
         find_loss("no_such_module:loss")
+
+
+def test_pretraining_is_the_mean_of_a_row_plus_its_pair():
+    torch.manual_seed(0)
+    words, pairs = torch.randn(3, 4, C), torch.randn(3, 2)
+    out = SimpleNamespace(logits=words.requires_grad_(), next_logits=pairs.requires_grad_())
+    target = torch.tensor([[0, 1, -100, -100], [2, 2, 1, 0], [-100] * 4])
+    follows = torch.tensor([0, 1, 1])
+    loss, count = pretraining(out, {"labels": target, "next_sentence_label": follows})
+    expected = functional.cross_entropy(pairs, follows, reduction="sum")
+    for row, hidden in enumerate((2, 4)):
+        expected = expected + functional.cross_entropy(words[row, :hidden], target[row, :hidden])
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    assert count == 3
+    nothing, none = pretraining(out, {})
+    assert (nothing.item(), none.item()) == (0, 0)
+    nothing.backward()
