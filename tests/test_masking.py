@@ -75,7 +75,9 @@ def test_it_is_a_function_of_tokens_and_key(vocabulary: Vocabulary) -> None:
         return hide(row(60), key, vocabulary, rate=0.15)
 
     assert at(1, 0, 5) == at(1, 0, 5)
-    assert len({tuple(at(*key).places) for key in [(1, 0, 5), (2, 0, 5), (1, 1, 5), (1, 0, 6)]}) == 4
+    assert (
+        len({tuple(at(*key).places) for key in [(1, 0, 5), (2, 0, 5), (1, 1, 5), (1, 0, 6)]}) == 4
+    )
     assert key_of([1, 2]) != key_of([12])
 
 

@@ -13,7 +13,6 @@ from hfkit.data.formats import label_studio
 from hfkit.data.labels import LabelReader
 from hfkit.data.record import Fields
 
-
 BLANK = "without anything in them"  # what spreadsheets leave behind
 
 

@@ -76,7 +76,9 @@ def split_rows(
     return stratified_split(_strata(rows, kind), share, seed, groups)
 
 
-def split_texts(rows: Sequence[Mapping[str, Any]], share: float, seed: int) -> tuple[list[int], list[int]]:
+def split_texts(
+    rows: Sequence[Mapping[str, Any]], share: float, seed: int
+) -> tuple[list[int], list[int]]:
     """Return the rows for training and for validation of texts that are read one after the other:
     whole documents, or the end of the text where there are too few of them.
 

@@ -53,7 +53,7 @@ class Causal:
 
     auto_class = "hfkit.model.likelihood:Causal"
     columns: Mapping[str, str] = TEXT
-    token_outputs = ("answered",)
+    token_outputs: Sequence[str] = ("answered",)
 
     def __init__(self, stride: int | None) -> None:
         self.stride = stride
@@ -88,7 +88,7 @@ class Masked:
 
     auto_class = "hfkit.model.pretraining:MaskedWords"
     columns: Mapping[str, str] = TEXT
-    token_outputs = ()
+    token_outputs: Sequence[str] = ()
 
     def __init__(self, stride: int | None) -> None:
         self.stride = stride
@@ -123,7 +123,7 @@ class Conditional:
 
     auto_class = "hfkit.model.likelihood:Conditional"
     columns: Mapping[str, str] = {"text": "the source", "text_pair": "the target"}
-    token_outputs = ()
+    token_outputs: Sequence[str] = ()
 
     def encode(self, rows: Sequence[Row], tokenizer: Tokenizer) -> list[EncodedRow]:
         """Sources with their targets. Raises `InputError` for one that is too long."""

@@ -48,8 +48,8 @@ class Causal(nn.Module):
         the first, which has none before it."""
         outputs = self.model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False)
         likely = log_probabilities(outputs.logits[:, :-1], input_ids[:, 1:])
-        return Answered(answered=torch.cat([torch.zeros_like(likely[:, :1]), likely], dim=1)
-                        if likely.shape[1] else outputs.logits.new_zeros(input_ids.shape))  # fmt: skip
+        first = likely.new_zeros(len(likely), 1)
+        return Answered(answered=torch.cat([first, likely], dim=1))
 
     def get_input_embeddings(self) -> Any:
         """The table of token vectors."""

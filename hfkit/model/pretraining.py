@@ -147,6 +147,4 @@ class Pretraining(MaskedWords):
 
     def scores(self, outputs: Any) -> Scores:
         """The outputs of both heads."""
-        return Scores(
-            logits=outputs.prediction_logits, next_logits=outputs.seq_relationship_logits
-        )
+        return Scores(logits=outputs.prediction_logits, next_logits=outputs.seq_relationship_logits)

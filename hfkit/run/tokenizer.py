@@ -119,7 +119,11 @@ def _made(config: TokenizerConfig, family: Family) -> tuple[Any, Any]:
 
     special = _special(family)
     unknown = family.tokens["unk_token"]
-    usual = {"vocab_size": config.vocab_size, "special_tokens": special, "show_progress": False}
+    usual: dict[str, Any] = {
+        "vocab_size": config.vocab_size,
+        "special_tokens": special,
+        "show_progress": False,
+    }
     lower = [normalizers.Lowercase()] if config.lowercase else []
     if config.kind == "wordpiece":
         backend = Tokenizer(models.WordPiece(unk_token=unknown))

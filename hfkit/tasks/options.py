@@ -135,9 +135,7 @@ class MaskingOptions(Section):
     mask_rate: float = setting(
         0.15, "Share of the words that are hidden", changes_result=True, gt=0, lt=1
     )
-    whole_words: bool = setting(
-        False, "Hide all pieces of a word together", changes_result=True
-    )
+    whole_words: bool = setting(False, "Hide all pieces of a word together", changes_result=True)
 
 
 class MlmOptions(MaskingOptions):

@@ -24,7 +24,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from hfkit.errors import InputError, RowError
 from hfkit.masking import (
-    MASK, NONE_HIDDEN, Hidden, Vocabulary, best_words, count_found, filled, hide, key_of,
+    MASK,
+    NONE_HIDDEN,
+    Hidden,
+    Vocabulary,
+    best_words,
+    count_found,
+    filled,
+    hide,
+    key_of,
 )  # fmt: skip
 from hfkit.registry import TASKS
 from hfkit.segments import Pair, Segment, joined, pairs_of, segments
@@ -264,7 +272,7 @@ class Nsp(Pretraining[NspOptions]):
         import numpy as np
 
         name = "next_logits" if self.options.mlm else "logits"
-        logits = np.stack([output[name] for output in outputs]).astype(float) if outputs else []
+        logits = [output[name].astype(float) for output in outputs]
         likely = [row - np.logaddexp.reduce(row) for row in logits]
         if self.asked:
             return [_told(np.exp(row).tolist()) for row in likely]

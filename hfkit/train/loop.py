@@ -101,8 +101,8 @@ Event = Step | Evaluation | Checkpoint | Stopped
 class Parts:
     """What the loop is made of; each is simple to replace in a test.
 
-    `make_batch` turns row numbers, in a pass over the data, into arrays ``[B, ...]``; `lengths` holds
-    each row's tokens.
+    `make_batch` turns row numbers, in a pass over the data, into arrays ``[B, ...]``; `lengths`
+    holds each row's tokens.
     `groups` numbers the example that each row belongs to (None: rows are examples), `keys` the text
     it is of: examples with a text in common are kept out of one step, as far as possible.
     `evaluate` is called on every process and must return the same scores on each; `best` names

@@ -25,7 +25,9 @@ def documents(count: int, seed: int) -> str:
         words = TOPICS[chance.choice(list(TOPICS))]
         for _ in range(chance.randint(3, 8)):
             first = chance.choice(words)
-            found.append(f"the {first} and the {first} {chance.choice(FILLERS)} {chance.choice(words)}")
+            found.append(
+                f"the {first} and the {first} {chance.choice(FILLERS)} {chance.choice(words)}"
+            )
         found.append("")
     return "\n".join(found) + "\n"
 
@@ -138,7 +140,7 @@ def test_the_weights_feed_a_task(
 def test_a_loaded_model_is_adapted(
     hfkit: Command, corpus: Path, tiny_base_folder: Path, tmp_path: Path
 ) -> None:
-    code, out, err = hfkit(
+    code, _, err = hfkit(
         "finetune", corpus / "train.txt", "-t", "mlm", "-m", tiny_base_folder, "--max-steps", 30,
         "--lr", "5e-3", "--max-length", 32, "--line-by-line", "--whole-words", "--mask-rate", 0.3,
         "-o", tmp_path / "out",
@@ -233,7 +235,7 @@ def test_documents_of_a_column(hfkit: Command, tmp_path: Path, tokenizer: Path) 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-t", "nsp", "-m", "roberta"], "a roberta has no head for next sentences; families that have one"),
+        (["-t", "nsp", "-m", "roberta"], "a roberta has no head for next sentences; families that"),
         (["-t", "mlm", "--config-size", "tiny"], "--config-size: needs a tokenizer"),
         (["-t", "mlm", "-m", "roberta", "--config-size", "tiny"], "only one of them can be"),
         (["-t", "mlm", "-m", "roberta", "--tokenizer", "roberta"], "--tokenizer: plays no part"),

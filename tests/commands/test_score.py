@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from toys import read_jsonl, tiny_config, toy_rows, write_tokenizer
+from toys import tiny_config, toy_rows, write_tokenizer
 
 import hfkit as library
 
@@ -106,9 +106,7 @@ def test_a_causal_model(
         assert found["tokens"] == len(wanted) == len(pieces(tokenizer, text))
         assert found["log_prob"] == pytest.approx(sum(wanted), abs=1e-5 * len(wanted))
         assert found["mean_log_prob"] == pytest.approx(sum(wanted) / len(wanted), abs=1e-5)
-        assert found["perplexity"] == pytest.approx(
-            math.exp(-sum(wanted) / len(wanted)), rel=1e-5
-        )
+        assert found["perplexity"] == pytest.approx(math.exp(-sum(wanted) / len(wanted)), rel=1e-5)
 
 
 def test_a_masked_model(hfkit: Command, masked: Any, tmp_path: Path) -> None:
@@ -181,9 +179,7 @@ def test_the_batch_changes_nothing(
     assert found[2] == pytest.approx(found[0], abs=1e-5)
 
 
-def test_the_probability_is_the_product_of_the_conditionals(
-    hfkit: Command, tmp_path: Path
-) -> None:
+def test_the_probability_is_the_product_of_the_conditionals(hfkit: Command, tmp_path: Path) -> None:
     """By hand: a model whose next word depends on the last one alone, by this table."""
     table = {
         "[CLS]": {"rain": 0.75, "sun": 0.25},

@@ -127,7 +127,7 @@ def test_a_target_given_its_source() -> None:
     )  # fmt: skip
     torch.manual_seed(0)
     plain = transformers.T5ForConditionalGeneration(config).eval()
-    labels = IDS[:, :5]
+    labels = IDS[:, :5].contiguous()
     with torch.no_grad():
         loss = plain(input_ids=IDS, attention_mask=MASK, labels=labels).loss
         found = Conditional(plain)(IDS, labels, MASK).answered

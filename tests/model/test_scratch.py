@@ -23,7 +23,7 @@ def test_the_sizes_are_those_of_the_small_berts(tiny_tokenizer_folder: Path) -> 
         facts = describe(base.folder, fresh=True)
         assert (facts.layers, facts.hidden_size, facts.model_type) == (layers, width, "bert")
         assert base.fresh and base.name == f"bert-{size}"
-    with pytest.raises(InputError, match="no model.safetensors"):
+    with pytest.raises(InputError, match=r"no model\.safetensors"):
         describe(base.folder)
 
 

@@ -174,9 +174,7 @@ def test_pairs_are_the_same_every_time(tokenizer: text.Tokenizer) -> None:
     assert nsp().features(rows(), tokenizer) == nsp().features(rows(), tokenizer)
 
 
-def test_one_document_is_said(
-    tokenizer: text.Tokenizer, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_one_document_is_said(tokenizer: text.Tokenizer, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="hfkit"):
         encoded = nsp().features(rows(10, per_document=10), tokenizer)
     assert "10 rows are one document" in caplog.text
@@ -191,9 +189,7 @@ def test_two_texts_are_asked_about(tokenizer: text.Tokenizer) -> None:
         given = [{"text": "rain", "text_pair": "sun"}]
         encoded = made.features(given, tokenizer)
         logits = np.array([2.0, 0.0], dtype=np.float32)
-        (answer,) = made.decode(
-            [{"next_logits" if options else "logits": logits}], encoded, given
-        )
+        (answer,) = made.decode([{"next_logits" if options else "logits": logits}], encoded, given)
         assert made.brief(answer) == {"label": "next", "score": pytest.approx(0.8808, abs=1e-4)}
     assert list(nsp().columns) == ["text", "document?"]
 
