@@ -93,11 +93,12 @@ class Search:
     def _check(self, wanted: Mapping[str, bool]) -> None:
         """Take roles that are columns' own names, and raise for one that is needed and absent."""
         for role, optional in wanted.items():
-            if role not in self.columns and role not in FLAGS and role in self.names:
-                self.columns[role] = role
             needed = not optional
             if role == "label":
                 needed = self.need_label and self.kind != "scores"
+            named = role in self.names if role not in FLAGS else needed and role in self._free()
+            if role not in self.columns and named:
+                self.columns[role] = role
             if needed and role not in self.columns:
                 raise self._not_found(role)
         if "tokens" in wanted and not {"tokens", "text"} & set(self.columns):

@@ -24,6 +24,12 @@ from hfkit.text import read_backend
 SIZES = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512), "base": (12, 768)}
 HEAD = 64
 POSITIONS = 512
+# Kinds of segments that these families tell apart where config.json does not say: transformers adds
+# what a file leaves out, and a model must be trained on what it will read.
+SEGMENTS = {
+    "albert": 2, "bert": 2, "big_bird": 2, "convbert": 2, "electra": 2, "ernie": 4, "fnet": 4,
+    "megatron-bert": 2, "mobilebert": 2, "rembert": 2, "roformer": 2,
+}  # fmt: skip
 NUMBERED = ("pad_token", "bos_token", "eos_token")
 
 
@@ -47,6 +53,8 @@ def make_base(tokenizer: str, size: str | None, config_file: str | None) -> Loca
         if (source / name).is_file():
             shutil.copyfile(source / name, folder / name)
     config.update(_numbers(folder, config, tokenizer))
+    if config["model_type"] in SEGMENTS:
+        config.setdefault("type_vocab_size", SEGMENTS[config["model_type"]])
     (folder / "config.json").write_text(json.dumps(config, indent=2), "utf-8")
     name = f"bert-{size}" if config_file is None else f"{config['model_type']}-from-scratch"
     return Located(folder, name, None, fresh=True)
