@@ -22,18 +22,9 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from hfkit import masking
 from hfkit.errors import InputError, RowError
-from hfkit.masking import (
-    MASK,
-    NONE_HIDDEN,
-    Hidden,
-    Vocabulary,
-    best_words,
-    count_found,
-    filled,
-    hide,
-    key_of,
-)  # fmt: skip
+from hfkit.masking import MASK, Hidden, Vocabulary, hide, key_of
 from hfkit.registry import TASKS
 from hfkit.segments import Pair, Segment, joined, pairs_of, segments
 from hfkit.tasks.base import Answer, EncodedRow, LabelKind, Outputs, Row, Task
@@ -179,15 +170,17 @@ class Mlm(Pretraining[MlmOptions]):
                 self._filled(output, len(part["positions"]), rows[part["_row"]]["text"])
                 for output, part in zip(outputs, encoded, strict=True)
             ]
-        answers: list[Answer] = [dict(NONE_HIDDEN) for _ in rows]
+        answers: list[Answer] = [dict(masking.NONE_HIDDEN) for _ in rows]
         for output, part in zip(outputs, encoded, strict=True):
-            count_found(answers[part["_row"]], output, part["answers"])
+            masking.count_found(answers[part["_row"]], output, part["answers"])
         return answers
 
     def _filled(self, output: Outputs, count: int, text: str) -> Answer:
-        masks = best_words(output["best_ids"][:count], output["best"][:count], self._text_of)
+        masks = masking.best_words(
+            output["best_ids"][:count], output["best"][:count], self._text_of
+        )
         words = [found[0]["token"] for found in masks]
-        return {"filled": filled(text, self._mask, words), "masks": masks}
+        return {"filled": masking.filled(text, self._mask, words), "masks": masks}
 
 
 class Nsp(Pretraining[NspOptions]):
@@ -277,14 +270,14 @@ class Nsp(Pretraining[NspOptions]):
         if self.asked:
             return [_told(np.exp(row).tolist()) for row in likely]
         zero = {"pairs": 0, "right": 0, "next_loss": 0.0}
-        answers = [{**zero, **(NONE_HIDDEN if self.options.mlm else {})} for _ in rows]
+        answers = [{**zero, **(masking.NONE_HIDDEN if self.options.mlm else {})} for _ in rows]
         for row, output, part in zip(likely, outputs, encoded, strict=True):
             answer, label = answers[part["_row"]], part["_next"]
             answer["pairs"] += 1
             answer["right"] += int(row.argmax() == label)
             answer["next_loss"] -= float(row[label])
             if self.options.mlm:
-                count_found(answer, output, part["answers"])
+                masking.count_found(answer, output, part["answers"])
         return answers
 
     def brief(self, answer: Answer) -> Answer:
