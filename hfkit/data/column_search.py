@@ -96,8 +96,9 @@ class Search:
             needed = not optional
             if role == "label":
                 needed = self.need_label and self.kind != "scores"
-            named = role in self.names if role not in FLAGS else needed and role in self._free()
-            if role not in self.columns and named:
+            # A second text may come beside a text that is known from the training.
+            own = role not in FLAGS or (role == "text_pair" and needed)
+            if role not in self.columns and own and role in self.names:
                 self.columns[role] = role
             if needed and role not in self.columns:
                 raise self._not_found(role)
