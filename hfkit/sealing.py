@@ -56,7 +56,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
     Raises `ResourceError` where the disk is full or fails; the old file then stands.
     """
-    stage = path.with_name(f"{_STAGE}{path.name}")
+    stage = stage_of(path)
     with storing(path, len(data)):
         try:
             with stage.open("wb") as file:
@@ -68,6 +68,11 @@ def write_bytes(path: Path, data: bytes) -> None:
         except OSError:
             stage.unlink(missing_ok=True)
             raise
+
+
+def stage_of(path: Path) -> Path:
+    """The name under which what becomes `path` is made; a kill may leave it there."""
+    return path.with_name(f"{_STAGE}{path.name}")
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -182,7 +187,7 @@ def staged(folder: Path, needs: int = 0, *, sealed: bool = False) -> Iterator[Pa
     names. Raises `ResourceError` where the disk is full or fails, and removes what was staged; what
     was there before then stands.
     """
-    stage = folder.with_name(f"{_STAGE}{folder.name}")
+    stage = stage_of(folder)
     with storing(folder, needs):
         try:
             shutil.rmtree(stage, ignore_errors=True)

@@ -111,6 +111,14 @@ class Writer(Protocol):
         """Return what is left to write when all results were given."""
         ...
 
+    def state(self) -> dict[str, Any] | None:
+        """Return what another writer must know to go on here; None while results are held back."""
+        ...
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where a writer was in this `state`."""
+        ...
+
 
 def make_writer(
     format: str,
@@ -136,10 +144,26 @@ def make_writer(
     return JsonLines(naming)
 
 
-class JsonLines:
-    """One JSON object a line, UTF-8 as it is."""
+class Plain:
+    """A writer that knows nothing of the lines before but how many answers were unfit for them."""
 
-    unfit = 0  # JSON has a place for everything
+    unfit = 0
+
+    def end(self) -> str:
+        """Return nothing: every line is complete."""
+        return ""
+
+    def state(self) -> dict[str, Any] | None:
+        """Return the count of what was unfit."""
+        return {"unfit": self.unfit}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on with that count."""
+        self.unfit = state["unfit"]
+
+
+class JsonLines(Plain):
+    """One JSON object a line, UTF-8 as it is; it has a place for everything."""
 
     def __init__(self, naming: Naming) -> None:
         self._naming = naming
@@ -147,10 +171,6 @@ class JsonLines:
     def text(self, results: Sequence[Result]) -> str:
         """Return one line for each result."""
         return "".join(to_json(self._naming.merged(result)) + "\n" for result in results)
-
-    def end(self) -> str:
-        """Return nothing: every line is complete."""
-        return ""
 
 
 def to_json(value: Any) -> str:
@@ -216,6 +236,17 @@ class Delimited:
     def end(self) -> str:
         """Return the rows of an input without one good row."""
         return self._release(self._held[0]) if self._held else ""
+
+    def state(self) -> dict[str, Any] | None:
+        """Return the columns and the count of what was unfit; None before the header."""
+        if not self._header:
+            return None
+        return {"own": self._own, "header": self._header, "unfit": self.unfit}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on below a header that is written."""
+        self._own, self._header = list(state["own"]), list(state["header"])
+        self.unfit = state["unfit"]
 
     def _release(self, model: Result) -> str:
         """Fix the columns after a result, and write the header with all that waited."""
@@ -293,10 +324,8 @@ def _cell(value: Any) -> str:
     return "" if value is None else to_json(value)
 
 
-class Table:
+class Table(Plain):
     """For a person at a terminal: the answer, then the beginning of the text."""
-
-    unfit = 0
 
     def __init__(self, single: bool) -> None:
         self._single = single
@@ -304,10 +333,6 @@ class Table:
     def text(self, results: Sequence[Result]) -> str:
         """Return one line for each result; for a single text a bar for each of the best classes."""
         return "".join(map(self._lines, results))
-
-    def end(self) -> str:
-        """Return nothing: a table has no foot."""
-        return ""
 
     def _lines(self, result: Result) -> str:
         record, answer, error = result
