@@ -49,6 +49,29 @@ def test_it_gives_fp32_by_name_for_any_shape(summing, rows, length):
     assert found["logits"][:, 0].tolist() == given["input_ids"].sum(axis=1).tolist()
 
 
+AFTER = """
+import gc, os, signal, sys, threading
+from pathlib import Path
+from hfkit.infer.openvino_engine import OpenvinoEngine
+
+engines = [OpenvinoEngine(Path(sys.argv[1])) for _ in range(3)]
+caught = []
+signal.signal(signal.SIGINT, lambda *_: caught.append("caught"))
+os.kill(os.getpid(), signal.SIGINT)
+ends = threading.Thread(target=engines.clear)
+ends.start(); ends.join(); gc.collect()
+os.kill(os.getpid(), signal.SIGINT)
+print(*caught)
+"""
+
+
+def test_a_signal_after_the_engine_has_gone_is_handled(summing):
+    done = subprocess.run(
+        [sys.executable, "-c", AFTER, str(summing)], capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stdout) == (0, "caught caught\n"), done.stderr
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_many_batches_come_back_in_their_order(summing, threads):
     engine = OpenvinoEngine(summing, threads)
