@@ -57,8 +57,8 @@ def finetune(config: FinetuneConfig) -> Finetuned | DryRun:
     Raises `InputError` for anything wrong with data or settings, `InUseError` when another process
     writes to the folder, `StoppedError` when a signal or ``max_time`` ended it early.
     """
-    if launch.has_parent():  # which has said it already
-        for room in ("data", "model", "run.preparation", "run.parts", "run.output"):
+    if launch.has_parent():  # which has said it already; it loads no model
+        for room in ("data", "model.locate", "run.preparation", "run.parts", "run.output"):
             logging.getLogger(f"hfkit.{room}").setLevel(logging.ERROR)
     if launch.inside() and config.num_processes == 1:  # torchrun has said how many
         config = config.model_copy(update={"num_processes": launch.world()[2]})
