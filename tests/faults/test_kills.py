@@ -21,7 +21,7 @@ from example_data import STEP_LOSSES, TOKEN_LOSSES
 from faults.conftest import FULL, counts
 from forks import fork_server, start, until_saving
 from killable import killable_run
-from toys import toy_rows, write_base_model, write_csv
+from toys import toy_rows, write_base_model, write_classifier, write_csv
 
 from hfkit import sealing
 
@@ -220,6 +220,30 @@ def test_killed_commands_end_with_the_weights_of_the_uninterrupted_one(tmp_path,
         killed.completed += 1
     assert killed.damaged == 0
     measured("T2", "kill -9 of `hfkit finetune`, then the same command", **killed.figures())
+
+
+def test_an_export_that_is_replaced_is_there_whatever_moment_the_kill_comes(tmp_path, measured):
+    model = write_classifier(tmp_path / "model")
+    said = tmp_path / "said"
+    export = ["export", str(model), "-q"]
+    predict = ["predict", str(model), "some rain", "--engine", "onnx"]
+    assert start(export, said).wait() == 0, said.read_text()
+    kills = put_back = 0
+    while True:
+        fork = start([*export, "--overwrite"], said, last_move=kills + 1)
+        if fork.wait() == 0:
+            break
+        assert fork.wait() == -signal.SIGKILL
+        kills += 1
+        between = not (model / "onnx").exists()
+        assert start(predict, said).wait() == 0, said.read_text()
+        assert ("a kill came while it was replaced; the old one is back" in said.read_text()) == between
+        assert sealing.damage(model / "onnx", manifest="export.json") is None
+        put_back += between
+    assert (kills, put_back) == (3, 1)
+    assert [path.name for path in model.iterdir() if "onnx" in path.name] == ["onnx"]
+    measured("T1", "kill -9 before `export --overwrite` renames folder n, n = 1, 2, 3 …",
+             kills=kills, put_back=put_back, exports_lost=0)  # fmt: skip
 
 
 @pytest.mark.slow
