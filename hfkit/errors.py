@@ -106,7 +106,10 @@ class StoppedError(HfkitError):
 
 
 class LostError(HfkitError):
-    """One of the processes that train together was killed; the same command goes on."""
+    """One of the processes that train together was killed; the same command goes on.
+
+    So it does where one has ended without a word, but with the exit code of a bug.
+    """
 
     exit_code = 137  # as a shell counts a kill
 

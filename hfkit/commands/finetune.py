@@ -232,7 +232,6 @@ def _relaunched(prepared: Prepared, output: Output) -> Finetuned:
         flags = {"--offline": config.offline, "-q": config.quiet, "-v": config.verbose}
         arguments += [flag for flag, given in {**flags, "--debug": config.debug}.items() if given]
         code = launch.relaunch(config.num_processes, arguments)
-    launch.raise_if_killed(code)
     if code:
         raise WorkersError(code)
     from hfkit.run.finishing import Finetuned

@@ -246,6 +246,42 @@ def test_an_export_that_is_replaced_is_there_whatever_moment_the_kill_comes(tmp_
              kills=kills, put_back=put_back, exports_lost=0)  # fmt: skip
 
 
+LEAVING = """
+import os, pathlib, threading, time
+
+def leave():
+    while not list(pathlib.Path(os.environ["RUN"]).glob("checkpoints/step-*")):
+        time.sleep(0.02)
+    os._exit(3)
+
+if os.environ.get("RANK") == "1":
+    threading.Thread(target=leave, daemon=True).start()
+"""
+
+
+@pytest.mark.slow
+def test_a_worker_that_ends_without_a_word_is_told_of_in_one_line(tmp_path, measured):
+    write_base_model(tmp_path / "base")
+    write_csv(tmp_path / "train.csv", toy_rows(64))
+    write_csv(tmp_path / "validation.csv", toy_rows(16, seed=5))
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(LEAVING)
+    out = tmp_path / "run"
+    arguments = [*arguments_for(tmp_path, out), "--num-processes", "2", "--epochs", "9999"]
+    paths = [str(tmp_path / "site"), *filter(None, sys.path)]
+    environment = {"PYTHONPATH": os.pathsep.join(paths), "RUN": str(out), "OMP_NUM_THREADS": "1"}
+    child = subprocess.run(
+        [sys.executable, "-m", "hfkit", *arguments], capture_output=True, text=True, timeout=100,
+        env={**os.environ, **environment}, check=False,
+    )  # fmt: skip
+    assert child.returncode == 5, child.stderr
+    (line,) = child.stderr.splitlines()
+    assert "hfkit: error: a worker process ended with code 3; the same command continues" in line
+    assert not any(map(sealing.damage, (out / "checkpoints").glob("step-*")))
+    measured("T14", "a worker of `finetune --num-processes 2` ends with code 3 and says nothing",
+             exit=5, lines=1)  # fmt: skip
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="no /proc to find the workers in")
 def test_a_killed_worker_ends_the_command_with_its_code_and_one_line(tmp_path, measured):
