@@ -29,6 +29,7 @@ from hfkit.errors import (
     StoppedError,
     is_out_of_memory,
 )
+from hfkit.panics import is_panic
 from hfkit.redaction import redacted
 from hfkit.train.launch import is_lost_peer
 
@@ -120,7 +121,7 @@ def as_hfkit_error(error: BaseException) -> HfkitError | None:
             f"the output cannot hold {error.object[error.start]!a}",
             hint="set PYTHONIOENCODING=utf-8",
         )
-    if type(error).__name__ == "PanicException":  # how Rust gives up; it is no `Exception`
+    if is_panic(error):
         return InputError(
             "the tokenizer's library gave up on its tokenizer.json", hint="download the model again"
         )
