@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -111,23 +112,29 @@ def command(
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY))
     if last_move:
-        die_before_move(last_move)
+        die_before(last_move, ["rename"])
     sys.argv = ["hfkit", *arguments]
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT), 2)
     main()
 
 
-def die_before_move(number: int) -> None:
-    """Let this process be killed before the `number`-th time that it renames a folder."""
-    moves, move = itertools.count(1), os.rename
+def die_before(number: int, operations: Sequence[str]) -> None:
+    """Let this process be killed before the `number`-th of these operations of `os`. A rename counts
+    where it is of a folder."""
+    numbers = itertools.count(1)
 
-    def moved(path: Any, target: Any, **options: Any) -> None:
-        if Path(path).is_dir() and next(moves) == number:
-            os.kill(os.getpid(), signal.SIGKILL)
-        move(path, target, **options)
+    def counted(name: str, operation: Any) -> Any:
+        def call(path: Any, *rest: Any, **options: Any) -> Any:
+            counts = name != "rename" or Path(path).is_dir()
+            if counts and next(numbers) == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return operation(path, *rest, **options)
 
-    os.rename = moved
+        return call
+
+    for name in operations:
+        setattr(os, name, counted(name, getattr(os, name)))
 
 
 def announce_saves(event: Any, pause: float = 0) -> None:

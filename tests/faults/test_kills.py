@@ -24,6 +24,7 @@ from killable import killable_run
 from toys import toy_rows, write_base_model, write_classifier, write_csv
 
 from hfkit import sealing
+from hfkit.train.checkpoint import Checkpoints
 
 pytestmark = pytest.mark.processes
 
@@ -121,6 +122,29 @@ def test_killed_runs_end_like_the_uninterrupted_one(tmp_path, name, measured):
         killed.completed += 1
     assert killed.damaged == 0
     measured("T1", f"kill -9 of a training: {name}", **killed.figures())
+
+
+def test_one_kept_checkpoint_is_never_the_last_to_go(tmp_path, measured):
+    """At whatever move or deletion of a training the kill comes: a good checkpoint is there from
+    the first one on, and so is the best."""
+    kills = lost = 0
+    ended = False
+    while not ended:
+        folder = tmp_path / f"run-{kills}"
+        folder.mkdir()
+        last = 1 + kills * counts(7, 1)
+        process = begin(folder, {"keep": 1, "micro_batch": 8, "last": last})
+        process.join(120)
+        ended = process.exitcode == 0
+        assert ended or process.exitcode == -signal.SIGKILL
+        kills += not ended
+        checkpoints = Checkpoints(folder / "checkpoints", keep=1)
+        begun = list(checkpoints.folder.glob("step-*")) + list(checkpoints.folder.glob(".gone-*"))
+        lost += bool(begun) and checkpoints.newest() is None  # it looks for its best, too
+    assert kills >= counts(5, 50)
+    assert lost == 0
+    measured("T10", "kill -9 before move or deletion n of a training that keeps one checkpoint, "
+             "n = 1, 2, 3 …", kills=kills, without_a_good_or_the_best_checkpoint=lost)  # fmt: skip
 
 
 def together(folder: Path, case: dict[str, Any], saving: Any = None) -> list[Any]:
