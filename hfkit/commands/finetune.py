@@ -228,7 +228,7 @@ def _relaunched(prepared: Prepared, output: Output) -> Finetuned:
         recipe = Path(folder) / "settings.yaml"
         recipe.write_text(dump(config), "utf-8")
         arguments = ["finetune", "-c", str(recipe), "-o", str(output.folder)]
-        arguments += ["--device", config.device]
+        arguments += ["--device", config.device, "--error-format", config.error_format]
         flags = {"--offline": config.offline, "-q": config.quiet, "-v": config.verbose}
         arguments += [flag for flag, given in {**flags, "--debug": config.debug}.items() if given]
         code = launch.relaunch(config.num_processes, arguments)
