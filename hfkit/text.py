@@ -14,11 +14,13 @@ behind the same face, as `python_tokenizer.PythonTokenizer`; such a model cannot
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
 from hfkit.errors import InputError
+from hfkit.panics import is_panic, swallowed
 
 OnLong = Literal["window", "truncate", "error"]
 Side = Literal["longer", "second"]
@@ -252,11 +254,31 @@ def read_backend(folder: Path) -> Any:
     """Load the tokenizer.json in `folder` as it is. Raises `InputError` where that fails."""
     from tokenizers import Tokenizer as Backend
 
+    with _loading(folder):
+        backend = Backend.from_file(str(folder / "tokenizer.json"))
+        _try_out(backend)
+    return backend
+
+
+@contextmanager
+def _loading(folder: Path) -> Iterator[None]:
+    """Turn what is raised over a broken tokenizer into one line: the library raises `Exception`
+    itself, each family of transformers has its own way to fail, and Rust may give up."""
     try:
-        return Backend.from_file(str(folder / "tokenizer.json"))
-    except Exception as error:  # the library raises this very class
+        with swallowed():
+            yield
+    except BaseException as error:
+        if not isinstance(error, Exception) and not is_panic(error):
+            raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"the tokenizer does not load ({reason})", place=str(folder)) from error
+
+
+def _try_out(backend: Any) -> None:
+    """Encode a letter: what Rust gives up on at any text is found here. A tokenizer that does not
+    know just this letter may be a good one."""
+    with suppress(Exception):
+        backend.encode("a")
 
 
 def _named(backend: Any, settings: dict[str, Any], name: str) -> int | None:
@@ -276,13 +298,12 @@ def from_transformers(folder: Path, max_length: int, *, code: bool = False) -> T
     """
     from transformers import AutoTokenizer
 
-    try:
+    with _loading(folder):
         loaded = AutoTokenizer.from_pretrained(
             str(folder), local_files_only=True, trust_remote_code=code
         )
-    except Exception as error:  # each family has its own way to fail over a broken file
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"the tokenizer does not load ({reason})", place=str(folder)) from error
+        if loaded.is_fast:
+            _try_out(loaded.backend_tokenizer)
     padding = _padding(folder, loaded.pad_token_id)
     null_id = loaded.bos_token_id if loaded.cls_token_id is None else loaded.cls_token_id
     if loaded.is_fast:

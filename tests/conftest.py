@@ -36,7 +36,7 @@ def logging_as_it_was() -> Iterator[None]:
 
     def reset() -> None:
         logging.captureWarnings(False)
-        for name in ("", ".data", ".model", ".run.preparation", ".run.parts"):
+        for name in ("", ".data", ".model.locate", ".run.preparation", ".run.parts"):
             logger = logging.getLogger(f"hfkit{name}")
             logger.handlers, logger.propagate = [], True
             logger.setLevel(logging.NOTSET)

@@ -25,6 +25,7 @@ ALLOWED = {
     "words": {"spans"},
     "targets": set(),
     "signals": set(),
+    "panics": set(),
     "processor": set(),
     "vectors": set(),
     "thresholds": set(),
@@ -35,7 +36,7 @@ ALLOWED = {
     "recipe": set(),
     "redaction": set(),
     "layers": {"recipe", "tasks"},
-    "text": {"windows", "python_tokenizer"},
+    "text": {"windows", "python_tokenizer", "panics"},
     "python_tokenizer": {"text", "windows"},
     "data": {"windows", "spans", "words"},
     "tasks": {
@@ -58,6 +59,7 @@ ALLOWED = {
     "api": {"commands", "layers", "recipe", "run", "tasks"},
     "cli": {
         "api", "layers", "recipe", "report", "commands", "metrics", "tasks", "train", "signals",
+        "panics",
     },
     "samples": set(),
 }  # fmt: skip

@@ -31,7 +31,7 @@ from hfkit.api import (
     verify,
 )
 from hfkit.cli.console import is_terminal, print_json, printable, say, show_scores, start_notes
-from hfkit.cli.failures import USAGE, Ending, ending
+from hfkit.cli.failures import Ending, asks_for_json, ending, speak_json
 from hfkit.cli.groups import AsJson, recipes, settings
 from hfkit.cli.options import verb_command
 from hfkit.cli.wording import (
@@ -46,7 +46,7 @@ from hfkit.cli.wording import (
     SEARCH,
     VERIFY,
 )
-from hfkit.errors import BROKEN_PIPE, FINDINGS, ResourceError
+from hfkit.errors import BROKEN_PIPE, FINDINGS, InputError, ResourceError
 from hfkit.layers import resolve
 from hfkit.registry import example_of
 
@@ -67,6 +67,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and return the exit code; nothing is raised."""
     debug = "--debug" in arguments or os.environ.get("HFKIT_DEBUG", "") not in ("", "0", "false")
     start_notes(quiet=_number_of("RANK", 0) > 0)
+    speak_json(asks_for_json(arguments))
     try:
         if sys.stdout is None:
             raise ResourceError("standard output is closed")
@@ -157,6 +158,7 @@ def hfkit(
 def _resolved(verb: Verb[Any, Any, Any], given: dict[str, Any]) -> Any:
     # What a parent has resolved already is not laid under the environment once more.
     config = prepared(resolve(verb.config_class, given, {} if _has_parent() else None))
+    speak_json(config.error_format == "json")
     other_process = _number_of("RANK", 0) > 0
     start_notes(quiet=config.quiet or other_process, verbose=config.verbose and not other_process)
     return config
@@ -273,7 +275,7 @@ def _verify(given: dict[str, Any]) -> Ending:
         return Ending()
     count = len(result.damaged)
     files = "1 file is" if count == 1 else f"{count} files are"
-    return Ending(USAGE, lambda: say("error", f"{result.folder}: {files} damaged"))
+    return ending(InputError(f"{files} damaged", place=str(result.folder)), debug=False)
 
 
 def _add(verb: Verb[Any, Any, Any], act: Callable[[dict[str, Any]], Ending], help: str) -> None:

@@ -28,6 +28,9 @@ class FinetuneConfig(Machine, Trust, Reading, Columns, Strictness, TaskSettings,
     model: str | None = setting(
         None, "Base model: a folder or Hub id", flags=("-m", "--model-name-or-path", "--base-model")
     )
+    allow_missing: bool = setting(
+        False, "Train a model that lacks weights of its encoder: those start at random"
+    )
     output: str | None = setting(None, "Folder of the run", flags=("-o", "--output-dir"))
     validation: str = setting(
         "0.1",

@@ -124,6 +124,7 @@ def _model(prepared: Prepared) -> Any:
         seed=config.seed,
         name=base.name,
         code=base.code,
+        allow_missing=config.allow_missing,
     )
 
 
