@@ -1,4 +1,4 @@
-"""What the engines of exported files have in common: what they pass on, refuse, leave unimported."""
+"""What engines of exported files have in common: what they pass on, refuse, leave unimported."""
 
 from __future__ import annotations
 
