@@ -1,10 +1,10 @@
 """What a library in Rust prints as it gives up, kept off the command line's stderr.
 
-Rust writes lines of its own to descriptor 2 ("thread '<unnamed>' panicked at …") before Python hears
-of it, and offers no switch to turn them off. While somebody else's file is loaded, what goes to the
-descriptor is therefore kept in memory: it is written out afterwards, whoever wrote it, unless Rust
-has panicked. The descriptor belongs to the whole process, so this is done where the process is the
-command line, by its main thread, and on systems with files in memory (Linux).
+Rust writes lines of its own to descriptor 2 ("thread '<unnamed>' panicked at …") before Python
+hears of it, and offers no switch to turn them off. While somebody else's file is loaded, what goes
+to the descriptor is therefore kept in memory: it is written out afterwards, whoever wrote it,
+unless Rust has panicked. The descriptor belongs to the whole process, so this is done where the
+process is the command line, by its main thread, and on systems with files in memory (Linux).
 """
 
 from __future__ import annotations

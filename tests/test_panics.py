@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -51,12 +52,16 @@ def test_all_else_comes_out_in_its_order(command_line, capfd, error) -> None:
     assert capfd.readouterr().err == "1\n2\n3\n" + "4\n" * 50_000 + ("5\n" if error else "")
 
 
+def descriptors() -> list[Path]:
+    return sorted(Path("/dev/fd").iterdir())
+
+
 def test_descriptors_are_given_back(command_line) -> None:
-    before = os.listdir("/dev/fd")
+    before = descriptors()
     for _ in range(3):
         with panics.swallowed():
             pass
-    assert os.listdir("/dev/fd") == before
+    assert descriptors() == before
 
 
 def test_a_thread_or_a_notebook_leaves_stderr_alone(monkeypatch, capfd) -> None:

@@ -331,9 +331,7 @@ def _mismatched(info: Mapping[str, Any]) -> list[str]:
     return [key if isinstance(key, str) else key[0] for key in info.get("mismatched_keys") or ()]
 
 
-def _report(
-    name: str, facts: ModelFacts, headed: bool, kept: bool, new: list[str]
-) -> None:
+def _report(name: str, facts: ModelFacts, headed: bool, kept: bool, new: list[str]) -> None:
     """Say in one note which of the head's weights start at random, or that the head was kept."""
     if kept and not new:
         named = ", its labels are the same" if facts.labels else ""

@@ -70,6 +70,7 @@ def relaunch(num_processes: int, argv: Sequence[str], module: str = "hfkit") -> 
     and the exit code is the one that the first worker gave to `finish`. Raises `LostError` where a
     worker was killed, or ended without it.
     """
+    from torch.distributed.elastic.agent.server import api as agent
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -86,6 +87,8 @@ def relaunch(num_processes: int, argv: Sequence[str], module: str = "hfkit") -> 
         signals_to_handle="SIGINT,SIGTERM",
         shutdown_timeout=_SAVING,
     )
+    # For records that nobody keeps here it would ask a name server for this machine's own name.
+    vars(agent)["_get_fq_hostname"] = lambda: "localhost"
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     logging.disable(logging.CRITICAL)  # the launcher would repeat what its workers have said
     try:
@@ -204,6 +207,8 @@ def _set_environment(num_processes: int, said: Path) -> None:
     # Models with a part that is not used need DDP's search for it; where there is none, the search
     # would be warned about from C++, which Python cannot silence.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    # Else gloo asks for the address of this machine's name, and listens there.
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
 
 
 def _exit_code(said: Path, code: int) -> int:

@@ -120,8 +120,8 @@ def command(
 
 
 def die_before(number: int, operations: Sequence[str]) -> None:
-    """Let this process be killed before the `number`-th of these operations of `os`. A rename counts
-    where it is of a folder."""
+    """Let this process be killed before the `number`-th of these operations of `os`. A rename
+    counts where it is of a folder."""
     numbers = itertools.count(1)
 
     def counted(name: str, operation: Any) -> Any:

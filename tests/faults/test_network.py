@@ -128,8 +128,10 @@ def stays_here(attempt: str) -> bool:
 def test_the_spy_sees_the_processes_that_a_command_starts(tmp_path: Path) -> None:
     paths = [str(HERE / "spying"), str(HERE), str(HERE.parents[1])]
     environment = {"SPIED_ATTEMPTS": str(tmp_path / "seen"), "SPIED_COMMAND": "child"}
-    program = "import socket, contextlib\n" \
-              "with contextlib.suppress(OSError): socket.getaddrinfo('control.invalid', 80)"
+    program = (
+        "import socket, contextlib\n"
+        "with contextlib.suppress(OSError): socket.getaddrinfo('control.invalid', 80)"
+    )
     subprocess.run(
         [sys.executable, "-c", program], check=True,
         env={**os.environ, **environment, "PYTHONPATH": os.pathsep.join(paths)},
