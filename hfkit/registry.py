@@ -120,6 +120,9 @@ METRICS: dict[str, str] = {
     "entities": "hfkit.metrics.entities:Entities",
     "answers": "hfkit.metrics.squad:Answers",
     "retrieval": "hfkit.metrics.retrieval:Retrieval",
+    "texts": "hfkit.metrics.text:Texts",
+    "summaries": "hfkit.metrics.text:Summaries",
+    "translations": "hfkit.metrics.text:Translations",
 }
 
 
