@@ -281,8 +281,10 @@ def _reorder(model: Any, stored: list[str], config: Any) -> None:
 
 def _check_encoder(model: Any, missing: Iterable[str], name: str) -> None:
     """A base model may lack a head and a pooler (one pre-trained on masked words has none)."""
-    prefix = f"{model.base_model_prefix}."
-    absent = sorted(key for key in missing if key.startswith(prefix) and ".pooler." not in key)
+    prefixes: tuple[str, ...] = (f"{model.base_model_prefix}.",)
+    if getattr(model.config, "is_encoder_decoder", False):  # T5's parts stand at the top
+        prefixes += ("encoder.", "decoder.", "shared.")
+    absent = sorted(key for key in missing if key.startswith(prefixes) and ".pooler." not in key)
     if absent:
         raise InputError(
             f"the weights lack {_some(absent)} of the encoder that config.json describes",
