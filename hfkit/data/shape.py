@@ -113,7 +113,7 @@ def _matches(columns: _Columns, chosen: Columns) -> Guess | None:
 
 def _written(columns: _Columns, chosen: Columns) -> Guess | None:
     """A text and its summary, or translations; a label that the user names is something else."""
-    return None if chosen.label_column else guess_written(columns.names, columns.sample)
+    return guess_written(columns.names, columns.sample, chosen.label_column)
 
 
 def _pair(columns: _Columns, chosen: Columns) -> Guess | None:

@@ -87,14 +87,17 @@ def find_written(names: Iterable[str]) -> list[Written]:
     return found
 
 
-def guess_written(names: Sequence[str], sample: Sequence[Fields]) -> tuple[str, str] | None:
-    """The task that columns are surely for, and the reason; None where they show nothing."""
+def guess_written(
+    names: Sequence[str], sample: Sequence[Fields], label: str | None = None
+) -> tuple[str, str] | None:
+    """The task that columns are surely for, and the reason; None where they show nothing, or where
+    the column of the `label` that is named is another one."""
     by_plain: Mapping[str, str] = {plain(name): name for name in names}
-    if not any(name in by_plain for name in LABELS):
+    if label or not any(name in by_plain for name in LABELS):
         for first, second in SUMMARIES:
-            if first in by_plain and second in by_plain:
+            if first in by_plain and by_plain.get(second, "") == (label or by_plain.get(second)):
                 return "summarization", f"the columns {by_plain[first]!r} and {by_plain[second]!r}"
     languages = [name for name in nested_names(sample) if name.startswith(f"{TRANSLATION}.")]
-    if len(languages) >= 2:
+    if len(languages) >= 2 and label in (None, *languages):
         return "translation", f"the languages in {TRANSLATION!r}"
     return None

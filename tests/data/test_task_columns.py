@@ -225,6 +225,14 @@ def test_the_reason_says_what_else_there_is():
     assert "-t similarity" in infer_task(list(row), [row], Columns())[1]
 
 
+def test_the_text_to_write_may_be_named():
+    rows = {"a": "x", "translation": {"en": "a", "de": "b"}}, {"document": "a", "summary": "b"}
+    named = [("translation.en", "translation"), ("a", "classification")]
+    named += [("summary", "summarization"), ("document", "classification")]
+    for (label, task), row in zip(named, (rows[0], rows[0], rows[1], rows[1]), strict=True):
+        assert infer_task(list(row), [row], Columns(label_column=label))[0] == task
+
+
 def test_a_named_column_decides():
     row = {"a": "x", "b": "y"}
     for flag, task in (
