@@ -16,10 +16,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from hfkit.errors import InputError
+from hfkit.errors import InputError, did_you_mean
 from hfkit.panics import is_panic, swallowed
 
 OnLong = Literal["window", "truncate", "error"]
@@ -31,12 +32,23 @@ SMALLEST_WINDOW = 8
 NOWHERE = -1  # the place of a token that belongs to no character or word asked for
 
 
+@dataclass(frozen=True)
+class Writing:
+    """How texts to write are encoded, where that is not as texts to read are: `post_processor` adds
+    their special tokens, `first_id` is the first of them. `has_languages`: both depend on languages
+    that nobody has named."""
+
+    post_processor: Any = None
+    first_id: int | None = None
+    has_languages: bool = False
+
+
 class Tokenizer:
     """Turns texts and pairs of texts into encoded rows of at most `max_length` tokens.
 
     `padding` maps each input of the model to the value that fills it up; its keys are the inputs
     the model reads. `null_id` is the token that stands for the text as a whole (CLS; else the one
-    that begins a text), None where there is none.
+    that begins a text), None where there is none. `writing` is for models that write.
     """
 
     exportable = True
@@ -47,13 +59,25 @@ class Tokenizer:
         max_length: int,
         padding: dict[str, int],
         null_id: int | None = None,
+        writing: Writing | None = None,
     ) -> None:
         self.backend = backend
         self.max_length = max_length
         self.padding = padding
         self.null_id = null_id
+        self.writing = writing or Writing()
         self._for_words: Any = None
         self.clear()
+
+    @property
+    def first_id(self) -> int | None:
+        """The token that every text to write begins with, that of its language; None: none."""
+        return self.writing.first_id
+
+    @property
+    def has_languages(self) -> bool:
+        """Whether texts are encoded by their language, and none was named."""
+        return self.writing.has_languages
 
     def clear(self) -> None:
         """Drop what the file says about truncation and padding."""
@@ -113,6 +137,29 @@ class Tokenizer:
                 self._refuse(len(row["input_ids"]), on_long)
                 encoded[number] = self._shortened_words(texts[number], on_long, stride)
         return encoded
+
+    def encode_targets(self, texts: Sequence[str], max_length: int) -> list[tuple[list[int], bool]]:
+        """The tokens of texts to write, at most so many, and whether some were left out. The one
+        that ends a text is there in any case."""
+        backend, reading = self.backend, self.backend.post_processor
+        if self.writing.post_processor is not None:
+            backend.post_processor = self.writing.post_processor
+        try:
+            whole = [found.ids for found in backend.encode_batch_fast(list(texts))]
+            long = [number for number, ids in enumerate(whole) if len(ids) > max_length]
+            backend.enable_truncation(max_length)
+            cut = backend.encode_batch_fast([texts[number] for number in long])
+        finally:
+            backend.no_truncation()
+            if self.writing.post_processor is not None:
+                backend.post_processor = reading
+        shortened = dict(zip(long, (found.ids for found in cut), strict=True))
+        return [(shortened.get(n, ids), n in shortened) for n, ids in enumerate(whole)]
+
+    def decode(self, rows: Sequence[list[int]]) -> list[str]:
+        """The texts that tokens spell, without those that only begin, end or fill up."""
+        found = self.backend.decode_batch([list(ids) for ids in rows], skip_special_tokens=True)
+        return [str(text).strip() for text in found]
 
     def _refuse(self, length: int, on_long: OnLong) -> None:
         if on_long == "error":
@@ -290,11 +337,18 @@ def _named(backend: Any, settings: dict[str, Any], name: str) -> int | None:
     return found
 
 
-def from_transformers(folder: Path, max_length: int, *, code: bool = False) -> Tokenizer:
+def from_transformers(
+    folder: Path,
+    max_length: int,
+    *,
+    code: bool = False,
+    languages: tuple[str, str] | None = None,
+) -> Tokenizer:
     """Load any model's tokenizer through AutoTokenizer, which knows each family's exceptions.
 
-    With `code` the folder's own Python code runs. Raises `InputError` when transformers cannot
-    build it.
+    With `code` the folder's own Python code runs. `languages` are those that are read and written;
+    tokenizers of one language take no notice. Raises `InputError` when transformers cannot build
+    it, and for a language it does not have.
     """
     from transformers import AutoTokenizer
 
@@ -306,11 +360,38 @@ def from_transformers(folder: Path, max_length: int, *, code: bool = False) -> T
             _try_out(loaded.backend_tokenizer)
     padding = _padding(folder, loaded.pad_token_id)
     null_id = loaded.bos_token_id if loaded.cls_token_id is None else loaded.cls_token_id
+    writing = Writing(has_languages=hasattr(loaded, "src_lang"))
+    if writing.has_languages and languages:
+        writing = set_languages(loaded, languages)
     if loaded.is_fast:
-        return Tokenizer(loaded.backend_tokenizer, max_length, padding, null_id)
+        return Tokenizer(loaded.backend_tokenizer, max_length, padding, null_id, writing)
     from hfkit.python_tokenizer import PythonTokenizer
 
-    return PythonTokenizer(loaded, max_length, padding, null_id)
+    return PythonTokenizer(loaded, max_length, padding, null_id, writing)
+
+
+def set_languages(loaded: Any, languages: tuple[str, str]) -> Writing:
+    """Let a tokenizer of transformers read one language and write another (mBART, NLLB, M2M).
+
+    Raises `InputError` for a language that it does not have.
+    """
+    names = getattr(loaded, "lang_code_to_id", None) or dict.fromkeys(loaded.all_special_tokens)
+    for flag, language in zip(("--source-language", "--target-language"), languages, strict=True):
+        if language not in names or _language_id(loaded, language) is None:
+            hint = did_you_mean(language, list(names)[:200])
+            raise InputError(f"the model has no language '{language}'", place=flag, hint=hint)
+    loaded.src_lang, loaded.tgt_lang = languages
+    loaded._switch_to_target_mode()
+    post_processor = loaded.backend_tokenizer.post_processor if loaded.is_fast else None
+    loaded._switch_to_input_mode()
+    return Writing(post_processor, _language_id(loaded, languages[1]))
+
+
+def _language_id(loaded: Any, language: str) -> int | None:
+    """The token of a language; None where it has none."""
+    known = getattr(loaded, "lang_code_to_id", {})
+    found = known.get(language, loaded.convert_tokens_to_ids(language))
+    return None if found in (None, loaded.unk_token_id) else int(found)
 
 
 def _padding(folder: Path, pad_id: int | None) -> dict[str, int]:

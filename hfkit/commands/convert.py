@@ -118,7 +118,7 @@ def _items(config: ConvertConfig, peeked: Peeked, kind: LabelKind) -> Iterator[t
     from hfkit.data.record import strict
 
     records = strict(chain(peeked.first, peeked.records))
-    if kind in ("labels", "scores"):  # a table stays what it is
+    if kind in ("labels", "scores", "texts"):  # a table stays what it is
         yield from ((record, Item({}, record.fields)) for record in records)
         return
     columns = _columns(config, peeked, kind)

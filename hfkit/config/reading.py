@@ -65,7 +65,10 @@ class Columns(Section):
         None, "Column with the second text of a pair", changes_result=True
     )
     label_column: str | None = setting(
-        None, "Column with the label (several 0/1 columns: a,b,c)", changes_result=True
+        None,
+        "Column with the label, or the text to write (several 0/1 columns: a,b,c)",
+        flags=("--target-column",),
+        changes_result=True,
     )
     tokens_column: str | None = setting(
         None, "Column with the words of the text, as a list", changes_result=True

@@ -340,6 +340,8 @@ class Table(Plain):
             return f"row {record.row}: {_shown(error, 200)}\n"
         if self._single and isinstance(answer.get("scores"), dict):
             return _bars(answer["scores"], chosen=answer.get("labels"))
+        if self._single and "text" in answer:  # a text that was written is wanted whole
+            return _shown(answer["text"], len(answer["text"])) + "\n"
         if self._single:
             return _brief(answer) + "\n"
         text = " | ".join(str(value) for value in record.fields.values() if value is not None)
@@ -355,6 +357,8 @@ def _brief(answer: Mapping[str, Any]) -> str:
         return ", ".join(_shown(label, 40) for label in answer["labels"]) or "(none)"
     if "value" in answer:
         return f"{answer['value']:.4g}"
+    if "text" in answer:
+        return _shown(answer["text"], 2 * SNIPPET)
     if "entities" in answer:
         found = answer["entities"]
         each = (f"{one['label']} {_shown(one['text'], 40)} {one['score']:.2f}" for one in found)

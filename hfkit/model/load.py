@@ -288,8 +288,10 @@ def _reorder(model: Any, stored: list[str], config: Any) -> None:
 def _of_encoder(model: Any, missing: Iterable[str]) -> list[str]:
     """Which of the weights that are missing every base model has. It may lack a head, and a pooler:
     one pre-trained on masked words has none."""
-    prefix = f"{model.base_model_prefix}."
-    return [key for key in missing if key.startswith(prefix) and ".pooler." not in key]
+    prefixes: tuple[str, ...] = (f"{model.base_model_prefix}.",)
+    if getattr(model.config, "is_encoder_decoder", False):  # T5's parts stand at the top
+        prefixes += ("encoder.", "decoder.", "shared.")
+    return [key for key in missing if key.startswith(prefixes) and ".pooler." not in key]
 
 
 def _allow_or_refuse(absent: list[str], name: str, *, allowed: bool) -> None:

@@ -49,6 +49,9 @@ PACKAGES = ("hfkit", "torch", "transformers")
 NEEDED = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("openvino",)}
 
 
+NOT_EXPORTED = "a model that writes is asked once for each token, and is not exported"
+
+
 class Asked(NamedTuple):
     """For which `engine`, and what beside the model itself: `int8`, with this method, kept where it
     costs at most `tolerance` points of the task's score."""
@@ -88,6 +91,8 @@ def write_export(folder: Path, opened: Opened, data: Dataset | None, asked: Aske
     """
     from hfkit.run.opening import check_weights
 
+    if not opened.task.exportable:
+        raise InputError(NOT_EXPORTED, place=str(folder))
     if opened.tokenizer is None or not opened.tokenizer.exportable:
         raise InputError(
             "its tokenizer exists in Python only, so that the model cannot be used without it",

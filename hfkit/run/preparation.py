@@ -21,12 +21,15 @@ from hfkit.data.rows import in_chunks
 from hfkit.data.shape import infer_task
 from hfkit.errors import InputError
 from hfkit.layers import extra
+from hfkit.metrics.base import check_packages
 from hfkit.model.defaults import default_lr, default_model
 from hfkit.model.facts import ModelFacts, describe, estimate_memory
+from hfkit.model.gate import read_config
 from hfkit.model.locate import Located, locate
 from hfkit.processor import cores, has_accelerator, kernels_for, precision_for, this_processor
 from hfkit.redaction import redacted
-from hfkit.registry import TASKS, find_task, make_task
+from hfkit.registry import TASKS, find_metric, find_task, make_task
+from hfkit.run.exporting import NOT_EXPORTED
 from hfkit.run.opening import checked_length
 from hfkit.run.parts import (
     check_against,
@@ -174,6 +177,8 @@ def prepare(config: FinetuneConfig) -> Prepared:
     name, _, implied = find_task(chosen)
     options = {**implied, **config.options}
     task = make_task(name, options)
+    if config.export and not task.exportable:
+        raise InputError(NOT_EXPORTED, place="--export")
     if name in TASKS and not TASKS[name].trainable:
         task.learn([])  # raises, and says what to train instead
     train = read_training(config, task, peeked)
@@ -183,12 +188,14 @@ def prepare(config: FinetuneConfig) -> Prepared:
     for part, data in (("test", test), ("validation", validation)):
         if data is not None:
             check_against(train, data, part, task)
+    check_packages(find_metric(task.metric))
     model = config.model
     if base is None:
         model, reason = default_model(name, [str(texts_of(row)[0]) for row in train.rows[:500]])
         log.info("the base model is %s (%s); override with -m", model, reason)
         base = _located(config, model)
     facts = describe(base.folder, code=base.code)
+    task.build_on(read_config(base.folder, code=base.code))
     lr, max_length = config.lr, checked_length(config.max_length, facts.max_length)
     if lr is None:
         lr, reason = default_lr(facts, name)

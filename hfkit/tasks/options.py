@@ -129,6 +129,70 @@ class SimilarityOptions(LongTexts):
         return value.split(",") if isinstance(value, str) else value
 
 
+class Text2TextOptions(Section):
+    """Options of `text2text`."""
+
+    purpose: Literal["text", "summarization", "translation"] = setting(
+        "text", "What is written: decides on the metric and T5's prefix", changes_result=True
+    )
+    on_long: Literal["truncate", "error"] = setting(
+        "truncate", "Texts longer than max_length: cut and counted, or stop", changes_result=True
+    )
+    max_target_length: int = setting(
+        128, "Longest text to write, in tokens; in training right texts are cut there",
+        changes_result=True, ge=1,
+    )  # fmt: skip
+    source_prefix: str | None = setting(
+        None, "Words put before each text; default: T5's own for the purpose", changes_result=True
+    )
+    source_language: str | None = setting(
+        None, "Language of the texts, as the model spells it (en, en_XX, eng_Latn)",
+        changes_result=True,
+    )  # fmt: skip
+    target_language: str | None = setting(
+        None, "Language to write in, as the model spells it", changes_result=True
+    )
+    label_smoothing: float = setting(
+        0.0,
+        "Share of the target spread over all classes",
+        changes_result=True,
+        training_only=True,
+        ge=0,
+        lt=1,
+    )
+    beams: int | None = setting(
+        None, "Texts followed at once while writing; default: as the model says, else 4",
+        changes_result=True, ge=1, le=64,
+    )  # fmt: skip
+    min_new_tokens: int | None = setting(
+        None, "Shortest text to write, in tokens", changes_result=True, ge=0
+    )
+    length_penalty: float | None = setting(
+        None, "Above 1 long texts are preferred among the beams, below short ones",
+        changes_result=True,
+    )  # fmt: skip
+    no_repeat_ngram: int | None = setting(
+        None, "Runs of so many tokens are not written twice; 0: they may be",
+        changes_result=True, ge=0,
+    )  # fmt: skip
+    sample: bool = setting(
+        False, "Draw each token by its probability, without beams", changes_result=True
+    )
+    sample_temperature: float = setting(
+        1.0, "Draw closer to the best tokens below 1, more freely above", changes_result=True, gt=0
+    )
+    sample_top_k: int | None = setting(
+        None, "Draw among the N best tokens only", changes_result=True, ge=1
+    )
+    sample_top_p: float | None = setting(
+        None, "Draw among the best tokens that have this probability together",
+        changes_result=True, gt=0, le=1,
+    )  # fmt: skip
+    sample_seed: int = setting(
+        0, "Seed of drawing; a text is answered alike with the same seed", changes_result=True, ge=0
+    )
+
+
 class ZeroShotOptions(LongTexts):
     """Options of `zero-shot`."""
 
