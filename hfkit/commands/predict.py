@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hfkit.config import Columns, PredictConfig
 from hfkit.data.formats import conll
 from hfkit.data.inputs import Input, open_input
-from hfkit.data.output import Output, open_output
+from hfkit.data.output import Output, check_apart, open_output
 from hfkit.data.record import Fields, Record
 from hfkit.data.writer import Naming, Writer, make_writer
 from hfkit.errors import InputError
@@ -131,6 +131,7 @@ def _output(config: PredictConfig) -> AbstractContextManager[Output]:
             place=config.output,
             hint="name it .jsonl, or use --format jsonl",
         )
+    check_apart(config.output, config.inputs)
     return open_output(config.output, config.overwrite, config.resume)
 
 

@@ -56,8 +56,9 @@ class Hardware(Section):
         changes_result=True,
     )
     threads: int | None = setting(
-        None, "Threads of a process; default: the cores it may use", changes_result=True, ge=1
-    )
+        None, "Threads of a process; default: the cores it may use",
+        changes_result=True, ge=1, le=1024,
+    )  # fmt: skip
 
 
 class Computing(Hardware):

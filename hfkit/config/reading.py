@@ -46,6 +46,7 @@ class Reading(Section):
         "Use only N rows: the first ones; for training drawn by the seed",
         flags=("-n", "--max-train-samples"),
         ge=1,
+        lt=2**63,
         changes_result=True,
     )
 

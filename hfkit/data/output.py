@@ -3,8 +3,9 @@
 A file is written as ``NAME.part`` beside its place, whole lines at a time, and renamed at the end:
 a reader never takes part of a file for all of it, and what was there before stays until then. After
 a failure ``NAME.part`` keeps the lines so far; where ``NAME.part.json`` says how far they have come
-(`run/journal.py`), a later command can go on with them, and none begins anew unasked. One process
-at a time can write a name. Pipes and devices (``/dev/null``) are written directly.
+(`run/journal.py`), a later command can go on with them, and none begins anew unasked; elsewhere it
+moves them aside. One process at a time can write a name. Pipes and devices (``/dev/null``) are
+written directly.
 
 Standard output is written through its descriptor: a buffer of Python's that cannot be emptied
 because the reader is gone would make noise on stderr at exit.
@@ -18,8 +19,8 @@ import logging
 import os
 import select
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -28,6 +29,7 @@ from hfkit.errors import InputError, InUseError, ResourceError
 log = logging.getLogger(__name__)
 
 BLOCK = 1 << 20  # bytes read at once
+ANEW = "--overwrite without --resume begins anew"
 
 
 class Output:
@@ -49,6 +51,7 @@ class Output:
         self._stream = stream
         self._hash = hashlib.sha256()
         self.size = 0  # bytes written
+        self.begun = True  # what is there is ours; else an earlier command's, until `go_on`
 
     @property
     def digest(self) -> str:
@@ -107,9 +110,10 @@ class Output:
                 raise InputError(
                     "what an earlier command has left is damaged",
                     place=f"{self.name}.part",
-                    hint="--overwrite begins anew",
+                    hint=ANEW,
                 )
             os.ftruncate(self._file(), size)
+            self.begun = True
 
     def rewrite(self, data: bytes) -> None:
         """Replace the first bytes of a file. Raises `InputError` where it cannot be gone back."""
@@ -145,16 +149,42 @@ def open_output(
     if path is None or path == "-":
         yield _standard_output()
         return
-    final = Path(path).expanduser().resolve()
+    final = _resolved(path)
     if final.exists() and not final.is_file():
         if final.is_dir():
-            raise InputError("is a folder; name a file", place=path)
+            raise InputError("is a folder; name a file", place=path or "--output")
         yield from _direct(path)
         return
     if not final.parent.is_dir():
-        raise InputError(f"the folder {Path(path).parent} does not exist", place=path)
+        raise InputError(f"the folder {final.parent} does not exist", place=path)
     _refuse_existing(path, final, overwrite)
     yield from _staged(path, final, overwrite, resume)
+
+
+def check_apart(path: str | None, inputs: Iterable[str]) -> None:
+    """Raise `InputError` where one of the `inputs` is the file that the output is made in."""
+    if path is None or path == "-":
+        return
+    part = _part_of(_resolved(path))
+    for given in inputs:
+        with suppress(OSError, ValueError):  # a text, or no file yet
+            if part.samefile(given):
+                raise InputError(
+                    f"is where {path} is made, which would write over it",
+                    place=given,
+                    hint="give it another name",
+                )
+
+
+def _resolved(path: str) -> Path:
+    try:
+        return Path(path).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a NUL
+        raise InputError(f"cannot be a file name ({error})", place="--output") from error
+
+
+def _part_of(final: Path) -> Path:
+    return final.with_name(f"{final.name}.part")
 
 
 def _standard_output() -> Output:
@@ -170,7 +200,17 @@ def _standard_output() -> Output:
 
 def _refuse_existing(path: str, final: Path, overwrite: bool) -> None:
     if final.exists() and not overwrite:
-        raise InputError("the file exists", place=path, hint="use --overwrite to replace it")
+        hint = "use --overwrite to replace it"
+        if _journal_of(_part_of(final)).exists():
+            hint = (
+                f"{path}.part was to replace it: --resume --overwrite goes on with that, "
+                "--overwrite begins anew"
+            )
+        raise InputError("the file exists", place=path, hint=hint)
+
+
+def _journal_of(part: Path) -> Path:
+    return part.with_name(f"{part.name}.json")
 
 
 def _direct(path: str) -> Iterator[Output]:
@@ -182,19 +222,26 @@ def _direct(path: str) -> Iterator[Output]:
 
 
 def _staged(path: str, final: Path, overwrite: bool, resume: bool) -> Iterator[Output]:
-    part, journal = (final.with_name(final.name + end) for end in (".part", ".part.json"))
+    part = _part_of(final)
+    journal = _journal_of(part)
     for way in (part, journal):
         if way.is_symlink() or (way.exists() and not way.is_file()):
             raise InputError(
                 f"{way.name} is in the way of the output", place=path, hint="remove it"
             )
-    descriptor = _open(path, part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
-    output = Output(path, descriptor, journal=journal)
+    descriptor = _taken(path, part)
     try:
-        _lock(path, part, descriptor)
+        if not (resume and journal.exists()) and os.fstat(descriptor).st_size and not overwrite:
+            _keep_aside(path, part, journal)
+            os.close(descriptor)
+            descriptor = _taken(path, part)
+        output = Output(path, descriptor, journal=journal)
         with _told(path):
-            if not (resume and journal.exists()):
-                _begin_anew(path, descriptor, journal, overwrite)
+            if resume and journal.exists():
+                output.begun = False
+            else:
+                journal.unlink(missing_ok=True)
+                os.ftruncate(descriptor, 0)
         try:
             yield output
             _refuse_existing(path, final, overwrite)
@@ -209,25 +256,41 @@ def _staged(path: str, final: Path, overwrite: bool, resume: bool) -> Iterator[O
         os.close(descriptor)
 
 
-def _begin_anew(path: str, descriptor: int, journal: Path, overwrite: bool) -> None:
-    """Empty what an earlier command has left; the work of hours only when that is asked for."""
-    if journal.exists() and os.fstat(descriptor).st_size and not overwrite:
+def _taken(path: str, part: Path) -> int:
+    """Open the file that the output is made in, for this process alone."""
+    descriptor = _open(path, part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
+    try:
+        _lock(path, part, descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _keep_aside(path: str, part: Path, journal: Path) -> None:
+    """Move what an earlier command has left out of the way; where it can be gone on with, somebody
+    has to say that it is not wanted."""
+    if journal.exists():
         raise InputError(
             "an earlier command was not finished",
-            place=f"{path}.part",
+            place=str(part) if Path(path).is_symlink() else f"{path}.part",
             hint="--resume goes on with it, --overwrite begins anew",
         )
-    journal.unlink(missing_ok=True)
-    os.ftruncate(descriptor, 0)
+    number = 1
+    while (aside := part.with_name(f"{part.name}.old-{number}")).exists():
+        number += 1
+    with _told(path):
+        part.rename(aside)
+    log.warning("%s.part: of an earlier command; it is %s now", path, aside.name)
 
 
 def _leave(path: str, output: Output, part: Path) -> None:
     """Keep, after a failure, the rows there are, and say where."""
-    resumable = output.journal is not None and output.journal.exists()
-    if output.size:
+    if output.begun and output.size:
+        resumable = output.journal is not None and output.journal.exists()
         further = "; --resume goes on with them" if resumable else ""
         log.warning("%s: not finished; the rows so far are in %s.part%s", path, path, further)
-    elif not resumable:
+    elif not part.stat().st_size:
         part.unlink(missing_ok=True)
 
 

@@ -21,11 +21,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from hfkit import sealing
-from hfkit.data.output import Output
+from hfkit.data.output import ANEW, Output
 from hfkit.data.record import Record
 from hfkit.data.writer import Writer
 from hfkit.errors import InputError
-from hfkit.run.output import first_difference
+from hfkit.run.output import first_difference, hash_of
 from hfkit.run.tally import Tally
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EVERY = 0.5  # seconds
-ANEW = "--overwrite begins anew"
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ class Journal:
             settled,
         )
         content = {"depends_on": dict(self._depends_on()), "position": asdict(position)}
-        sealing.write_json(self._output.journal, content)
+        sealing.write_json(self._output.journal, {**content, "seal": hash_of(content)})
         self._noted = monotonic()
 
     def _add(self, record: Record) -> None:
@@ -123,10 +122,12 @@ class Journal:
 
     def _found(self, path: Path) -> Position:
         place = f"{self._output.name}.part"
-        content = sealing.read_json(path)
         try:
+            content = sealing.read_json(path)
+            if content.pop("seal") != hash_of(content):
+                raise InputError("not as it was written")
             position, before = Position(**content["position"]), dict(content["depends_on"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (InputError, KeyError, TypeError, ValueError) as error:
             raise InputError("its journal is damaged", place=place, hint=ANEW) from error
         other = first_difference(before, self._depends_on())
         if other:

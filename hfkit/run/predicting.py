@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # Settings that the answers to the rows do not depend on, or that `model` and the rows stand for.
 NEUTRAL = (
     "model", "inputs", "output", "resume", "overwrite", "offline", "quiet", "verbose", "debug",
-    "config", "set",
+    "error_format", "config", "set",
 )  # fmt: skip
 
 

@@ -154,10 +154,52 @@ def test_damage_is_refused(tmp_path, answer):
     part.write_bytes(good)
     noted = tmp_path / "out.jsonl.part.json"
     said = json.loads(noted.read_text())
-    for broken in ("{", "{}", json.dumps({**said, "position": 3})):
+    other = [
+        {**said, "position": {**said["position"], name: value}}
+        for name in said["position"]
+        for value in (-1, 10**30, "x", None, 1.5, [], True)
+    ]
+    for broken in ("{", "[]", "{}", *map(json.dumps, other)):
         noted.write_text(broken)
-        with pytest.raises(InputError, match="damaged"):
+        with pytest.raises(InputError, match="its journal is damaged"):
             answer(out, resume=True)
+    assert part.read_bytes() == good
+
+
+def test_a_refused_resume_promises_nothing(tmp_path, answer, caplog):
+    out = tmp_path / "out.jsonl"
+    answer(out, windows=2)
+    (tmp_path / "out.jsonl.part").write_bytes(b"x" * 9999)
+    caplog.clear()
+    with pytest.raises(InputError, match="damaged"):
+        answer(out, resume=True)
+    assert "goes on" not in caplog.text
+
+
+def test_a_file_that_was_to_be_replaced(tmp_path, answer):
+    out = tmp_path / "out.jsonl"
+    out.write_text("old\n")
+    answer(out, windows=2, overwrite=True)
+    with pytest.raises(InputError, match="exists") as caught:
+        answer(out, resume=True)
+    assert "--resume --overwrite" in caught.value.hint
+    answer(tmp_path / "whole.jsonl")
+    answer(out, resume=True, overwrite=True)
+    assert out.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+
+
+def test_how_errors_are_told_is_no_other_command(tmp_path, answer):
+    answer(tmp_path / "out.jsonl", windows=2)
+    answer(tmp_path / "out.jsonl", resume=True, error_format="json", quiet=True)
+
+
+def test_the_input_is_not_written_over(tmp_path, answer, rows):
+    part = tmp_path / "new.csv.part"
+    part.write_text(rows.read_text())
+    for more in ({}, {"overwrite": True}, {"resume": True}):
+        with pytest.raises(InputError, match="would write over it"):
+            answer(tmp_path / "new.csv", source=part, input_format="csv", **more)
+    assert part.read_text() == rows.read_text()
 
 
 def test_what_cannot_be_read_again_is_refused(tmp_path, answer):
@@ -169,4 +211,6 @@ def test_a_short_prediction_leaves_no_journal(tmp_path, answer, monkeypatch):
     monkeypatch.setattr(journal, "EVERY", 1e9)
     answer(tmp_path / "out.jsonl", windows=2)
     assert not (tmp_path / "out.jsonl.part.json").exists()
-    answer(tmp_path / "out.jsonl")  # nothing much is lost
+    left = (tmp_path / "out.jsonl.part").read_bytes()
+    answer(tmp_path / "out.jsonl", resume=True)
+    assert (tmp_path / "out.jsonl.part.old-1").read_bytes() == left
