@@ -96,7 +96,12 @@ def start(
 
 
 def command(
-    arguments: list[str], said: str, announce: Any, pause: float, largest: int, last_move: int
+    arguments: list[str],
+    said: str,
+    announce: Any = None,
+    pause: float = 0,
+    largest: int = 0,
+    last_move: int = 0,
 ) -> None:
     """What the fork does."""
     os.environ["OMP_NUM_THREADS"] = "1"

@@ -23,7 +23,7 @@ def often(arguments: list[str], said: str) -> None:
     from hfkit.run import journal
 
     journal.EVERY = 0.0
-    command(arguments, said, None, 0, 0)
+    command(arguments, said)
 
 
 def begin(arguments: list[str], said: Path) -> Fork:
