@@ -16,11 +16,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from hfkit.errors import InputError, did_you_mean
+from hfkit.errors import InputError
+from hfkit.languages import Writing, set_languages
 from hfkit.panics import is_panic, swallowed
 
 OnLong = Literal["window", "truncate", "error"]
@@ -30,17 +30,6 @@ EncodedRow = dict[str, Any]
 # Below this many tokens a window holds too little of the longer text to be worth reading.
 SMALLEST_WINDOW = 8
 NOWHERE = -1  # the place of a token that belongs to no character or word asked for
-
-
-@dataclass(frozen=True)
-class Writing:
-    """How texts to write are encoded, where that is not as texts to read are: `post_processor` adds
-    their special tokens, `first_id` is the first of them. `has_languages`: both depend on languages
-    that nobody has named."""
-
-    post_processor: Any = None
-    first_id: int | None = None
-    has_languages: bool = False
 
 
 class Tokenizer:
@@ -368,30 +357,6 @@ def from_transformers(
     from hfkit.python_tokenizer import PythonTokenizer
 
     return PythonTokenizer(loaded, max_length, padding, null_id, writing)
-
-
-def set_languages(loaded: Any, languages: tuple[str, str]) -> Writing:
-    """Let a tokenizer of transformers read one language and write another (mBART, NLLB, M2M).
-
-    Raises `InputError` for a language that it does not have.
-    """
-    names = getattr(loaded, "lang_code_to_id", None) or dict.fromkeys(loaded.all_special_tokens)
-    for flag, language in zip(("--source-language", "--target-language"), languages, strict=True):
-        if language not in names or _language_id(loaded, language) is None:
-            hint = did_you_mean(language, list(names)[:200])
-            raise InputError(f"the model has no language '{language}'", place=flag, hint=hint)
-    loaded.src_lang, loaded.tgt_lang = languages
-    loaded._switch_to_target_mode()
-    post_processor = loaded.backend_tokenizer.post_processor if loaded.is_fast else None
-    loaded._switch_to_input_mode()
-    return Writing(post_processor, _language_id(loaded, languages[1]))
-
-
-def _language_id(loaded: Any, language: str) -> int | None:
-    """The token of a language; None where it has none."""
-    known = getattr(loaded, "lang_code_to_id", {})
-    found = known.get(language, loaded.convert_tokens_to_ids(language))
-    return None if found in (None, loaded.unk_token_id) else int(found)
 
 
 def _padding(folder: Path, pad_id: int | None) -> dict[str, int]:

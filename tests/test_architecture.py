@@ -36,7 +36,8 @@ ALLOWED = {
     "recipe": set(),
     "redaction": set(),
     "layers": {"recipe", "tasks"},
-    "text": {"windows", "python_tokenizer", "panics"},
+    "languages": set(),
+    "text": {"languages", "windows", "python_tokenizer", "panics"},
     "python_tokenizer": {"text", "windows"},
     "data": {"windows", "spans", "words"},
     "tasks": {
@@ -44,7 +45,7 @@ ALLOWED = {
         "thresholds",
     },
     "metrics": {"tasks", "spans", "answers", "vectors", "thresholds"},
-    "model": {"sealing", "text", "processor", "imports"},
+    "model": {"sealing", "text", "languages", "processor", "imports"},
     "train": {"imports", "sealing", "signals", "text", "targets", "processor"},
     "infer": {
         "tasks", "text", "windows", "spans", "answers", "nbest", "data", "targets", "vectors",

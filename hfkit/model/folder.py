@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from hfkit import sealing
 from hfkit.errors import InputError
+from hfkit.languages import set_languages
 from hfkit.model.gate import WEIGHTS
 from hfkit.model.load import quiet
 from hfkit.model.pooling import sentence_files
-from hfkit.text import set_languages
 
 if TYPE_CHECKING:
     from hfkit.model.heads import Embedder
