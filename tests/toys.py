@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import string
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -185,3 +186,13 @@ def picked_rows(count: int, seed: int = 0) -> list[dict[str, str]]:
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """The records of a JSON Lines file."""
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def write_parts(
+    folder: Path, sizes: dict[str, int], make: Callable[..., list[dict[str, str]]]
+) -> dict[str, Path]:
+    """Write a CSV file for each name, with so many rows of `make`, each with a seed of its own."""
+    return {
+        name: write_csv(folder / f"{name}.csv", make(size, seed=number))
+        for number, (name, size) in enumerate(sizes.items())
+    }

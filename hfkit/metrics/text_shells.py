@@ -73,6 +73,14 @@ class Tokenized:
         self.tokenize = tokenize
 
 
+def scored(
+    scorer: Any, predictions: Sequence[str], references: Sequence[Any], names: Sequence[str]
+) -> dict[str, Any]:
+    """What sacreBLEU finds over all texts, as far as the module on the Hub tells it."""
+    found = scorer.corpus_score(predictions, turned(references))
+    return {name: getattr(found, name) for name in names}
+
+
 class Sacrebleu(TextShell):
     score = "BLEU of sacreBLEU: how many runs of one to four words are right, 0 to 100."
     source = SACREBLEU
@@ -98,9 +106,8 @@ class Sacrebleu(TextShell):
             smooth_value=smooth_value,
             effective_order=use_effective_order,
         )
-        found = scorer.corpus_score(predictions, turned(references))
         names = ("score", "counts", "totals", "precisions", "bp", "sys_len", "ref_len")
-        return {name: getattr(found, name) for name in names}
+        return scored(scorer, predictions, references, names)
 
 
 class Chrf(TextShell):
@@ -121,9 +128,8 @@ class Chrf(TextShell):
         from sacrebleu.metrics import CHRF
 
         scorer = CHRF(char_order, word_order, beta, lowercase, whitespace, eps_smoothing)
-        found = scorer.corpus_score(predictions, turned(references))
         names = ("score", "char_order", "word_order", "beta")
-        return {name: getattr(found, name) for name in names}
+        return scored(scorer, predictions, references, names)
 
 
 class Ter(TextShell):
@@ -142,9 +148,8 @@ class Ter(TextShell):
         from sacrebleu.metrics import TER
 
         scorer = TER(normalized, ignore_punct, support_zh_ja_chars, case_sensitive)
-        found = scorer.corpus_score(predictions, turned(references))
         names = ("score", "num_edits", "ref_length")
-        return {name: getattr(found, name) for name in names}
+        return scored(scorer, predictions, references, names)
 
 
 class ExactMatch(Shell):

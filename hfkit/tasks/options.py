@@ -13,6 +13,17 @@ from hfkit.config import Section, setting
 LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
 
 
+def _label_smoothing() -> Any:
+    return setting(
+        0.0,
+        "Share of the target spread over all classes",
+        changes_result=True,
+        training_only=True,
+        ge=0,
+        lt=1,
+    )
+
+
 class NoOptions(Section):
     """A task without options."""
 
@@ -43,14 +54,7 @@ class ClassificationOptions(LongTexts):
         changes_result=True,
         training_only=True,
     )
-    label_smoothing: float = setting(
-        0.0,
-        "Share of the target spread over all classes",
-        changes_result=True,
-        training_only=True,
-        ge=0,
-        lt=1,
-    )
+    label_smoothing: float = _label_smoothing()
     threshold: float = setting(
         0.5, "Multi-label: score from which a label is given", changes_result=True, gt=0, lt=1
     )
@@ -152,14 +156,7 @@ class Text2TextOptions(Section):
     target_language: str | None = setting(
         None, "Language to write in, as the model spells it", changes_result=True
     )
-    label_smoothing: float = setting(
-        0.0,
-        "Share of the target spread over all classes",
-        changes_result=True,
-        training_only=True,
-        ge=0,
-        lt=1,
-    )
+    label_smoothing: float = _label_smoothing()
     beams: int | None = setting(
         None, "Texts followed at once while writing; default: as the model says, else 4",
         changes_result=True, ge=1, le=64,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from toys import picked_rows, read_jsonl, write_base_model, write_csv, write_writer
+from toys import picked_rows, read_jsonl, write_base_model, write_csv, write_parts, write_writer
 
 from hfkit import sealing
 from hfkit.cli.app import run as command_line
@@ -18,12 +18,8 @@ Command = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("picked")
     sizes = {"train": 160, "validation": 24, "test": 40}
-    return {
-        name: write_csv(folder / f"{name}.csv", picked_rows(size, seed=number))
-        for number, (name, size) in enumerate(sizes.items())
-    }
+    return write_parts(tmp_path_factory.mktemp("picked"), sizes, picked_rows)
 
 
 @pytest.fixture(scope="module")

@@ -73,24 +73,12 @@ class Fork:
         return self.said.read_text("utf-8") if self.said.exists() else ""
 
 
-def start(
-    arguments: list[str],
-    said: Path,
-    *,
-    announce: Any = None,
-    pause: float = 0,
-    largest: int = 0,
-    last_move: int = 0,
-) -> Fork:
-    """Start ``hfkit *arguments``; what it says goes to the file `said`.
-
-    `announce` is an event, set whenever a checkpoint is begun, which then takes `pause` seconds
-    longer; `largest` is the size in bytes that the system lets a file grow to; before it renames
-    a folder for the `last_move`-th time it is killed.
-    """
+def start(arguments: list[str], said: Path, **faults: Any) -> Fork:
+    """Start ``hfkit *arguments``; what it says goes to the file `said`. `faults` are those of
+    `command`."""
     said.unlink(missing_ok=True)
-    given = (list(map(str, arguments)), str(said), announce, pause, largest, last_move)
-    process = fork_server().Process(target=command, args=given)
+    given = (list(map(str, arguments)), str(said))
+    process = fork_server().Process(target=command, args=given, kwargs=faults)
     process.start()
     return Fork(process, said)
 
@@ -98,12 +86,20 @@ def start(
 def command(
     arguments: list[str],
     said: str,
+    *,
     announce: Any = None,
     pause: float = 0,
     largest: int = 0,
     last_move: int = 0,
+    every_window: bool = False,
 ) -> None:
-    """What the fork does."""
+    """What the fork does.
+
+    `announce` is an event, set whenever a checkpoint is begun, which then takes `pause` seconds
+    longer; `largest` is the size in bytes that the system lets a file grow to; before it renames
+    a folder for the `last_move`-th time it is killed; with `every_window` the journal of a
+    prediction is written after each, where seconds stand for hours.
+    """
     os.environ["OMP_NUM_THREADS"] = "1"
     import torch
 
@@ -116,6 +112,10 @@ def command(
         import resource
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY))
+    if every_window:
+        from hfkit.run import journal
+
+        journal.EVERY = 0.0
     if last_move:
         die_before(last_move, ["rename"])
     sys.argv = ["hfkit", *arguments]

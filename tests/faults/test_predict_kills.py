@@ -12,25 +12,10 @@ from typing import Any
 
 import pytest
 from faults.conftest import counts
-from forks import Fork, command, fork_server
+from forks import start
 from toys import toy_rows, write_classifier, write_csv
 
 KILLS_PER_FILE = 4
-
-
-def often(arguments: list[str], said: str) -> None:
-    """`hfkit predict` with a journal for each window, where seconds stand for hours."""
-    from hfkit.run import journal
-
-    journal.EVERY = 0.0
-    command(arguments, said)
-
-
-def begin(arguments: list[str], said: Path) -> Fork:
-    said.unlink(missing_ok=True)
-    process = fork_server().Process(target=often, args=(arguments, str(said)))
-    process.start()
-    return Fork(process, said)
 
 
 def until_noted(process: Any, journal: Path) -> None:
@@ -65,7 +50,7 @@ def test_killed_predictions_end_in_the_bytes_of_the_uninterrupted_one(
 
     whole = tmp_path / f"whole.{suffix}"
     since = time.monotonic()
-    assert begin(arguments(whole), said).wait() == 0, said.read_text()
+    assert start(arguments(whole), said, every_window=True).wait() == 0, said.read_text()
     duration = time.monotonic() - since
     expected = whole.read_bytes()
 
@@ -75,7 +60,7 @@ def test_killed_predictions_end_in_the_bytes_of_the_uninterrupted_one(
         out = tmp_path / f"out-{number}.{suffix}"
         part, journal = (out.with_name(out.name + end) for end in (".part", ".part.json"))
         for _ in range(KILLS_PER_FILE):
-            fork = begin([*arguments(out), "--resume"], said)
+            fork = start([*arguments(out), "--resume"], said, every_window=True)
             if killed % 2:
                 until_noted(fork.process, journal)
                 time.sleep(chance.uniform(0, 0.01))
@@ -90,7 +75,9 @@ def test_killed_predictions_end_in_the_bytes_of_the_uninterrupted_one(
             torn += journal.exists() and is_torn(part, journal)
         if not out.exists():
             resumes += journal.exists()
-            assert begin([*arguments(out), "--resume"], said).wait() == 0, said.read_text()
+            assert start([*arguments(out), "--resume"], said, every_window=True).wait() == 0, (
+                said.read_text()
+            )
         assert out.read_bytes() == expected
         identical += 1
         assert [p.name for p in tmp_path.glob(f"*out-{number}*")] == [out.name]
