@@ -1,4 +1,4 @@
-"""The exceptions hfkit raises on purpose; each class is one exit code.
+"""The exceptions hfkit raises on purpose; each class has an exit code, and a code for programs.
 
     HfkitError
     ├── InputError        2  bad usage or bad input: option, config, row, label, column, model
@@ -10,6 +10,8 @@
     ├── StoppedError     75  stopped on purpose before the end; 130 and 143 after a signal
     └── LostError       137  one of several processes was killed
 
+The codes for programs (``error.code``, and `--error-format json`) stay as they are from version to
+version; wordings do not.
 Anything else that reaches the command line is a bug and exits with 5.
 A message is one line: what is wrong, then what to do. `place` goes in front of it,
 as compilers print it (``train.csv:22``), so that editors can jump there.
@@ -34,6 +36,7 @@ class HfkitError(Exception):
     """The root of every error a user can cause; `str()` gives the line that is printed."""
 
     exit_code = INTERNAL_ERROR
+    code = "internal"
 
     def __init__(self, message: str, *, place: str = "", hint: str = "") -> None:
         self.message = message
@@ -51,14 +54,19 @@ class InputError(HfkitError):
     """Bad usage or bad input."""
 
     exit_code = 2
+    code = "input"
 
 
 class EmptyError(InputError):
     """A file or stream without a single row."""
 
+    code = "input.empty"
+
 
 class RowError(InputError):
     """One row of several is bad; whoever knows where the rows came from adds the place."""
+
+    code = "input.row"
 
     def __init__(self, message: str, *, row: int, place: str = "", hint: str = "") -> None:
         super().__init__(message, place=place, hint=hint)
@@ -69,36 +77,42 @@ class SafetyError(HfkitError):
     """Refused because it could run foreign code or read outside its folder."""
 
     exit_code = 3
+    code = "safety"
 
 
 class ResourceError(HfkitError):
     """The machine ran out of disk or memory, or a device failed."""
 
     exit_code = 4
+    code = "resource"
 
 
 class InUseError(HfkitError):
     """Another process is writing to the same output folder."""
 
     exit_code = 6
+    code = "in-use"
 
 
 class NetworkError(HfkitError):
     """A hub could not be reached, or refused the login."""
 
     exit_code = 7
+    code = "network"
 
 
 class DivergedError(HfkitError):
     """Training produced a loss or gradient that is not finite."""
 
     exit_code = 8
+    code = "diverged"
 
 
 class StoppedError(HfkitError):
     """Training stopped early after saving; the same command goes on from there."""
 
     exit_code = 75
+    code = "stopped"
 
     def __init__(self, message: str, *, exit_code: int = 75, hint: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -106,9 +120,13 @@ class StoppedError(HfkitError):
 
 
 class LostError(HfkitError):
-    """One of the processes that train together was killed; the same command goes on."""
+    """One of the processes that train together was killed; the same command goes on.
+
+    So it does where one has ended without a word, but with the exit code of a bug.
+    """
 
     exit_code = 137  # as a shell counts a kill
+    code = "lost"
 
     def __init__(self, message: str, *, exit_code: int = 137) -> None:
         hint = "the same command continues; where memory ran out, lower --micro-batch"

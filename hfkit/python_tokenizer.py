@@ -94,6 +94,23 @@ class PythonTokenizer(Tokenizer):
                 row[name][place] = value
         return row
 
+    def encode_targets(self, texts: Sequence[str], max_length: int) -> list[tuple[list[int], bool]]:
+        """The tokens of texts to write; see `Tokenizer.encode_targets`."""
+        whole = [self.backend(text_target=text)["input_ids"] for text in texts]
+        return [
+            (ids, False)
+            if len(ids) <= max_length
+            else (
+                self.backend(text_target=text, truncation=True, max_length=max_length)["input_ids"],
+                True,
+            )
+            for text, ids in zip(texts, whole, strict=True)
+        ]
+
+    def decode(self, rows: Sequence[list[int]]) -> list[str]:
+        """The texts that tokens spell."""
+        return [str(self.backend.decode(ids, skip_special_tokens=True)).strip() for ids in rows]
+
     def _with_room(self, given: Any) -> tuple[Any, bool]:
         first, second = given
         ids = self.backend.encode(first, add_special_tokens=False)

@@ -119,6 +119,21 @@ TASKS: dict[str, TaskEntry] = {
         aliases={"next-sentence-prediction": {}},
         example='text="some text" text_pair="another one"',
     ),
+    "text2text": TaskEntry(
+        target="hfkit.tasks.text2text:Text2Text",
+        summary="a text written from another: its summary, its translation",
+        columns={
+            "text": "the text that is read",
+            "label?": "the text to write",
+        },
+        label_kind="texts",
+        options="hfkit.tasks.options:Text2TextOptions",
+        aliases={
+            "text2text-generation": {},
+            "summarization": {"purpose": "summarization"},
+            "translation": {"purpose": "translation"},
+        },
+    ),
     "zero-shot": TaskEntry(
         target="hfkit.tasks.zero_shot:ZeroShot",
         summary="labels that the model was not trained for, named by you",
@@ -144,6 +159,9 @@ METRICS: dict[str, str] = {
     "retrieval": "hfkit.metrics.retrieval:Retrieval",
     "masked-words": "hfkit.metrics.language:MaskedWords",
     "next-sentence": "hfkit.metrics.language:NextSentence",
+    "texts": "hfkit.metrics.text:Texts",
+    "summaries": "hfkit.metrics.text:Summaries",
+    "translations": "hfkit.metrics.text:Translations",
 }
 
 

@@ -2,8 +2,10 @@
 
 Everything hfkit must not lose is written here: a file beside its final name and then renamed, a
 folder staged under a name with a leading dot, synced, sealed with the hashes of its files and then
-renamed. A kill at any moment leaves the old state or the new one. The promise needs a local POSIX
-file system; on network file systems a rename is as atomic as the server makes it.
+renamed. A kill at any moment leaves the old state or the new one. Only a folder that replaces
+another takes two moves; `restore`, which every reader of such a folder calls first, undoes a half.
+The promise needs a local POSIX file system; on network file systems a rename is as atomic as the
+server makes it.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import os
 import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ MANIFEST = "manifest.json"
 BLOCK = 1 << 22  # bytes
 _STAGE = ".stage-"
 _GONE = ".gone-"
+_REPLACED = ".was-"  # whole, and wanted until what replaces it has its name
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +60,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
     Raises `ResourceError` where the disk is full or fails; the old file then stands.
     """
-    stage = path.with_name(f"{_STAGE}{path.name}")
+    stage = stage_of(path)
     with storing(path, len(data)):
         try:
             with stage.open("wb") as file:
@@ -68,6 +72,11 @@ def write_bytes(path: Path, data: bytes) -> None:
         except OSError:
             stage.unlink(missing_ok=True)
             raise
+
+
+def stage_of(path: Path) -> Path:
+    """The name under which what becomes `path` is made; a kill may leave it there."""
+    return path.with_name(f"{_STAGE}{path.name}")
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -182,7 +191,7 @@ def staged(folder: Path, needs: int = 0, *, sealed: bool = False) -> Iterator[Pa
     names. Raises `ResourceError` where the disk is full or fails, and removes what was staged; what
     was there before then stands.
     """
-    stage = folder.with_name(f"{_STAGE}{folder.name}")
+    stage = stage_of(folder)
     with storing(folder, needs):
         try:
             shutil.rmtree(stage, ignore_errors=True)
@@ -207,17 +216,51 @@ def remove(folder: Path) -> None:
             shutil.rmtree(_away(folder), ignore_errors=True)
 
 
+def restore(folder: Path) -> None:
+    """Give a folder its name back where a kill came between the two moves that replace it.
+
+    Nothing happens where it stands, or where nothing was replaced.
+    """
+    replaced = _replaced(folder)
+    if folder.exists() or not replaced.exists():
+        return
+    try:
+        replaced.rename(folder)
+    except OSError as error:
+        if not folder.exists():  # else another process was quicker
+            words = "%s: a kill came while it was replaced; the old one lies in %s (%s)"
+            log.warning(words, folder, replaced.name, error.strerror)
+    else:
+        log.info("%s: a kill came while it was replaced; the old one is back", folder)
+
+
 def _put(stage: Path, folder: Path) -> None:
     """Let a sealed stage become `folder`; what stood there goes only when that is done."""
-    gone = _away(folder) if folder.exists() else None
-    try:
-        stage.rename(folder)
-    except OSError:
-        if gone:
-            gone.rename(folder)
-        raise
-    if gone:
-        shutil.rmtree(gone, ignore_errors=True)
+    replaced = _replaced(folder)
+    restore(folder)
+    if replaced.exists():
+        shutil.rmtree(_away(replaced), ignore_errors=True)
+    while True:
+        if folder.exists():
+            folder.rename(replaced)
+        try:
+            stage.rename(folder)
+        except BaseException as error:
+            if getattr(error, "errno", None) in _TAKEN and folder.exists():
+                continue  # a reader came between and has called `restore`
+            if replaced.exists() and not folder.exists():
+                replaced.rename(folder)
+            raise
+        else:
+            break
+    if replaced.exists():
+        with suppress(OSError):
+            shutil.rmtree(_away(replaced), ignore_errors=True)
+
+
+def _replaced(folder: Path) -> Path:
+    """Where a folder is while another one takes its place."""
+    return folder.with_name(f"{_REPLACED}{folder.name}")
 
 
 def _away(folder: Path) -> Path:
@@ -234,7 +277,13 @@ def is_leftover(path: Path) -> bool:
 
 
 def sweep(folder: Path) -> None:
-    """Delete what kills have left in `folder`: stages and half-deleted folders."""
+    """Delete what kills have left in `folder`: stages and half-deleted folders. What was about to
+    be replaced comes back."""
+    for replaced in folder.glob(f"{_REPLACED}*"):
+        old = folder / replaced.name.removeprefix(_REPLACED)
+        restore(old)
+        if replaced.exists() and old.exists():
+            shutil.rmtree(_away(replaced), ignore_errors=True)
     for prefix in (_STAGE, _GONE):
         for left in folder.glob(f"{prefix}*"):
             if left.is_dir():

@@ -14,11 +14,15 @@ behind the same face, as `python_tokenizer.PythonTokenizer`; such a model cannot
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
 from hfkit.errors import InputError
+from hfkit.frames import Frames
+from hfkit.languages import Writing, set_languages
+from hfkit.panics import is_panic, swallowed
 
 OnLong = Literal["window", "truncate", "error"]
 Side = Literal["longer", "second"]
@@ -27,7 +31,6 @@ EncodedRow = dict[str, Any]
 # Below this many tokens a window holds too little of the longer text to be worth reading.
 SMALLEST_WINDOW = 8
 NOWHERE = -1  # the place of a token that belongs to no character or word asked for
-FIRST, SECOND = -1, -2  # stand for the texts among the numbers of special tokens
 
 
 class Tokenizer:
@@ -36,7 +39,7 @@ class Tokenizer:
     `padding` maps each input of the model to the value that fills it up; its keys are the inputs
     the model reads. `null_id` is the token that stands for the text as a whole (CLS; else the one
     that begins a text), `mask_id` the one that stands for a token to be found; None where there is
-    none.
+    none. `writing` is for models that write.
     """
 
     exportable = True
@@ -47,6 +50,7 @@ class Tokenizer:
         max_length: int,
         padding: dict[str, int],
         null_id: int | None = None,
+        writing: Writing | None = None,
         *,
         mask_id: int | None = None,
     ) -> None:
@@ -54,10 +58,21 @@ class Tokenizer:
         self.max_length = max_length
         self.padding = padding
         self.null_id = null_id
+        self.writing = writing or Writing()
         self.mask_id = mask_id
         self._for_words: Any = None
-        self._frames: dict[bool, list[tuple[int, int]]] = {}
+        self._frames = Frames(backend)
         self.clear()
+
+    @property
+    def first_id(self) -> int | None:
+        """The token that every text to write begins with, that of its language; None: none."""
+        return self.writing.first_id
+
+    @property
+    def has_languages(self) -> bool:
+        """Whether texts are encoded by their language, and none was named."""
+        return self.writing.has_languages
 
     def clear(self) -> None:
         """Drop what the file says about truncation and padding."""
@@ -126,40 +141,11 @@ class Tokenizer:
     def framed(self, first: Sequence[int], second: Sequence[int] | None = None) -> EncodedRow:
         """An encoded row of tokens that are known already, among the special ones that belong
         around a text or a pair."""
-        parts = {FIRST: first, SECOND: second or ()}
-        ids: list[int] = []
-        types: list[int] = []
-        for token, kind in self._frame(second is not None):
-            part = parts[token] if token < 0 else [token]
-            ids += part
-            types += [kind] * len(part)
-        return {"input_ids": ids, **self._segments(types)}
-
-    def _segments(self, types: list[int]) -> EncodedRow:
-        return {"token_type_ids": types} if "token_type_ids" in self.padding else {}
+        return self._read(*self._frames.around(first, second))
 
     def room(self, pair: bool = False) -> int:
         """The tokens of a text, or a pair, that there is room for beside the special ones."""
         return self.max_length - int(self.backend.num_special_tokens_to_add(pair))
-
-    def _frame(self, pair: bool) -> list[tuple[int, int]]:
-        """The special tokens around a text or a pair, each with its type; `FIRST` and `SECOND`
-        stand for the texts."""
-        if pair not in self._frames:
-            found = self.backend.encode(*(["a", "a"] if pair else ["a"]))
-            marks = {None: 0, 0: FIRST, 1: SECOND}
-            entries = [
-                (marks[sequence] or token, kind)
-                for token, sequence, kind in zip(
-                    found.ids, found.sequence_ids, found.type_ids, strict=True
-                )
-            ]
-            self._frames[pair] = [
-                entry
-                for number, entry in enumerate(entries)
-                if entry[0] >= 0 or entry != entries[number - 1] or number == 0
-            ]
-        return self._frames[pair]
 
     def vocabulary(self) -> dict[str, int]:
         """Every token by its text."""
@@ -175,6 +161,16 @@ class Tokenizer:
         """Tokens as text."""
         return str(self.backend.decode(list(ids), skip_special_tokens=False))
 
+    def encode_targets(self, texts: Sequence[str], max_length: int) -> list[tuple[list[int], bool]]:
+        """The tokens of texts to write, at most so many, and whether some were left out. The one
+        that ends a text is there in any case."""
+        return self.writing.encode(self.backend, texts, max_length)
+
+    def decode(self, rows: Sequence[list[int]]) -> list[str]:
+        """The texts that tokens spell, without those that only begin, end or fill up."""
+        found = self.backend.decode_batch([list(ids) for ids in rows], skip_special_tokens=True)
+        return [str(text).strip() for text in found]
+
     def _refuse(self, length: int, on_long: OnLong) -> None:
         if on_long == "error":
             raise InputError(
@@ -188,9 +184,13 @@ class Tokenizer:
         return [self._located(found) for found in self.backend.encode_batch(inputs)]
 
     def _row(self, found: Any) -> EncodedRow:
-        row: EncodedRow = {"input_ids": found.ids}
+        return self._read(found.ids, found.type_ids)
+
+    def _read(self, ids: list[int], types: list[int]) -> EncodedRow:
+        """The inputs that the model reads."""
+        row: EncodedRow = {"input_ids": ids}
         if "token_type_ids" in self.padding:
-            row["token_type_ids"] = found.type_ids
+            row["token_type_ids"] = types
         return row
 
     def _located(self, found: Any) -> EncodedRow:
@@ -316,11 +316,31 @@ def read_backend(folder: Path) -> Any:
     """Load the tokenizer.json in `folder` as it is. Raises `InputError` where that fails."""
     from tokenizers import Tokenizer as Backend
 
+    with _loading(folder):
+        backend = Backend.from_file(str(folder / "tokenizer.json"))
+        _try_out(backend)
+    return backend
+
+
+@contextmanager
+def _loading(folder: Path) -> Iterator[None]:
+    """Turn what is raised over a broken tokenizer into one line: the library raises `Exception`
+    itself, each family of transformers has its own way to fail, and Rust may give up."""
     try:
-        return Backend.from_file(str(folder / "tokenizer.json"))
-    except Exception as error:  # the library raises this very class
+        with swallowed():
+            yield
+    except BaseException as error:
+        if not isinstance(error, Exception) and not is_panic(error):
+            raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"the tokenizer does not load ({reason})", place=str(folder)) from error
+
+
+def _try_out(backend: Any) -> None:
+    """Encode a letter: what Rust gives up on at any text is found here. A tokenizer that does not
+    know just this letter may be a good one."""
+    with suppress(Exception):
+        backend.encode("a")
 
 
 def _named(backend: Any, settings: dict[str, Any], name: str) -> int | None:
@@ -332,29 +352,39 @@ def _named(backend: Any, settings: dict[str, Any], name: str) -> int | None:
     return found
 
 
-def from_transformers(folder: Path, max_length: int, *, code: bool = False) -> Tokenizer:
+def from_transformers(
+    folder: Path,
+    max_length: int,
+    *,
+    code: bool = False,
+    languages: tuple[str, str] | None = None,
+) -> Tokenizer:
     """Load any model's tokenizer through AutoTokenizer, which knows each family's exceptions.
 
-    With `code` the folder's own Python code runs. Raises `InputError` when transformers cannot
-    build it.
+    With `code` the folder's own Python code runs. `languages` are those that are read and written;
+    tokenizers of one language take no notice. Raises `InputError` when transformers cannot build
+    it, and for a language it does not have.
     """
     from transformers import AutoTokenizer
 
-    try:
+    with _loading(folder):
         loaded = AutoTokenizer.from_pretrained(
             str(folder), local_files_only=True, trust_remote_code=code
         )
-    except Exception as error:  # each family has its own way to fail over a broken file
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"the tokenizer does not load ({reason})", place=str(folder)) from error
+        if loaded.is_fast:
+            _try_out(loaded.backend_tokenizer)
     padding = _padding(folder, loaded.pad_token_id)
     null_id = loaded.bos_token_id if loaded.cls_token_id is None else loaded.cls_token_id
+    writing = Writing(has_languages=hasattr(loaded, "src_lang"))
+    if writing.has_languages and languages:
+        writing = set_languages(loaded, languages)
     if loaded.is_fast:
-        backend = loaded.backend_tokenizer
-        return Tokenizer(backend, max_length, padding, null_id, mask_id=loaded.mask_token_id)
+        backend, mask_id = loaded.backend_tokenizer, loaded.mask_token_id
+        return Tokenizer(backend, max_length, padding, null_id, writing, mask_id=mask_id)
     from hfkit.python_tokenizer import PythonTokenizer
 
-    return PythonTokenizer(loaded, max_length, padding, null_id, mask_id=loaded.mask_token_id)
+    mask_id = loaded.mask_token_id
+    return PythonTokenizer(loaded, max_length, padding, null_id, writing, mask_id=mask_id)
 
 
 def _padding(folder: Path, pad_id: int | None) -> dict[str, int]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from toys import toy_rows, write_base_model, write_classifier, write_csv, write_tokenizer
+from toys import toy_rows, write_base_model, write_classifier, write_parts, write_tokenizer
 
 # At the gate a property is tried on the same examples each time, so that a failure can be repeated.
 hypothesis.settings.register_profile("gate", deadline=None, derandomize=True)
@@ -36,7 +36,7 @@ def logging_as_it_was() -> Iterator[None]:
 
     def reset() -> None:
         logging.captureWarnings(False)
-        for name in ("", ".data", ".model", ".run.preparation", ".run.parts"):
+        for name in ("", ".data", ".model.locate", ".run.preparation", ".run.parts"):
             logger = logging.getLogger(f"hfkit{name}")
             logger.handlers, logger.propagate = [], True
             logger.setLevel(logging.NOTSET)
@@ -67,12 +67,8 @@ def tiny_classifier_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def toy_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Toy train, validation and test files."""
-    folder = tmp_path_factory.mktemp("toy")
     sizes = {"train": 96, "validation": 30, "test": 30}
-    return {
-        name: write_csv(folder / f"{name}.csv", toy_rows(size, seed=number))
-        for number, (name, size) in enumerate(sizes.items())
-    }
+    return write_parts(tmp_path_factory.mktemp("toy"), sizes, toy_rows)
 
 
 @pytest.fixture(scope="session")

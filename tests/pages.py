@@ -45,6 +45,7 @@ def write_files(folder: Path) -> Path:
     _entities(folder)
     _questions(folder)
     _pairs(folder)
+    _texts_to_write(folder)
     parts = zip(PEOPLE, [*VERBS, *VERBS[:2]], PLACES, strict=True)
     texts = [f"{person} {verb} {place}." for person, verb, place in parts]
     (folder / "texts.txt").write_text("\n".join(texts) + "\n")
@@ -125,6 +126,29 @@ def _pairs(folder: Path) -> None:
         matching.append(f"Who {verb} {place} on day {number}?,{person} {verb} {place}: {number}")
     for name, rows in (("pairs", graded), ("duplicates", same), ("questions", matching)):
         (folder / f"{name}.csv").write_text("\n".join(rows) + "\n")
+
+
+def _texts_to_write(folder: Path) -> None:
+    rows = []
+    pairs = []
+    for number in range(20):
+        first, second = PEOPLE[number % 6].split()[0], PEOPLE[(number + 1) % 6].split()[0]
+        thing, spot = THINGS[number % 4], SPOTS[number * 3 % 4]
+        talk = f"{first}: Where is the {thing}? {second}: It is {spot}, number {number}."
+        rows.append({"dialogue": talk, "summary": f"The {thing} is {spot}."})
+        place = PLACES[number % 6]
+        english = f"{first} left {place} {number} days ago."
+        german = f"{first} verließ {place} vor {number} Tagen."
+        pairs.append({"translation": {"en": english, "de": german}})
+    _jsonl(folder / "dialogues.jsonl", rows)
+    _jsonl(folder / "pairs.jsonl", pairs)
+
+
+def write_t5(folder: Path) -> None:
+    """A tiny T5 where a page names the one of the Hub: a folder goes before it."""
+    from toys import write_writer
+
+    write_writer(folder / "google-t5" / "t5-small")
 
 
 def _jsonl(path: Path, rows: list[dict[str, Any]]) -> None:

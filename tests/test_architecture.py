@@ -21,12 +21,14 @@ ALLOWED = {
     "answers": set(),
     "nbest": set(),
     "windows": set(),
+    "frames": set(),
     "masking": {"text"},
     "segments": set(),
     "spans": set(),
     "words": {"spans"},
     "targets": set(),
     "signals": set(),
+    "panics": set(),
     "processor": set(),
     "vectors": set(),
     "thresholds": set(),
@@ -37,7 +39,8 @@ ALLOWED = {
     "recipe": set(),
     "redaction": set(),
     "layers": {"recipe", "tasks"},
-    "text": {"windows", "python_tokenizer"},
+    "languages": set(),
+    "text": {"frames", "languages", "windows", "python_tokenizer", "panics"},
     "python_tokenizer": {"text", "windows"},
     "data": {"windows", "spans", "words"},
     "tasks": {
@@ -45,7 +48,7 @@ ALLOWED = {
         "thresholds", "masking", "segments",
     },
     "metrics": {"tasks", "spans", "answers", "vectors", "thresholds"},
-    "model": {"sealing", "text", "processor", "imports"},
+    "model": {"sealing", "text", "languages", "processor", "imports"},
     "train": {"imports", "sealing", "signals", "text", "targets", "processor"},
     "infer": {
         "tasks", "text", "windows", "spans", "answers", "nbest", "data", "targets", "vectors",
@@ -60,6 +63,7 @@ ALLOWED = {
     "api": {"commands", "layers", "recipe", "run", "tasks"},
     "cli": {
         "api", "layers", "recipe", "report", "commands", "metrics", "tasks", "train", "signals",
+        "panics",
     },
     "samples": set(),
 }  # fmt: skip

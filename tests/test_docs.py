@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from pages import run_shell, shell_blocks, write_files
+from pages import run_shell, shell_blocks, write_files, write_t5
 
 from hfkit.model.locate import packaged_minilm
 from hfkit.registry import TASKS
@@ -19,7 +19,11 @@ PAGES = sorted(path.name for path in DOCS.glob("*.md") if shell_blocks(path))
 def test_the_commands_of_a_page_run(name: str, tmp_path: Path) -> None:
     if packaged_minilm() is None:
         pytest.skip("the extra `demo` is not installed")
-    done = run_shell("".join(shell_blocks(DOCS / name)), write_files(tmp_path))
+    script = "".join(shell_blocks(DOCS / name))
+    folder = write_files(tmp_path)
+    if "google-t5/t5-small" in script:
+        write_t5(folder)
+    done = run_shell(script, folder)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "Traceback" not in done.stderr
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import string
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,55 @@ def write_classifier(folder: Path, family: str = "bert", **changes: Any) -> Path
     return write_tokenizer(folder)
 
 
+WRITERS: dict[str, dict[str, Any]] = {
+    "t5": {
+        "vocab_size": 400, "d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 2, "num_heads": 2,
+        "dropout_rate": 0.0, "pad_token_id": 0, "eos_token_id": 3, "decoder_start_token_id": 0,
+    },
+    "bart": {
+        "vocab_size": 400, "d_model": 32, "encoder_layers": 2, "decoder_layers": 1,
+        "encoder_attention_heads": 2, "decoder_attention_heads": 2, "encoder_ffn_dim": 64,
+        "decoder_ffn_dim": 64, "max_position_embeddings": 64, "dropout": 0.0, "pad_token_id": 0,
+        "bos_token_id": 2, "eos_token_id": 3, "decoder_start_token_id": 3,
+        "forced_eos_token_id": None, "init_std": 0.2,
+    },
+}  # fmt: skip
+
+
+def write_writer(folder: Path, family: str = "t5", **changes: Any) -> Path:
+    """A random model that writes, with its tokenizer."""
+    import torch
+    from transformers import AutoConfig, AutoModelForSeq2SeqLM
+
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(family, **{**WRITERS[family], **changes})
+    AutoModelForSeq2SeqLM.from_config(config).save_pretrained(folder)
+    return write_tokenizer(folder)
+
+
+def picked_rows(count: int, seed: int = 0) -> list[dict[str, str]]:
+    """Texts with one word of a topic, which is their summary: learnt within a few hundred steps."""
+    chance = random.Random(seed)
+    words = [word for topic in TOPICS.values() for word in topic[:4]]
+    rows = []
+    for _ in range(count):
+        word = chance.choice(words)
+        text = chance.sample(FILLERS, k=chance.randint(1, 6))
+        text.insert(chance.randint(0, len(text)), word)
+        rows.append({"document": " ".join(text), "summary": word})
+    return rows
+
+
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """The records of a JSON Lines file."""
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def write_parts(
+    folder: Path, sizes: dict[str, int], make: Callable[..., list[dict[str, str]]]
+) -> dict[str, Path]:
+    """Write a CSV file for each name, with so many rows of `make`, each with a seed of its own."""
+    return {
+        name: write_csv(folder / f"{name}.csv", make(size, seed=number))
+        for number, (name, size) in enumerate(sizes.items())
+    }

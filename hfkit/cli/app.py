@@ -33,7 +33,7 @@ from hfkit.api import (
     verify,
 )
 from hfkit.cli.console import is_terminal, print_json, printable, say, show_scores, start_notes
-from hfkit.cli.failures import USAGE, Ending, ending
+from hfkit.cli.failures import Ending, asks_for_json, ending, speak_json
 from hfkit.cli.groups import AsJson, recipes, settings, tokenizer
 from hfkit.cli.options import verb_command
 from hfkit.cli.wording import (
@@ -50,7 +50,7 @@ from hfkit.cli.wording import (
     TOKENIZER,
     VERIFY,
 )
-from hfkit.errors import BROKEN_PIPE, FINDINGS, ResourceError
+from hfkit.errors import BROKEN_PIPE, FINDINGS, InputError, ResourceError
 from hfkit.layers import resolve
 from hfkit.registry import example_of
 
@@ -71,6 +71,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and return the exit code; nothing is raised."""
     debug = "--debug" in arguments or os.environ.get("HFKIT_DEBUG", "") not in ("", "0", "false")
     start_notes(quiet=_number_of("RANK", 0) > 0)
+    speak_json(asks_for_json(arguments))
     try:
         if sys.stdout is None:
             raise ResourceError("standard output is closed")
@@ -161,6 +162,7 @@ def hfkit(
 def _resolved(verb: Verb[Any, Any, Any], given: dict[str, Any]) -> Any:
     # What a parent has resolved already is not laid under the environment once more.
     config = prepared(resolve(verb.config_class, given, {} if _has_parent() else None))
+    speak_json(config.error_format == "json")
     other_process = _number_of("RANK", 0) > 0
     start_notes(quiet=config.quiet or other_process, verbose=config.verbose and not other_process)
     return config
@@ -284,7 +286,7 @@ def _verify(given: dict[str, Any]) -> Ending:
         return Ending()
     count = len(result.damaged)
     files = "1 file is" if count == 1 else f"{count} files are"
-    return Ending(USAGE, lambda: say("error", f"{result.folder}: {files} damaged"))
+    return ending(InputError(f"{files} damaged", place=str(result.folder)), debug=False)
 
 
 def _train_tokenizer(given: dict[str, Any]) -> Ending:

@@ -46,6 +46,13 @@ def say(severity: str, message: object) -> None:
         print(f"{PROGRAM}: {kind}{printable(redacted(str(message)))}", file=sys.stderr)
 
 
+def say_json(content: Mapping[str, Any]) -> None:
+    """Write an object to stderr as one line of ASCII, without secrets."""
+    if sys.stderr is not None:
+        clean = {k: redacted(v) if isinstance(v, str) else v for k, v in content.items()}
+        print(json.dumps(clean, allow_nan=False), file=sys.stderr)
+
+
 def printable(text: str) -> str:
     r"""Escape what could break the line, move the cursor or turn the reading direction.
 

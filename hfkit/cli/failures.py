@@ -12,12 +12,13 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from hfkit import signals
-from hfkit.cli.console import PROGRAM, say
+from hfkit.cli.console import PROGRAM, say, say_json
 from hfkit.errors import (
     BROKEN_PIPE,
     INTERNAL_ERROR,
@@ -29,6 +30,7 @@ from hfkit.errors import (
     StoppedError,
     is_out_of_memory,
 )
+from hfkit.panics import is_panic
 from hfkit.redaction import redacted
 from hfkit.train.launch import is_lost_peer
 
@@ -67,6 +69,9 @@ NETWORK_CLASSES = {
 LESS_MEMORY = "lower --micro-batch (the result stays the same), --batch-size or --max-length"
 
 
+_as_json = False  # whether the last line is for a program
+
+
 @dataclass(frozen=True)
 class Ending:
     """How a command ends: its exit code, and what it has to say last. Of several processes that
@@ -76,35 +81,80 @@ class Ending:
     speak: Callable[[], None] = lambda: None
 
 
+@dataclass(frozen=True)
+class _Last:
+    """The exit code and the last line; nothing is said where there is no message."""
+
+    exit: int
+    code: str = ""
+    message: str = ""
+    place: str = ""
+    hint: str = ""
+    severity: str = "error"
+
+    def say(self) -> None:
+        if not self.message:
+            return
+        if _as_json:
+            parts = {"place": self.place, "message": self.message, "hint": self.hint}
+            known = {name: text or None for name, text in parts.items()}
+            say_json({"code": self.code, "exit": self.exit, **known})
+        else:
+            say(self.severity, HfkitError(self.message, place=self.place, hint=self.hint))
+
+
+def speak_json(wanted: bool) -> None:
+    """Settle how the last line of a command that fails is written: as an object, or as text."""
+    global _as_json
+    _as_json = wanted
+
+
+def asks_for_json(arguments: Sequence[str]) -> bool:
+    """Whether a command line, or its environment, asks for the last line as JSON; what is wrong
+    with the rest of it is said so, too.
+
+    >>> asks_for_json(["predict", "--error-format", "json"]), asks_for_json(["predict"])
+    (True, False)
+    """
+    found = os.environ.get("HFKIT_ERROR_FORMAT", "")
+    for word, following in pairwise([*arguments, ""]):
+        name, equals, value = word.partition("=")
+        if name.replace("_", "-") == "--error-format":
+            found = value if equals else following
+    return found == "json"
+
+
 def ending(error: BaseException, *, debug: bool) -> Ending:
     """Decide how an error ends the program."""
-    code, line, severity = _told(error)
+    last = _last(error)
 
     def speak() -> None:
         if debug:
             sys.stderr.write(redacted("".join(traceback.format_exception(error))))
-        if line:  # none where it has been said already
-            say(severity, line)
+        last.say()
 
-    return Ending(code, speak)
+    return Ending(last.exit, speak)
 
 
-def _told(error: BaseException) -> tuple[int, str, str]:
-    """Exit code, line and severity of an error."""
+def _last(error: BaseException) -> _Last:
+    """Exit code and last line of an error; no line where all has been said already."""
     if signals.received is not None:  # whatever it was turned into on its way here
-        return 128 + signals.received, ENDED.get(signals.received, "interrupted"), "error"
+        word = ENDED.get(signals.received, "interrupted")
+        return _Last(128 + signals.received, word, word)
     if isinstance(error, SystemExit):
-        return (error.code if isinstance(error.code, int) else int(error.code is not None)), "", ""
+        return _Last(error.code if isinstance(error.code, int) else int(error.code is not None))
     if isinstance(error, BrokenPipeError):
-        return BROKEN_PIPE, "", ""
+        return _Last(BROKEN_PIPE)
     if isinstance(error, KeyboardInterrupt):
-        return INTERRUPTED, "interrupted", "error"
+        return _Last(INTERRUPTED, "interrupted", "interrupted")
     if hasattr(error, "format_message"):  # a usage error of Typer, wherever its class lives
-        return USAGE, usage_message(error), "error"
+        message, _, hint = usage_message(error).partition("; ")
+        return _Last(USAGE, "usage", message, hint=hint)
     known = as_hfkit_error(error)
-    if known is not None:
-        return known.exit_code, str(known), "" if isinstance(known, StoppedError) else "error"
-    return INTERNAL_ERROR, _internal(error), "error"
+    if known is None:
+        return _Last(INTERNAL_ERROR, HfkitError.code, _internal(error))
+    severity = "" if isinstance(known, StoppedError) else "error"
+    return _Last(known.exit_code, known.code, known.message, known.place, known.hint, severity)
 
 
 def as_hfkit_error(error: BaseException) -> HfkitError | None:
@@ -120,7 +170,7 @@ def as_hfkit_error(error: BaseException) -> HfkitError | None:
             f"the output cannot hold {error.object[error.start]!a}",
             hint="set PYTHONIOENCODING=utf-8",
         )
-    if type(error).__name__ == "PanicException":  # how Rust gives up; it is no `Exception`
+    if is_panic(error):
         return InputError(
             "the tokenizer's library gave up on its tokenizer.json", hint="download the model again"
         )

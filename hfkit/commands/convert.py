@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfkit.config import ConvertConfig
-from hfkit.data.output import open_output
+from hfkit.data.output import check_apart, open_output
 from hfkit.errors import InputError, RowError
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def convert(config: ConvertConfig) -> Converted:
     shape, container_kind = FORMATS[kind][target]
     losses: Counter[str] = Counter()
     rows = 0
+    check_apart(config.output, [config.input or ""])
     with open_output(config.output, config.overwrite) as output:
         container = make_container(container_kind, output, losses)
         for record, item in _items(config, peeked, kind):
@@ -119,7 +120,7 @@ def _items(config: ConvertConfig, peeked: Peeked, kind: LabelKind) -> Iterator[t
     from hfkit.data.record import strict
 
     records = strict(chain(peeked.first, peeked.records))
-    if kind in ("labels", "scores"):  # a table stays what it is
+    if kind in ("labels", "scores", "texts"):  # a table stays what it is
         yield from ((record, Item({}, record.fields)) for record in records)
         return
     columns = _columns(config, peeked, kind)

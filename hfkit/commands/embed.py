@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hfkit.config import Columns, EmbedConfig
 from hfkit.data.inputs import Input, open_texts
-from hfkit.data.output import open_output
+from hfkit.data.output import check_apart, open_output
 from hfkit.data.record import Record
 from hfkit.data.vector_files import check_names, format_of, make_file
 from hfkit.errors import InputError
@@ -48,6 +48,7 @@ def write_vectors(config: EmbedConfig) -> Tally:
     """
     format = format_of(config.output)
     tally = Tally()
+    check_apart(config.output, config.inputs)
     with open_output(config.output, config.overwrite) as output:
         file = make_file(format, output)
         try:

@@ -96,12 +96,15 @@ def _evaluated(
 
 def _from_model(model: str, config: EvaluateConfig) -> Answered:
     """Answer the rows of the data with a model."""
+    from hfkit.metrics.base import check_packages
+    from hfkit.registry import find_metric
     from hfkit.run.opening import open_run
     from hfkit.run.predicting import make_predictor
 
     if not config.data:
         raise InputError("no data", hint="name a file with the right answers after the model")
     opened = open_run(model, config)
+    check_packages(find_metric(opened.task.metric))
     data = load_labelled(config.data, config, opened)
     gold = gold_of(opened.task, data)
     predictor = make_predictor(opened, config)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hfkit import sealing
 from hfkit.config import ExportConfig
 from hfkit.errors import InputError
 from hfkit.run.exported import REPORT, Exported
@@ -52,6 +53,7 @@ def _export(folder: Path, config: ExportConfig) -> Exported:
     from hfkit.run.opening import open_run
 
     target = folder / config.engine
+    sealing.restore(target)
     if (target / REPORT).is_file() and not config.overwrite:
         raise InputError("exported already", place=str(target), hint="use --overwrite")
     check_packages(config.engine, str(folder))

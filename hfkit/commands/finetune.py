@@ -57,8 +57,8 @@ def finetune(config: FinetuneConfig) -> Finetuned | DryRun:
     Raises `InputError` for anything wrong with data or settings, `InUseError` when another process
     writes to the folder, `StoppedError` when a signal or ``max_time`` ended it early.
     """
-    if launch.has_parent():  # which has said it already
-        for room in ("data", "model", "run.preparation", "run.parts", "run.output"):
+    if launch.has_parent():  # which has said it already; it loads no model
+        for room in ("data", "model.locate", "run.preparation", "run.parts", "run.output"):
             logging.getLogger(f"hfkit.{room}").setLevel(logging.ERROR)
     if launch.inside() and config.num_processes == 1:  # torchrun has said how many
         config = config.model_copy(update={"num_processes": launch.world()[2]})
@@ -228,11 +228,10 @@ def _relaunched(prepared: Prepared, output: Output) -> Finetuned:
         recipe = Path(folder) / "settings.yaml"
         recipe.write_text(dump(config), "utf-8")
         arguments = ["finetune", "-c", str(recipe), "-o", str(output.folder)]
-        arguments += ["--device", config.device]
+        arguments += ["--device", config.device, "--error-format", config.error_format]
         flags = {"--offline": config.offline, "-q": config.quiet, "-v": config.verbose}
         arguments += [flag for flag, given in {**flags, "--debug": config.debug}.items() if given]
         code = launch.relaunch(config.num_processes, arguments)
-    launch.raise_if_killed(code)
     if code:
         raise WorkersError(code)
     from hfkit.run.finishing import Finetuned

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from hfkit.config import Columns, PredictConfig
 from hfkit.data.inputs import Input, open_input
 from hfkit.data.record import Fields, Record
-from hfkit.data.writer import Naming, make_writer
+from hfkit.data.writer import Naming, Writer, make_writer
 from hfkit.errors import InputError
 from hfkit.run.tally import Tally
 from hfkit.run.writing import checked, format_of, open_answers
 
 if TYPE_CHECKING:
-    from hfkit.infer.stream import Readable, Result, ToRow
+    from hfkit.infer.stream import Readable, ToRow
     from hfkit.run.opening import Opened
 
 # Where else a role may come from than from the input.
@@ -35,9 +35,13 @@ def predictions(config: PredictConfig) -> Iterator[Fields]:
     A record that could not be answered has ``row`` (1-based) and ``error`` instead. Raises
     `InputError` at once for a missing file, model or column.
     """
-    naming = _naming(config)
-    opened, results = _results(config, naming, open_input(config))
+    from hfkit.infer.stream import predict_stream
+    from hfkit.run.predicting import make_predictor
+
+    naming, given = _naming(config), open_input(config)
+    opened, rows = _rows(config, naming, given)
     shorten = _shorten(config, opened)
+    results = predict_stream(rows, make_predictor(opened, config), live=given.live)
     return (
         naming.merged((record, None if answer is None else shorten(answer), error))
         for window in results
@@ -50,25 +54,27 @@ def write_predictions(
 ) -> Tally:
     """Answer rows and write them to ``config.output`` or standard output, window by window.
 
-    `progress` is told the number of rows written so far. Raises `BrokenPipeError` when the reader
-    of a pipe is gone, `ResourceError` when the output cannot take more.
+    `progress` is told the number of rows written so far. With ``config.resume`` what an earlier
+    command has left is gone on with. Raises `BrokenPipeError` when the reader of a pipe is gone,
+    `ResourceError` when the output cannot take more.
     """
-    naming = _naming(config)
-    given = open_input(config)
-    with open_answers(config) as output:
-        opened, results = _results(config, naming, given)
+    from hfkit.infer.stream import predict_stream
+    from hfkit.run.journal import Journal, Position
+    from hfkit.run.predicting import fingerprint, make_predictor
+
+    naming, given = _naming(config), open_input(config)
+    _check_resume(config, given)
+    with open_answers(config, resume=config.resume) as output:
+        opened, rows = _rows(config, naming, given)
         format = format_of(config, given, output)
-        writer = make_writer(
-            format,
-            naming,
-            separator=config.label_delimiter or "|",
-            spread=config.scores,
-            single=given.single,
-        )
+        writer = _writer(config, given, naming, format)
         whole = format == "conll" or (format == "table" and given.single)
         shorten = (lambda answer: answer) if whole else _shorten(config, opened)
-        tally = Tally()
-        for window in results:
+        journal = Journal(output, lambda: fingerprint(opened, config, format))
+        begun = journal.go_on((r.record for r in rows), writer) if config.resume else Position()
+        tally = Tally(begun.rows, begun.errors, begun.truncated)
+        predictor = make_predictor(opened, config)
+        for window in predict_stream(rows, predictor, live=given.live, before=begun.windows):
             for result in window:
                 tally.add(result)
             output.write(
@@ -79,6 +85,8 @@ def write_predictions(
                     ]
                 )
             )
+            if not given.live:
+                journal.add((r.record for r in window), writer, tally)
             progress(tally.rows)
         output.write(writer.end())
         tally.errors += writer.unfit
@@ -86,22 +94,41 @@ def write_predictions(
     return tally
 
 
+def _check_resume(config: PredictConfig, given: Input) -> None:
+    """Refuse to go on with what nothing is known of."""
+    if not config.resume:
+        return
+    if config.output in (None, "-"):
+        raise InputError("goes on with a file", place="--resume", hint="name it with -o")
+    if given.live:
+        raise InputError(
+            "a pipe cannot be read again from its start", place="--resume", hint="name a file"
+        )
+
+
+def _writer(config: PredictConfig, given: Input, naming: Naming, format: str) -> Writer:
+    return make_writer(
+        format,
+        naming,
+        separator=config.label_delimiter or "|",
+        spread=config.scores,
+        single=given.single,
+    )
+
+
 def _naming(config: PredictConfig) -> Naming:
     return Naming(config.prefix, config.only_prediction)
 
 
-def _results(
-    config: PredictConfig, naming: Naming, given: Input
-) -> tuple[Opened, Iterator[list[Result]]]:
-    """Open the model and start the stream of results.
+def _rows(config: PredictConfig, naming: Naming, given: Input) -> tuple[Opened, Iterator[Readable]]:
+    """Open the run, all but what computes, and start the stream of its rows.
 
     The columns of a file are found before the model is loaded, as a wrong one is found in
     milliseconds. A pipe may be silent for long; its model is loaded meanwhile.
     """
-    from hfkit.infer.stream import predict_stream, read_rows
+    from hfkit.infer.stream import read_rows
     from hfkit.run.knowledge import with_documents
     from hfkit.run.opening import open_run
-    from hfkit.run.predicting import make_predictor
 
     if not config.model:
         raise InputError("no model", hint="name a run or a model: hfkit predict MODEL INPUT")
@@ -109,9 +136,7 @@ def _results(
     rows: Iterator[Readable] = read_rows(
         checked(given.records, naming), lambda record: _to_row(config, opened, given, record)
     )
-    if not given.live:
-        rows = _started(rows)
-    return opened, predict_stream(rows, make_predictor(opened, config), live=given.live)
+    return opened, rows if given.live else _started(rows)
 
 
 def _started(rows: Iterator[Readable]) -> Iterator[Readable]:

@@ -30,6 +30,9 @@ class FinetuneConfig(
     model: str | None = setting(
         None, "Base model: a folder or Hub id", flags=("-m", "--model-name-or-path", "--base-model")
     )
+    allow_missing: bool = setting(
+        False, "Train a model that lacks weights of its encoder: those start at random"
+    )
     output: str | None = setting(None, "Folder of the run", flags=("-o", "--output-dir"))
     validation: str = setting(
         "0.1",
@@ -98,6 +101,7 @@ class PredictConfig(
     only_prediction: bool = setting(False, "Leave out the fields of the input")
     scores: bool = setting(False, "Give the scores of all classes")
     prefix: str = setting("", "Put this in front of the names of the fields hfkit adds")
+    resume: bool = setting(False, "Go on with the output file that a kill left unfinished")
     overwrite: bool = setting(False, "Replace the output file")
 
 

@@ -10,6 +10,7 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Engine = Literal["auto", "torch", "onnx", "openvino"]
 Exportable = Literal["onnx", "openvino"]
 Kernels = Literal["auto", "default", "onednn"]
+ErrorFormat = Literal["text", "json"]
 Arithmetic = Literal["fp32", "bf16", "int8"]
 
 
@@ -21,6 +22,9 @@ class Machine(Section):
     quiet: bool = setting(False, "Only errors on stderr", flags=("-q",), saved=False)
     verbose: bool = setting(False, "More on stderr", flags=("-v",), saved=False)
     debug: bool = setting(False, "Show the traceback of an error", saved=False)
+    error_format: ErrorFormat = setting(
+        "text", "How the last line says why a command failed: text, or a JSON object", saved=False
+    )
     config: str | None = setting(
         None, "Recipe: a YAML file or the name of a packaged one", flags=("-c",), saved=False
     )
@@ -52,8 +56,9 @@ class Hardware(Section):
         changes_result=True,
     )
     threads: int | None = setting(
-        None, "Threads of a process; default: the cores it may use", changes_result=True, ge=1
-    )
+        None, "Threads of a process; default: the cores it may use",
+        changes_result=True, ge=1, le=1024,
+    )  # fmt: skip
 
 
 class Computing(Hardware):

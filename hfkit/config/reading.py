@@ -46,6 +46,7 @@ class Reading(Section):
         "Use only N rows: the first ones; for training drawn by the seed",
         flags=("-n", "--max-train-samples"),
         ge=1,
+        lt=2**63,
         changes_result=True,
     )
 
@@ -65,7 +66,10 @@ class Columns(Section):
         None, "Column with the second text of a pair", changes_result=True
     )
     label_column: str | None = setting(
-        None, "Column with the label (several 0/1 columns: a,b,c)", changes_result=True
+        None,
+        "Column with the label, or the text to write (several 0/1 columns: a,b,c)",
+        flags=("--target-column",),
+        changes_result=True,
     )
     tokens_column: str | None = setting(
         None, "Column with the words of the text, as a list", changes_result=True

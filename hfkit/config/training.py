@@ -124,8 +124,9 @@ class Training(Hardware):
         True, "Batch texts of similar length together", changes_result=True
     )
     seed: int = setting(
-        42, "Seed of the split, the head, the order and dropout", changes_result=True, ge=0
-    )
+        42, "Seed of the split, the head, the order and dropout",
+        changes_result=True, ge=0, lt=2**63,
+    )  # fmt: skip
     precision: Precision = setting(
         "auto",
         "Arithmetic of the forward pass; weights stay fp32",

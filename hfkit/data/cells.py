@@ -25,10 +25,28 @@ TWO_WORDS = {
 
 
 def present(column: str, fields: Fields) -> Any:
-    """Return the cell. Raises `InputError` for a row without the column."""
-    if column not in fields:
-        raise InputError(f"no column {shown(column)}; the row has {listed(fields) or 'none'}")
-    return fields[column]
+    """Return the cell, or a part of one: ``translation.en``. Raises `InputError` for a row without
+    the column."""
+    if column in fields:
+        return fields[column]
+    outer, _, key = column.partition(".")
+    inside = structured(fields.get(outer))
+    if isinstance(inside, dict) and key in inside:
+        return inside[key]
+    raise InputError(f"no column {shown(column)}; the row has {listed(fields) or 'none'}")
+
+
+def has(column: str, fields: Fields) -> bool:
+    """Whether a row has a column, or a part of one.
+
+    >>> has("translation.en", {"translation": {"en": "cat"}}), has("text", {})
+    (True, False)
+    """
+    try:
+        present(column, fields)
+    except InputError:
+        return False
+    return True
 
 
 def text(column: str, fields: Fields, *, may_be_empty: bool = False) -> str:

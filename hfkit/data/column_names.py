@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-LabelKind = Literal["labels", "entities", "answers", "scores", "none"]
+LabelKind = Literal["labels", "entities", "answers", "scores", "texts", "none"]
 Names = frozenset[str]
 
 
@@ -39,7 +39,16 @@ LABELS: dict[LabelKind, tuple[Names, ...]] = {
         _names("score scores similarity similarityscore relatednessscore sim 相似度"),
         _names("label labels goldscore goldlabel rating target duplicate isduplicate 标签"),
     ),
+    "texts": (
+        _names("summary highlights translation target tgt targettext targetstring output 摘要"),
+        _names("title abstract headline label 标题 译文"),
+    ),
 }
+# A text that another one is written for; where several have such names, the first set wins.
+SOURCES = (
+    _names("text source src document article dialogue sourcetext sourcestring"),
+    _names("content input body sentence maintext emailbody 原文 正文 内容 文本"),
+)
 # Roles that are found by their names alone.
 OTHERS: dict[str, tuple[Names, ...]] = {
     "question": (_names("question 问题"), _names("query questions questiontext q")),

@@ -18,6 +18,7 @@ from hfkit.data.column_names import (
     MATCHES,
     OTHERS,
     PAIRS,
+    SOURCES,
     START,
     TEXT,
     TOKENS,
@@ -29,6 +30,7 @@ from hfkit.data.column_names import (
 from hfkit.data.display import listed, shown
 from hfkit.data.entities import shape_of
 from hfkit.data.record import Fields
+from hfkit.data.written import find_written
 from hfkit.errors import InputError, did_you_mean
 
 log = logging.getLogger(__name__)
@@ -67,6 +69,8 @@ class Search:
         self._tell_unread(wanted)
         for role in wanted:
             self._take_known(role, known.get(role))
+        if self.kind == "texts":
+            self._take_written()
         if "text_pair" in wanted and not {"text", "text_pair"} & set(self.columns):
             self._take_pair()
         for role in OTHERS:
@@ -75,7 +79,8 @@ class Search:
                 self._take_named(role, OTHERS[role], texts_fit)
         if "tokens" in wanted:
             self._take_tokens()
-        if "label" in wanted and "label" not in self.columns:
+        asked = self.need_label or self.kind != "texts"  # else a title may be the text itself
+        if "label" in wanted and "label" not in self.columns and asked:
             self._take_named_label()
         self._settle_words()
         if "text" in wanted and "text" not in self.columns and "tokens" not in self.columns:
@@ -183,6 +188,15 @@ class Search:
                 self._take("text", texts[0], "the first of two columns that hold texts")
                 self._take("text_pair", texts[1], "the second of two columns that hold texts")
 
+    def _take_written(self) -> None:
+        """Take a text and what is written for it, as far as neither is known."""
+        if not {"text", "label"} & set(self.columns):
+            for found in find_written(self._free())[:1]:
+                self._take("text", found.text, found.reason)
+                self._take("label", found.target, found.reason)
+        if "text" not in self.columns:
+            self._take_named("text", SOURCES, texts_fit=True)
+
     def _take_tokens(self) -> None:
         """Take the words, unless the user has named the text."""
         if "tokens" in self.columns or self.reasons.get("text") == GIVEN:
@@ -262,6 +276,8 @@ class Search:
         free = [name for name in self._free() if plain(name) not in TEXT]
         if self._header_is_data():
             return
+        if self.kind == "texts":
+            free = [name for name in self._free() if self._holds_text(name)]
         if self.kind == "scores":
             free = [name for name in free if self._all(name, cells.is_number)]
         elif self.kind == "entities":
@@ -338,6 +354,7 @@ class Search:
     def _not_found(self, role: str) -> InputError:
         what = "answers" if role == "label" and self.kind == "answers" else spoken(role)
         what = "entities" if role == "label" and self.kind == "entities" else what
+        what = "text to write" if role == "label" and self.kind == "texts" else what
         problem = f"no column for the {what}; the columns are {listed(self.names)}"
         hints = [f"name one with {FLAGS[role]}"] if role in FLAGS else []
         if role == "candidates":
@@ -354,7 +371,7 @@ class Search:
             if reason == GIVEN or column == role:
                 continue
             flag = FLAGS[role]
-            what = spoken(role)
+            what = "text to write" if (role, self.kind) == ("label", "texts") else spoken(role)
             be = "column %s is" if isinstance(column, str) else "columns %s are"
             text = f"{be} the %s (%s); override with %s"
             log.info(text, listed(_each(column)), what, reason, flag)

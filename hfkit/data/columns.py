@@ -16,6 +16,7 @@ from hfkit.data.column_names import LabelKind
 from hfkit.data.column_search import Search
 from hfkit.data.labels import is_missing
 from hfkit.data.record import Fields
+from hfkit.data.written import nested_names
 
 Row = dict[str, Any]
 
@@ -58,6 +59,8 @@ class ColumnMap:
         return row
 
     def _label(self, column: str | list[str], fields: Fields) -> Any:
+        if self.label_kind == "texts":
+            return cells.text(str(column), fields)
         if isinstance(column, str):
             needed = self.label_kind in ("entities", "answers")  # null says something there
             return cells.present(column, fields) if needed else fields.get(column)
@@ -85,7 +88,8 @@ def find_columns(
     evaluation); without it the map has no label (prediction). `label_kind` says what the label
     holds; a score may be absent in any case. Raises `InputError`.
     """
-    search = Search(list(names), sample, chosen, need_label, label_kind)
+    inside = nested_names(sample) if label_kind == "texts" else []
+    search = Search([*names, *inside], sample, chosen, need_label, label_kind)
     columns = search.run(list(roles), known or {})
     return ColumnMap(columns, search.reasons, label_kind)
 

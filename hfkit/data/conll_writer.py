@@ -14,23 +14,16 @@ from collections.abc import Sequence
 
 from hfkit.data.containers import fits_a_line
 from hfkit.data.record import Record
-from hfkit.data.writer import Answer, Result
+from hfkit.data.writer import Answer, Plain, Result
 from hfkit.errors import InputError
 
 
-class Conll:
+class Conll(Plain):
     """Writes answers that have a tag for each word; `unfit` counts texts that lines cannot hold."""
-
-    def __init__(self) -> None:
-        self.unfit = 0
 
     def text(self, results: Sequence[Result]) -> str:
         """Return a block for each result. Raises `InputError` for answers without tags."""
         return "".join(self._block(*result) + "\n" for result in results)
-
-    def end(self) -> str:
-        """Return nothing: every block is complete."""
-        return ""
 
     def _block(self, record: Record, answer: Answer | None, error: str) -> str:
         if answer is None:

@@ -18,6 +18,7 @@ from itertools import chain, islice
 from typing import Any
 
 from hfkit.config import Columns, Reading, Strictness
+from hfkit.data import cells
 from hfkit.data.bad_rows import BadRows
 from hfkit.data.column_names import LabelKind
 from hfkit.data.columns import ColumnMap, find_columns
@@ -200,7 +201,7 @@ def _fits(columns: ColumnMap, fields: Fields) -> bool:
     names = chain.from_iterable(
         [column] if isinstance(column, str) else column for column in columns.columns.values()
     )
-    return all(name in fields for name in names)
+    return all(cells.has(name, fields) for name in names)
 
 
 def _found(peeked: Peeked, roles: Mapping[str, str], chosen: Columns, kind: LabelKind) -> ColumnMap:

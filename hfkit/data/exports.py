@@ -266,4 +266,5 @@ FORMATS: dict[LabelKind, dict[str, tuple[Shape, str]]] = {
     },
     "labels": {name: (as_it_is, name) for name in TABLES},
     "scores": {name: (as_it_is, name) for name in TABLES},
+    "texts": {name: (as_it_is, name) for name in TABLES},
 }

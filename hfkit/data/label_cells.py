@@ -31,12 +31,13 @@ class LabelCells:
             self.labels.learn_numbers(self._entities.numbers(found))
 
     def read(self, row: dict[str, Any]) -> Any:
-        """Return the label of a row: tags or entities, answers, a number. Raises `InputError`."""
+        """Return the label of a row: tags or entities, answers, a number, a text. Raises
+        `InputError`."""
         if self.kind == "entities":
             return self._entities.read(row["label"], row.get("text"), row.get("tokens"))
         if self.kind == "answers":
             return self._answers.read(row["label"], row["context"])
-        return cells.number(row["label"])
+        return row["label"] if self.kind == "texts" else cells.number(row["label"])
 
     def tell(self, source: str) -> None:
         """Log what was recognised, repaired and left out."""

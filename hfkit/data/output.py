@@ -2,8 +2,10 @@
 
 A file is written as ``NAME.part`` beside its place, whole lines at a time, and renamed at the end:
 a reader never takes part of a file for all of it, and what was there before stays until then. After
-a failure ``NAME.part`` keeps the lines so far. One process at a time can write a name. Pipes and
-devices (``/dev/null``) are written directly.
+a failure ``NAME.part`` keeps the lines so far; where ``NAME.part.json`` says how far they have come
+(`run/journal.py`), a later command can go on with them, and none begins anew unasked; elsewhere it
+moves them aside. One process at a time can write a name. Pipes and devices (``/dev/null``) are
+written directly.
 
 Standard output is written through its descriptor: a buffer of Python's that cannot be emptied
 because the reader is gone would make noise on stderr at exit.
@@ -12,12 +14,13 @@ because the reader is gone would make noise on stderr at exit.
 from __future__ import annotations
 
 import errno
+import hashlib
 import logging
 import os
 import select
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -25,15 +28,35 @@ from hfkit.errors import InputError, InUseError, ResourceError
 
 log = logging.getLogger(__name__)
 
+BLOCK = 1 << 20  # bytes read at once
+ANEW = "--overwrite without --resume begins anew"
+
 
 class Output:
-    """An open place to write to: a descriptor, or a text stream that has none (in tests)."""
+    """An open place to write to: a descriptor, or a text stream that has none (in tests).
 
-    def __init__(self, name: str, descriptor: int | None, stream: TextIO | None = None) -> None:
+    `journal` is the file that may say how far it has come; None where nobody could go on with it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        descriptor: int | None,
+        stream: TextIO | None = None,
+        journal: Path | None = None,
+    ) -> None:
         self.name = name
+        self.journal = journal
         self._descriptor = descriptor
         self._stream = stream
+        self._hash = hashlib.sha256()
         self.size = 0  # bytes written
+        self.begun = True  # what is there is ours; else an earlier command's, until `go_on`
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the bytes written to a file that has a journal."""
+        return self._hash.hexdigest()
 
     @property
     def is_terminal(self) -> bool:
@@ -63,13 +86,44 @@ class Output:
                 f"cannot write ({os.strerror(error.errno or errno.EIO).lower()})", place=self.name
             ) from error
         self.size += len(data)
+        if self.journal is not None:
+            self._hash.update(data)
+
+    def sync(self) -> None:
+        """Wait until what was written is on the disk. Raises `ResourceError` where that fails."""
+        with _told(self.name):
+            os.fsync(self._file())
+
+    def go_on(self, size: int, digest: str) -> None:
+        """Go on behind the first `size` bytes of what an earlier command has left.
+
+        Raises `InputError` where they are not the bytes of this `digest`.
+        """
+        with _told(self.name):
+            while self.size < size:
+                block = os.read(self._file(), min(size - self.size, BLOCK))
+                if not block:
+                    break
+                self._hash.update(block)
+                self.size += len(block)
+            if self.size != size or self.digest != digest:
+                raise InputError(
+                    "what an earlier command has left is damaged",
+                    place=f"{self.name}.part",
+                    hint=ANEW,
+                )
+            os.ftruncate(self._file(), size)
+            self.begun = True
 
     def rewrite(self, data: bytes) -> None:
         """Replace the first bytes of a file. Raises `InputError` where it cannot be gone back."""
         try:
-            os.pwrite(-1 if self._descriptor is None else self._descriptor, data, 0)
+            os.pwrite(self._file(), data, 0)
         except OSError as error:
             raise InputError("only a file can take this format", place=self.name) from error
+
+    def _file(self) -> int:
+        return -1 if self._descriptor is None else self._descriptor
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
@@ -82,25 +136,55 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 @contextmanager
-def open_output(path: str | None, overwrite: bool = False) -> Iterator[Output]:
+def open_output(
+    path: str | None, overwrite: bool = False, resume: bool = False
+) -> Iterator[Output]:
     """Open a file, or standard output for None and ``-``.
 
-    Raises `InputError` where the file exists and `overwrite` is not asked for, `InUseError` where
-    another process is writing it, `ResourceError` where it cannot be written.
+    With `resume` what an earlier command has left stands, to be gone on with by `Output.go_on`.
+    Raises `InputError` where the file exists, or an earlier command could be gone on with, and
+    `overwrite` is not asked for; `InUseError` where another process is writing it, `ResourceError`
+    where it cannot be written.
     """
     if path is None or path == "-":
         yield _standard_output()
         return
-    final = Path(path).expanduser().resolve()
+    final = _resolved(path)
     if final.exists() and not final.is_file():
         if final.is_dir():
-            raise InputError("is a folder; name a file", place=path)
+            raise InputError("is a folder; name a file", place=path or "--output")
         yield from _direct(path)
         return
     if not final.parent.is_dir():
-        raise InputError(f"the folder {Path(path).parent} does not exist", place=path)
+        raise InputError(f"the folder {final.parent} does not exist", place=path)
     _refuse_existing(path, final, overwrite)
-    yield from _staged(path, final, overwrite)
+    yield from _staged(path, final, overwrite, resume)
+
+
+def check_apart(path: str | None, inputs: Iterable[str]) -> None:
+    """Raise `InputError` where one of the `inputs` is the file that the output is made in."""
+    if path is None or path == "-":
+        return
+    part = _part_of(_resolved(path))
+    for given in inputs:
+        with suppress(OSError, ValueError):  # a text, or no file yet
+            if part.samefile(given):
+                raise InputError(
+                    f"is where {path} is made, which would write over it",
+                    place=given,
+                    hint="give it another name",
+                )
+
+
+def _resolved(path: str) -> Path:
+    try:
+        return Path(path).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a NUL
+        raise InputError(f"cannot be a file name ({error})", place="--output") from error
+
+
+def _part_of(final: Path) -> Path:
+    return final.with_name(f"{final.name}.part")
 
 
 def _standard_output() -> Output:
@@ -116,7 +200,17 @@ def _standard_output() -> Output:
 
 def _refuse_existing(path: str, final: Path, overwrite: bool) -> None:
     if final.exists() and not overwrite:
-        raise InputError("the file exists", place=path, hint="use --overwrite to replace it")
+        hint = "use --overwrite to replace it"
+        if _journal_of(_part_of(final)).exists():
+            hint = (
+                f"{path}.part was to replace it: --resume --overwrite goes on with that, "
+                "--overwrite begins anew"
+            )
+        raise InputError("the file exists", place=path, hint=hint)
+
+
+def _journal_of(part: Path) -> Path:
+    return part.with_name(f"{part.name}.json")
 
 
 def _direct(path: str) -> Iterator[Output]:
@@ -127,30 +221,77 @@ def _direct(path: str) -> Iterator[Output]:
         os.close(descriptor)
 
 
-def _staged(path: str, final: Path, overwrite: bool) -> Iterator[Output]:
-    part = final.with_name(final.name + ".part")
-    if part.is_symlink() or (part.exists() and not part.is_file()):
-        raise InputError("is in the way of the output", place=f"{path}.part", hint="remove it")
-    descriptor = _open(path, part, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW)
-    output = Output(path, descriptor)
+def _staged(path: str, final: Path, overwrite: bool, resume: bool) -> Iterator[Output]:
+    part = _part_of(final)
+    journal = _journal_of(part)
+    for way in (part, journal):
+        if way.is_symlink() or (way.exists() and not way.is_file()):
+            raise InputError(
+                f"{way.name} is in the way of the output", place=path, hint="remove it"
+            )
+    descriptor = _taken(path, part)
     try:
-        _lock(path, part, descriptor)
+        if not (resume and journal.exists()) and os.fstat(descriptor).st_size and not overwrite:
+            _keep_aside(path, part, journal)
+            os.close(descriptor)
+            descriptor = _taken(path, part)
+        output = Output(path, descriptor, journal=journal)
         with _told(path):
-            os.ftruncate(descriptor, 0)
+            if resume and journal.exists():
+                output.begun = False
+            else:
+                journal.unlink(missing_ok=True)
+                os.ftruncate(descriptor, 0)
         try:
             yield output
             _refuse_existing(path, final, overwrite)
             with _told(path):
                 os.fsync(descriptor)
                 part.replace(final)
+                journal.unlink(missing_ok=True)
         except BaseException:
-            if output.size:
-                log.warning("%s: not finished; the rows so far are in %s.part", path, path)
-            else:
-                part.unlink(missing_ok=True)
+            _leave(path, output, part)
             raise
     finally:
         os.close(descriptor)
+
+
+def _taken(path: str, part: Path) -> int:
+    """Open the file that the output is made in, for this process alone."""
+    descriptor = _open(path, part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
+    try:
+        _lock(path, part, descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _keep_aside(path: str, part: Path, journal: Path) -> None:
+    """Move what an earlier command has left out of the way; where it can be gone on with, somebody
+    has to say that it is not wanted."""
+    if journal.exists():
+        raise InputError(
+            "an earlier command was not finished",
+            place=str(part) if Path(path).is_symlink() else f"{path}.part",
+            hint="--resume goes on with it, --overwrite begins anew",
+        )
+    number = 1
+    while (aside := part.with_name(f"{part.name}.old-{number}")).exists():
+        number += 1
+    with _told(path):
+        part.rename(aside)
+    log.warning("%s.part: of an earlier command; it is %s now", path, aside.name)
+
+
+def _leave(path: str, output: Output, part: Path) -> None:
+    """Keep, after a failure, the rows there are, and say where."""
+    if output.begun and output.size:
+        resumable = output.journal is not None and output.journal.exists()
+        further = "; --resume goes on with them" if resumable else ""
+        log.warning("%s: not finished; the rows so far are in %s.part%s", path, path, further)
+    elif not part.stat().st_size:
+        part.unlink(missing_ok=True)
 
 
 @contextmanager

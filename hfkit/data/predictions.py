@@ -2,6 +2,7 @@
 
 In JSON Lines an answer is the value of ``prediction``. In CSV it is spread over columns:
 ``prediction.label``, ``prediction.labels`` (joined by a separator), ``prediction.value``,
+``prediction.text``,
 ``prediction.answer`` with its place, and the scores, each in a column of its own or joined like the
 labels; ``prediction.entities`` is JSON.
 """
@@ -82,7 +83,7 @@ def answer_of(fields: Fields, separator: str = "|") -> Answer:
         if name.startswith(f"{NAME}.") and isinstance(value, str)
     }
     failure = fields.get("error")
-    if failure or not flat or not any(flat.values()):
+    if failure or not ("text" in flat or any(flat.values())):
         if failure:
             raise InputError(f"no prediction: {failure}")
         hint = "give what `hfkit predict MODEL DATA -o FILE.jsonl` wrote"
@@ -109,6 +110,8 @@ def _unflattened(flat: dict[str, str], separator: str) -> Answer:
         numbers = [_number(part) for part in joined.split(separator)] if joined else []
         if numbers and len(numbers) == len(answer["labels"]):
             answer["scores"] = dict(zip(answer["labels"], numbers, strict=True))
+    if "text" in flat:
+        answer["text"] = flat["text"]
     if "answer" in flat:
         places = {key: int(_number(flat[key])) if flat.get(key) else None for key in PLACES}
         answer |= {"answer": flat["answer"], **places}

@@ -17,6 +17,7 @@ from hfkit.data.column_names import IDS, LABELS, MATCHES, OTHERS, PAIRS, TEXT, T
 from hfkit.data.display import shown
 from hfkit.data.entities import shape_of
 from hfkit.data.record import Fields
+from hfkit.data.written import guess_written
 
 NLI = frozenset(("entailment", "contradiction", "neutral", "contradictory", "not_entailment"))
 SPANS = ("triples", "objects", "lists", "surfaces")
@@ -38,7 +39,7 @@ def infer_task(names: Sequence[str], sample: Sequence[Fields], chosen: Columns) 
     ('classification', 'a text and its label')
     """
     columns = _Columns(list(names), sample)
-    for guess in (_qa, _entities, _matches, _pair):
+    for guess in (_qa, _entities, _matches, _written, _pair):
         found = guess(columns, chosen)
         if found:
             return found
@@ -108,6 +109,11 @@ def _matches(columns: _Columns, chosen: Columns) -> Guess | None:
         if second == "positive" and first in columns and second in columns:
             return "similarity", f"the columns {first!r} and {second!r}"
     return None
+
+
+def _written(columns: _Columns, chosen: Columns) -> Guess | None:
+    """A text and its summary, or translations; a label that the user names is something else."""
+    return guess_written(columns.names, columns.sample, chosen.label_column)
 
 
 def _pair(columns: _Columns, chosen: Columns) -> Guess | None:

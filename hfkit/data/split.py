@@ -109,6 +109,8 @@ def _strata(rows: Sequence[Mapping[str, Any]], kind: LabelKind) -> list[Any]:
         return [types_of(row.get("label") or ()) for row in rows]
     if kind == "answers":
         return [bool(row.get("label")) for row in rows]
+    if kind == "texts":
+        return [""] * len(rows)
     return [row.get("label") for row in rows]
 
 

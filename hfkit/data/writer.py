@@ -28,9 +28,6 @@ Answer = dict[str, Any]
 Result = tuple[Record, Answer | None, str]  # the record, its answer or None, the error or ""
 
 MOST_HELD = 10_000  # bad rows at the head of a file whose columns are not known yet
-SNIPPET = 60  # characters of a text in a table
-BARS = 5  # classes shown for a single text
-BAR_WIDTH = 20
 
 
 @dataclass(frozen=True)
@@ -111,6 +108,14 @@ class Writer(Protocol):
         """Return what is left to write when all results were given."""
         ...
 
+    def state(self) -> dict[str, Any] | None:
+        """Return what another writer must know to go on here; None while results are held back."""
+        ...
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where a writer was in this `state`."""
+        ...
+
 
 def make_writer(
     format: str,
@@ -128,6 +133,8 @@ def make_writer(
     if format in ("csv", "tsv"):
         return Delimited("," if format == "csv" else "\t", naming, separator, spread)
     if format == "table":
+        from hfkit.data.table_writer import Table
+
         return Table(single)
     if format == "conll":
         from hfkit.data.conll_writer import Conll
@@ -136,10 +143,26 @@ def make_writer(
     return JsonLines(naming)
 
 
-class JsonLines:
-    """One JSON object a line, UTF-8 as it is."""
+class Plain:
+    """A writer that knows nothing of the lines before but how many answers were unfit for them."""
 
-    unfit = 0  # JSON has a place for everything
+    unfit = 0
+
+    def end(self) -> str:
+        """Return nothing: every line is complete."""
+        return ""
+
+    def state(self) -> dict[str, Any] | None:
+        """Return the count of what was unfit."""
+        return {"unfit": self.unfit}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on with that count."""
+        self.unfit = state["unfit"]
+
+
+class JsonLines(Plain):
+    """One JSON object a line, UTF-8 as it is; it has a place for everything."""
 
     def __init__(self, naming: Naming) -> None:
         self._naming = naming
@@ -147,10 +170,6 @@ class JsonLines:
     def text(self, results: Sequence[Result]) -> str:
         """Return one line for each result."""
         return "".join(to_json(self._naming.merged(result)) + "\n" for result in results)
-
-    def end(self) -> str:
-        """Return nothing: every line is complete."""
-        return ""
 
 
 def to_json(value: Any) -> str:
@@ -216,6 +235,17 @@ class Delimited:
     def end(self) -> str:
         """Return the rows of an input without one good row."""
         return self._release(self._held[0]) if self._held else ""
+
+    def state(self) -> dict[str, Any] | None:
+        """Return the columns and the count of what was unfit; None before the header."""
+        if not self._header:
+            return None
+        return {"own": self._own, "header": self._header, "unfit": self.unfit}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on below a header that is written."""
+        self._own, self._header = list(state["own"]), list(state["header"])
+        self.unfit = state["unfit"]
 
     def _release(self, model: Result) -> str:
         """Fix the columns after a result, and write the header with all that waited."""
@@ -291,87 +321,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, str):
         return value
     return "" if value is None else to_json(value)
-
-
-class Table:
-    """For a person at a terminal: the answer, then the beginning of the text."""
-
-    unfit = 0
-
-    def __init__(self, single: bool) -> None:
-        self._single = single
-
-    def text(self, results: Sequence[Result]) -> str:
-        """Return one line for each result; for a single text a bar for each of the best classes."""
-        return "".join(map(self._lines, results))
-
-    def end(self) -> str:
-        """Return nothing: a table has no foot."""
-        return ""
-
-    def _lines(self, result: Result) -> str:
-        record, answer, error = result
-        if answer is None:
-            return f"row {record.row}: {_shown(error, 200)}\n"
-        if self._single and isinstance(answer.get("scores"), dict):
-            return _bars(answer["scores"], chosen=answer.get("labels"))
-        if self._single:
-            return _brief(answer) + "\n"
-        text = " | ".join(str(value) for value in record.fields.values() if value is not None)
-        return f"{_brief(answer):<28}  {_shown(text, SNIPPET)}\n"
-
-
-def _brief(answer: Mapping[str, Any]) -> str:
-    """The answer in a few words: ``pos  0.93``."""
-    if "label" in answer:
-        score = f"  {answer['score']:.2f}" if "score" in answer else ""  # a server gives none
-        return f"{_shown(answer['label'], 40)}{score}"
-    if "labels" in answer:
-        return ", ".join(_shown(label, 40) for label in answer["labels"]) or "(none)"
-    if "value" in answer:
-        return f"{answer['value']:.4g}"
-    if "entities" in answer:
-        found = answer["entities"]
-        each = (f"{one['label']} {_shown(one['text'], 40)} {one['score']:.2f}" for one in found)
-        return ", ".join(each) or "(none)"
-    if "answer" in answer:
-        each = (
-            f"{_shown(one['answer'], 40) or '(none)'}  {one['score']:.2f}"
-            + (f"  {_shown(str(one['document']), 40)}" if one.get("document") is not None else "")
-            for one in answer.get("answers") or [answer]
-        )
-        return ", ".join(each)
-    if "filled" in answer:
-        return _shown(answer["filled"], 200)
-    if "log_prob" in answer:
-        return f"{answer['log_prob']:.4f}  perplexity {answer['perplexity']:.4g}"
-    if "score" in answer:
-        same = "" if "same" not in answer else "  same" if answer["same"] else "  not the same"
-        return f"{answer['score']:.2f}{same}"
-    return to_json(rounded(dict(answer)))
-
-
-def _bars(scores: Mapping[str, float], chosen: Sequence[str] | None) -> str:
-    """The best classes, one a line; of several labels the chosen ones carry a mark."""
-    best = sorted(scores.items(), key=lambda item: -item[1])[: max(BARS, len(chosen or ()))]
-    width = max(len(_shown(label, 40)) for label, _ in best)
-    marks = {label: "* " if label in (chosen or ()) else "  " for label, _ in best}
-    return "".join(
-        f"{'' if chosen is None else marks[label]}{_shown(label, 40):<{width}}  {score:.2f}  "
-        f"{'█' * round(score * BAR_WIDTH)}".rstrip()
-        + "\n"
-        for label, score in best
-    )
-
-
-def _shown(text: str, width: int) -> str:
-    """Cut a text and spell its control characters, which could drive a terminal.
-
-    >>> _shown("a\\x1b[31mb", 40)
-    'a\\\\x1b[31mb'
-    """
-    safe = "".join(
-        character if character.isprintable() else repr(character)[1:-1]
-        for character in text[:width]
-    )
-    return safe + "…" if len(text) > width else safe

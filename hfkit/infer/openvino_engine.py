@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -60,7 +62,32 @@ def _open(path: Path, threads: int, half: bool) -> Any:
         "CPU_RUNTIME_CACHE_CAPACITY": PREPARED,
     }
     try:
-        return openvino.Core().compile_model(str(path), "CPU", settings)
+        with _signal_stack_kept():
+            return openvino.Core().compile_model(str(path), "CPU", settings)
     except Exception as error:  # openvino's exceptions share no class but this
         reason = " ".join(str(error).split())[:160]
         raise InputError(f"openvino cannot open it ({reason})", place=str(path)) from error
+
+
+@contextmanager
+def _signal_stack_kept() -> Iterator[None]:
+    """Keep the stack on which this thread handles signals.
+
+    On processors with AMX, OpenVINO gives the thread that opens a model one of its own, and unmaps
+    it with the model, on whichever thread that ends: the next signal, a Ctrl-C, would then kill.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    import ctypes
+
+    class Stack(ctypes.Structure):
+        _fields_ = (("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+    system, before = ctypes.CDLL(None), Stack()
+    known = system.sigaltstack(None, ctypes.byref(before)) == 0
+    try:
+        yield
+    finally:
+        if known:
+            system.sigaltstack(ctypes.byref(before), None)

@@ -108,14 +108,15 @@ def predict_stream(
     *,
     live: bool = False,
     window: int = WINDOW,
+    before: int = 0,
 ) -> Iterator[list[Result]]:
     """Answer a stream, window by window; each input has one result, in the order of the input.
 
-    `live`: the rows come from a pipe and are answered when it pauses.
+    `live`: the rows come from a pipe and are answered when it pauses. `before`: the stream goes on
+    behind this number of windows, and is cut as it would have been.
     """
-    cut = (
-        live_windows(rows, window) if live else windows(rows, window, predictor.batch_size or FIRST)
-    )
+    first = predictor.batch_size or FIRST
+    cut = live_windows(rows, window) if live else windows(rows, window, first, before)
     under_way: deque[list[Readable]] = deque()
 
     def good_rows() -> Iterator[list[Row]]:
@@ -131,13 +132,14 @@ def predict_stream(
                 yield [_result(item, answers) for item in items]
 
 
-def windows(items: Iterable[T], size: int, first: int = 1) -> Generator[list[T]]:
-    """Cut a stream into lists of `first`, 2 `first`, 4 `first`, … items, at most `size`.
+def windows(items: Iterable[T], size: int, first: int = 1, before: int = 0) -> Generator[list[T]]:
+    """Cut a stream into lists of `first`, 2 `first`, 4 `first`, … items, at most `size`; `before`
+    of them have been cut already.
 
     >>> [len(window) for window in windows(range(20), 8, 2)]
     [2, 4, 8, 6]
     """
-    limit = min(first, size)
+    limit = min(first << min(before, size.bit_length()), size)
     window: list[T] = []
     for item in items:
         window.append(item)

@@ -1,4 +1,4 @@
-"""The engine that runs a torch model. The one file of `infer` that imports torch."""
+"""The engine that runs a torch model; with writing_engine.py what in `infer` imports torch."""
 
 from __future__ import annotations
 
@@ -91,10 +91,16 @@ class TorchEngine:
         try:
             precision = torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
             with torch.inference_mode(), precision:
-                outputs = self.model(**tensors)
+                return self._compute(tensors)
         finally:
             if was_training:
                 self.model.train()
+
+    def _compute(self, tensors: dict[str, torch.Tensor]) -> Arrays:
+        """Compute one batch that is on the device, without dropout."""
+        import torch
+
+        outputs = self.model(**tensors)
         return {
             name: value.float().cpu().numpy()
             for name, value in outputs.items()
@@ -109,6 +115,13 @@ class TorchEngine:
             torch.cuda.empty_cache()
         elif self.device.type == "mps":
             torch.mps.empty_cache()
+
+
+def engine_of(model: torch.nn.Module, device: str | torch.device = "cpu") -> TorchEngine:
+    """The engine for a model: one that writes writes, all others are asked once."""
+    from hfkit.infer.writing_engine import WritingEngine
+
+    return (WritingEngine if hasattr(model, "hfkit_sampling") else TorchEngine)(model, device)
 
 
 def bound_caches() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any, ClassVar
 
 import numpy as np
@@ -31,6 +32,7 @@ class Metric(ABC):
 
     headline: ClassVar[str]  # the score shown first
     lower_is_better: ClassVar[frozenset[str]] = frozenset()  # the scores that are errors
+    packages: ClassVar[tuple[str, ...]] = ()  # of the extra `text`, without which there is no score
     clusters: Sequence[Hashable] | None = None  # per example: what it is drawn with, its document
 
     def __init__(
@@ -54,7 +56,8 @@ class Metric(ABC):
 
     @abstractmethod
     def baseline(self) -> dict[str, float]:
-        """The scores of answering the same for every example, without reading it."""
+        """The scores of answering the same for every example, without reading it; of texts, of
+        copying what was read."""
 
     def values(self, index: NDArray[np.intp] | None = None) -> dict[str, float]:
         """The scores on the examples of `index` (repeats count; None: on all examples once).
@@ -64,6 +67,16 @@ class Metric(ABC):
         if index is None:
             return defined(self.weighted(np.ones(self.count, dtype=np.int64)))
         return defined(self.weighted(np.bincount(index, minlength=self.count)))
+
+
+def check_packages(metric: type[Any]) -> None:
+    """Raise `InputError` where a package that a metric needs is not installed."""
+    for name in getattr(metric, "packages", ()):
+        if find_spec(name) is None:
+            raise InputError(
+                f"the scores of written texts need {name.replace('_', '-')}",
+                hint="pip install 'hfkit[text]'",
+            )
 
 
 def defined(scores: Mapping[str, float]) -> dict[str, float]:

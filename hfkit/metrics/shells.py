@@ -346,9 +346,14 @@ SHELLS: dict[str, type[Shell]] = {
 }
 
 ELSEWHERE = {
+    "chrf": "hfkit.metrics.text_shells:Chrf",
+    "exact_match": "hfkit.metrics.text_shells:ExactMatch",
+    "rouge": "hfkit.metrics.text_shells:Rouge",
+    "sacrebleu": "hfkit.metrics.text_shells:Sacrebleu",
     "seqeval": "hfkit.metrics.span_shells:Seqeval",
     "squad": "hfkit.metrics.squad_shells:Squad",
     "squad_v2": "hfkit.metrics.squad_shells:SquadV2",
+    "ter": "hfkit.metrics.text_shells:Ter",
 }  # in files of their own, imported when named
 
 

@@ -162,8 +162,9 @@ def _values(
     answers: Sequence[Answer], labels: Sequence[str], module: Any, name: str, who: str
 ) -> list[Any]:
     """Answers in the numbers (entities: the tags of words) that Hub modules read."""
-    if "tags" in answers[0]:
-        return field(answers, "tags", who=who)
+    for key in ("tags", "text"):
+        if key in answers[0]:
+            return field(answers, key, who=who)
     if "value" in answers[0]:
         return [float(value) for value in field(answers, "value", who=who)]
     ids = {label: number for number, label in enumerate(labels)}

@@ -173,6 +173,7 @@ def _python(card: Card) -> str:
         lines = ["from sentence_transformers import SentenceTransformer", ""]
         lines += ['model = SentenceTransformer("FOLDER")', 'vectors = model.encode(["a text"])']
     else:
+        name = "AutoModelForSeq2SeqLM" if name == "Writer" else name
         lines = [f"from transformers import {name}, AutoTokenizer", ""]
         lines += [f'model = {name}.from_pretrained("FOLDER")']
         lines += ['tokenizer = AutoTokenizer.from_pretrained("FOLDER")']

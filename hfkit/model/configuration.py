@@ -18,6 +18,7 @@ from hfkit.errors import InputError
 POSITION_KEYS = ("max_position_embeddings", "n_positions", "seq_length")
 HIDDEN_KEYS = ("hidden_size", "d_model", "dim", "n_embd", "emb_dim")
 LAYER_KEYS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")
+DECODER_LAYER_KEYS = ("decoder_layers", "num_decoder_layers")
 ATTENTION_HEAD_KEYS = ("num_attention_heads", "n_heads", "num_heads", "n_head")
 # Each is a dimension of some tensor in every family that has the setting.
 WIDTH_KEYS = (
@@ -25,7 +26,7 @@ WIDTH_KEYS = (
     "embedding_size",
 )  # fmt: skip
 # Parts that are built one by one, and may be none.
-STACK_KEYS = ("encoder_layers", "decoder_layers", "num_decoder_layers")
+STACK_KEYS = ("encoder_layers", *DECODER_LAYER_KEYS)
 # Layers that share weights (ALBERT), and repeated parts of a layer: no tensor shows how many.
 REPEATED_KEYS = ("num_hidden_groups", "inner_group_num", "num_feedforward_networks")
 SHARED_LAYERS = "num_hidden_groups"

@@ -15,6 +15,7 @@ from hfkit.model.locate import MINILM, is_cached, packaged_minilm
 
 ENGLISH_MODEL = "answerdotai/ModernBERT-base"
 MULTILINGUAL_MODEL = "FacebookAI/xlm-roberta-base"
+WRITING_MODEL = "google-t5/t5-small"  # English; into German, French and Romanian too
 
 # (most parameters beside the embeddings, peak learning rate); how they were found:
 # docs/learning-rates.md. Small models want larger steps.
@@ -105,6 +106,8 @@ def default_model(task: str, texts: Sequence[str]) -> tuple[str, str]:
     """
     language = guess_language(texts)
     english = language == "English"
+    if task == "text2text":
+        return _default_writer(english)
     look = "look English" if english else f"are in {language} script, not English"
     wanted = ENGLISH_MODEL if english else MULTILINGUAL_MODEL
     if is_cached(wanted):
@@ -115,6 +118,16 @@ def default_model(task: str, texts: Sequence[str]) -> tuple[str, str]:
         f"the texts {look}, and no base model for {task} on them is at hand",
         place="--model",
         hint=f"-m {wanted} downloads one, -m FOLDER takes yours",
+    )
+
+
+def _default_writer(english: bool) -> tuple[str, str]:
+    """The base model that writes; there is no usual one for other languages than English."""
+    if english and is_cached(WRITING_MODEL):
+        return WRITING_MODEL, "the texts look English"
+    hint = f"-m {WRITING_MODEL} downloads one for English" if english else "such as mT5 or mBART"
+    raise InputError(
+        "no base model that writes is named", place="--model", hint=f"{hint}, -m FOLDER takes yours"
     )
 
 

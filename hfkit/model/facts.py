@@ -18,6 +18,7 @@ from hfkit.errors import InputError
 from hfkit.model import gate
 from hfkit.model.configuration import (
     ATTENTION_HEAD_KEYS,
+    DECODER_LAYER_KEYS,
     HIDDEN_KEYS,
     LAYER_KEYS,
     POSITION_KEYS,
@@ -48,11 +49,14 @@ HEADS = frozenset(
 )
 # Classes that load an encoder as it is: there is no head to keep or to miss.
 EMBEDDER = "hfkit.model.heads:Embedder"
+# What writes a text has its head from its first training on, tied to the embeddings mostly.
+WRITER = "hfkit.model.writer:Writer"
 # Heads of pre-training too: an encoder may lack them, and its head for a task is none of theirs.
 HEADLESS = frozenset(
     {
         "AutoModel",
         EMBEDDER,
+        WRITER,
         "AutoModelForNextSentencePrediction",
         "hfkit.model.pretraining:MaskedWords",
         "hfkit.model.pretraining:Pretraining",
@@ -115,7 +119,7 @@ def describe(folder: Path, *, code: bool = False, fresh: bool = False) -> ModelF
         parameters=sum(sizes.values()),
         body_parameters=sum(sizes.values()) - sum(sizes[name] for name in apart),
         hidden_size=_first(config, HIDDEN_KEYS, 768),
-        layers=_first(config, LAYER_KEYS, 12),
+        layers=_layers(config),
         attention_heads=_first(config, ATTENTION_HEAD_KEYS, 12),
         max_length=_max_length(folder, config),
         labels=label_names(config),
@@ -240,6 +244,14 @@ def _first(config: Mapping[str, Any], keys: tuple[str, ...], otherwise: int) -> 
         if isinstance(value, int) and value > 0:
             return int(value)
     return otherwise
+
+
+def _layers(config: Mapping[str, Any]) -> int:
+    """The layers that a text goes through; of a model that writes also those that write it."""
+    layers = _first(config, LAYER_KEYS, 12)
+    if config.get("is_encoder_decoder"):
+        layers += _first(config, DECODER_LAYER_KEYS, layers)
+    return layers
 
 
 def _max_length(folder: Path, config: Mapping[str, Any]) -> int:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from hfkit import sealing
 from hfkit.errors import InputError
+from hfkit.languages import set_languages
 from hfkit.model.gate import WEIGHTS
 from hfkit.model.load import quiet
 from hfkit.model.pooling import sentence_files
@@ -45,12 +46,19 @@ CONFIG_LEAKS = ("_name_or_path", "_attn_implementation", "attn_implementation", 
 
 
 def write_folder(
-    folder: Path, model: Any, tokenizer_source: Path, *, max_length: int, code: bool = False
+    folder: Path,
+    model: Any,
+    tokenizer_source: Path,
+    *,
+    max_length: int,
+    code: bool = False,
+    languages: tuple[str, str] | None = None,
 ) -> list[Path]:
     """Write config.json, model.safetensors and the tokenizer's files; return their paths.
 
     `tokenizer_source` is the base model's folder; `max_length` becomes the tokenizer's
-    `model_max_length`; with `code` its own Python code runs. The labels are those of
+    `model_max_length`; with `code` its own Python code runs; `languages` are those that are read
+    and written, where the tokenizer asks for them. The labels are those of
     `model.config`, where `load_for_training` put them.
     Raises `ResourceError` when the disk is full or broken.
     """
@@ -60,7 +68,8 @@ def write_folder(
         folder.mkdir(parents=True, exist_ok=True)
         with _stage(folder) as stage, quiet():
             segments = getattr(model.config, "type_vocab_size", 0) > 1
-            write_tokenizer(stage, tokenizer_source, max_length, segments=segments, code=code)
+            tokenizer = _loaded(tokenizer_source, languages, code=code)
+            write_tokenizer(stage, tokenizer, max_length, segments=segments)
             write_model(stage, model)
             if isinstance(model, Embedder):
                 write_sentence_files(stage, model, max_length)
@@ -153,14 +162,8 @@ def _every(layer_types: list[str]) -> int:
     return full[1] - full[0] if len(full) > 1 else len(layer_types)
 
 
-def write_tokenizer(
-    stage: Path, source: Path, max_length: int, *, segments: bool, code: bool = False
-) -> None:
-    """Save the tokenizer that training used, without truncation or padding of its own.
-
-    `segments`: whether the model tells first and second text apart by token_type_ids, as it did in
-    training. To other models a generic tokenizer must not give any: DistilBERT fails on them.
-    """
+def _loaded(source: Path, languages: tuple[str, str] | None, *, code: bool) -> Any:
+    """The tokenizer that training used."""
     from transformers import AutoTokenizer
 
     try:
@@ -170,6 +173,17 @@ def write_tokenizer(
     except (OSError, ValueError, KeyError, ImportError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"the tokenizer does not load ({reason})", place=str(source)) from error
+    if languages and hasattr(tokenizer, "src_lang"):
+        set_languages(tokenizer, languages)
+    return tokenizer
+
+
+def write_tokenizer(stage: Path, tokenizer: Any, max_length: int, *, segments: bool) -> None:
+    """Save a tokenizer, without truncation or padding of its own.
+
+    `segments`: whether the model tells first and second text apart by token_type_ids, as it did in
+    training. To other models a generic tokenizer must not give any: DistilBERT fails on them.
+    """
     tokenizer.model_max_length = max_length
     tokenizer.save_pretrained(stage)
     settings_path = stage / "tokenizer_config.json"

@@ -56,6 +56,7 @@ class Embedder(nn.Module):
         With ``output_loading_info`` also returns transformers' account, with the names that the
         weights have in here.
         """
+        config = copy.deepcopy(config)  # the caller may try again with the one it has
         pooling = config.__dict__.pop(POOLING, None) or stored_pooling(Path(folder)) or "mean"
         normalize = config.__dict__.pop(NORMALIZE, True)
         loaded = AutoModel.from_pretrained(folder, config=config, **options)

@@ -3,7 +3,7 @@
 transformers loads a checkpoint in the precision it was stored in, so that a bf16 file would be
 trained in bf16; and it starts what a file lacks at random with nothing but a table on the terminal.
 Here the precision is always fp32, every new weight is named in one note, and a folder whose encoder
-is incomplete is an error.
+is incomplete is an error, unless its user wants to train just that.
 """
 
 from __future__ import annotations
@@ -39,14 +39,16 @@ def load_for_training(
     seed: int,
     name: str = "",
     code: bool = False,
+    allow_missing: bool = False,
     fresh: bool = False,
 ) -> Any:
     """Load a base model and give it the head of the task, drawn from `seed`.
 
     `head` is put into the configuration. A head the folder already has is kept if its label names
     are those of `head`, in whatever order; otherwise it starts anew. A head that finds spans has no
-    labels and is kept. With `code` the folder's own Python code runs. All weights of a `fresh` one
-    are drawn.
+    labels and is kept. With `code` the folder's own Python code runs. With `allow_missing` weights
+    of the encoder that the folder lacks are drawn from `seed` too, which is warned of. All weights
+    of a `fresh` one are drawn.
 
     Raises what `gate.check` does, and `InputError` where the weights do not fit the configuration.
     """
@@ -64,10 +66,14 @@ def load_for_training(
             _restart(_output_layer(model), getattr(config, "initializer_range", 0.02))
     if kept and "id2label" in head:
         _reorder(model, facts.labels or [], config)
-    _check_encoder(model, {*info["missing_keys"], *_mismatched(info)}, name)
+    new = sorted({*info["missing_keys"], *_mismatched(info)})
+    absent = _of_encoder(model, new)
+    if absent:
+        _allow_or_refuse(absent, name, allowed=allow_missing)
     _check_layers(info, name)
     _check_finite(model, name)
-    _report(name, facts, bool(head_kind(auto_class)), kept, info)
+    expected = [key for key in new if key not in set(absent)]
+    _report(name, facts, bool(head_kind(auto_class)), kept, expected)
     return model
 
 
@@ -295,16 +301,29 @@ def _reorder(model: Any, stored: list[str], config: Any) -> None:
             layer.bias.copy_(layer.bias[order].clone())
 
 
-def _check_encoder(model: Any, missing: Iterable[str], name: str) -> None:
-    """A base model may lack a head and a pooler (one pre-trained on masked words has none)."""
-    prefix = f"{model.base_model_prefix}."
-    absent = sorted(key for key in missing if key.startswith(prefix) and ".pooler." not in key)
-    if absent:
+def _of_encoder(model: Any, missing: Iterable[str]) -> list[str]:
+    """Which of the weights that are missing every base model has. It may lack a head, and a pooler:
+    one pre-trained on masked words has none."""
+    prefixes: tuple[str, ...] = (f"{model.base_model_prefix}.",)
+    if getattr(model.config, "is_encoder_decoder", False):  # T5's parts stand at the top
+        prefixes += ("encoder.", "decoder.", "shared.")
+    return [key for key in missing if key.startswith(prefixes) and ".pooler." not in key]
+
+
+def _allow_or_refuse(absent: list[str], name: str, *, allowed: bool) -> None:
+    """An encoder with holes in it: half a model, unless somebody says that it is meant so."""
+    if not allowed:
         raise InputError(
             f"the weights lack {_some(absent)} of the encoder that config.json describes",
             place=name,
-            hint="download the model again",
+            hint="download the model again, or train them anew with --allow-missing",
         )
+    count = "1 weight" if len(absent) == 1 else f"{len(absent)} weights"
+    log.warning(
+        "%s: %s of the encoder not in it, or of another shape, and so new and random: %s",
+        name, count, _some(absent),
+    )  # fmt: skip
+    log.debug("new and random: %s", ", ".join(absent))
 
 
 def _check_layers(info: Mapping[str, Any], name: str) -> None:
@@ -330,11 +349,8 @@ def _mismatched(info: Mapping[str, Any]) -> list[str]:
     return [key if isinstance(key, str) else key[0] for key in info.get("mismatched_keys") or ()]
 
 
-def _report(
-    name: str, facts: ModelFacts, headed: bool, kept: bool, info: Mapping[str, Any]
-) -> None:
-    """Say in one note what starts at random, or that the head was kept."""
-    new = sorted({*info["missing_keys"], *_mismatched(info)})
+def _report(name: str, facts: ModelFacts, headed: bool, kept: bool, new: list[str]) -> None:
+    """Say in one note which of the head's weights start at random, or that the head was kept."""
     if kept and not new:
         named = ", its labels are the same" if facts.labels else ""
         log.info("%s: the trained head is kept%s", name, named)

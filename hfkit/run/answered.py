@@ -26,6 +26,7 @@ TASK_OF_KEY = {
     "labels": "classification",
     "value": "classification",
     "score": "similarity",
+    "text": "text2text",
 }
 PROBLEM_OF_KEY = {"label": "single-label", "labels": "multi-label", "value": "regression"}
 

@@ -160,7 +160,7 @@ def encode(
     Large arrays go to files in `folder`. Raises `InputError` with its place for a text that is too
     long under ``--on-long error``, and `ResourceError` where the disk is full.
     """
-    counts = {"cut": 0, "windowed": 0}
+    counts = {"cut": 0, "windowed": 0, "targets": 0}
     packed = Packed(_chunks(data, task, tokenizer, counts, targets=targets), folder)
     if not len(packed):
         raise InputError("no text that is long enough to learn from", place=data.source)
@@ -170,6 +170,9 @@ def encode(
     if counts["cut"]:
         log.warning("%s: %d of %d texts are longer than %d tokens and were cut",
                     name, counts["cut"], len(data.rows), tokenizer.max_length)  # fmt: skip
+    if counts["targets"]:
+        log.warning("%s: %d of %d right texts are longer than --max-target-length and were cut",
+                    name, counts["targets"], len(data.rows))  # fmt: skip
     return packed
 
 
@@ -195,6 +198,7 @@ def _chunks(
             {(part["_row"], part.get("side")) for part in encoded if part.get("_truncated")}
         )
         counts["windowed"] += len(encoded) - len(texts)
+        counts["targets"] += sum(part.get("_target_cut", 0) for part in encoded)
         for part in encoded:
             part["_row"] += start
             part["_truncated"] = int(bool(part.get("_truncated")))

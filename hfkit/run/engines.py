@@ -171,7 +171,7 @@ def _remedy(kind: Kind, name: str, computing: Computing, exported: Exported | No
 
 
 def _torch_engine(wanted: Wanted, computing: Computing) -> Engine:
-    from hfkit.infer.torch_engine import TorchEngine, bound_caches, choose_device
+    from hfkit.infer.torch_engine import bound_caches, choose_device, engine_of
     from hfkit.model.arithmetic import set_arithmetic, share_memory
     from hfkit.model.half import halve
     from hfkit.model.load import load_for_prediction
@@ -191,7 +191,7 @@ def _torch_engine(wanted: Wanted, computing: Computing) -> Engine:
         wanted.folder, wanted.auto_class, wanted.head, name=wanted.name, code=wanted.code
     )
     half = computing.precision == "bf16"
-    engine = TorchEngine(model, chosen)
+    engine = engine_of(model, chosen)
     unpad(model)
     engine.half = half and not (chosen == "cpu" and halve(model))
     return engine

@@ -92,8 +92,10 @@ def weights_of(file: str) -> str:
 def read_exported(folder: Path, kind: Kind = ONNX) -> Exported | None:
     """Return what was exported into a model's folder; None where nothing was.
 
-    Raises `InputError` where export.json is damaged, `SafetyError` where a link leads elsewhere.
+    One that was about to be replaced when a kill came is put back. Raises `InputError` where
+    export.json is damaged, `SafetyError` where a link leads elsewhere.
     """
+    sealing.restore(folder / kind.name)
     path = folder / kind.name / REPORT
     if not path.is_file():
         return None

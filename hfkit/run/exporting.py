@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from hfkit.data.dataset import Dataset
     from hfkit.infer.engine import Arrays, Engine
     from hfkit.run.opening import Opened
-    from hfkit.tasks.base import EncodedRow
+    from hfkit.tasks.base import EncodedRow, Task
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +66,12 @@ def check_packages(engine: str, place: str) -> None:
             raise InputError(f"exporting needs {name}", place=place, hint=hint)
 
 
+def check_exportable(task: Task[Any], place: str) -> None:
+    """Raise `InputError` for a task that torch alone answers."""
+    if task.only_torch:
+        raise InputError(task.only_torch, place=place)
+
+
 def export_run(folder: Path, config: FinetuneConfig, data: Dataset) -> None:
     """Export the finished run in `folder` that has these settings, compared with torch on `data`;
     one that was exported before stays as it is. Raises what `write_export` does."""
@@ -88,12 +94,7 @@ def write_export(folder: Path, opened: Opened, data: Dataset | None, asked: Aske
     """
     from hfkit.run.opening import check_weights
 
-    if not opened.task.exportable:
-        raise InputError(
-            "a model in pre-training answers with torch alone",
-            place=str(folder),
-            hint="fine-tune it for a task, and export that run",
-        )
+    check_exportable(opened.task, str(folder))
     if opened.tokenizer is None or not opened.tokenizer.exportable:
         raise InputError(
             "its tokenizer exists in Python only, so that the model cannot be used without it",

@@ -108,7 +108,10 @@ def _write(fitted: Fitted, done: Finetuned) -> None:
     config = prepared.config
     source, max_length = prepared.base.folder, config.max_length or 0
     code = prepared.base.code
-    write_folder(folder, fitted.model, source, max_length=max_length, code=code)
+    languages = prepared.task.languages
+    write_folder(
+        folder, fitted.model, source, max_length=max_length, code=code, languages=languages
+    )
     sealing.write_bytes(folder / SETTINGS, _settings(prepared).encode())
     saved = done.to_json()
     del saved["folder"]

@@ -20,7 +20,7 @@ from hfkit.run.duration import seconds
 from hfkit.run.encoding import Packed, encode
 from hfkit.run.output import Output
 from hfkit.run.preparation import Prepared
-from hfkit.tasks.base import Answer, EncodedRow, Outputs, Task
+from hfkit.tasks.base import Answer, Outputs, Task
 from hfkit.tasks.collate import collate
 from hfkit.train.launch import world
 
@@ -63,7 +63,7 @@ def fit(prepared: Prepared, accelerator: Accelerator, output: Output, watching: 
     `StoppedError` when a signal or the time limit ended it early; a checkpoint is saved then.
     """
     from hfkit.infer.predictor import Predictor
-    from hfkit.infer.torch_engine import TorchEngine, bound_caches
+    from hfkit.infer.torch_engine import bound_caches, engine_of
     from hfkit.model.arithmetic import keep_memory, set_arithmetic
     from hfkit.model.dropout import quicken
     from hfkit.model.unpad import unpad
@@ -78,12 +78,16 @@ def fit(prepared: Prepared, accelerator: Accelerator, output: Output, watching: 
     set_arithmetic(config.kernels, config.threads)
     keep_memory()
     tokenizer = text.from_transformers(
-        prepared.base.folder, config.max_length or 0, code=prepared.base.code
+        prepared.base.folder,
+        config.max_length or 0,
+        code=prepared.base.code,
+        languages=task.languages,
     )
+    task.read_with(tokenizer)
     encoded = _encoded(prepared, tokenizer, folder)
     model = _model(prepared)
     _check_vocabulary(prepared, encoded, model)
-    engine = TorchEngine(model, accelerator.device)
+    engine = engine_of(model, accelerator.device)
     quicken(model)
     if config.unpad and config.fsdp:  # the hooks of one model do not serve its shards
         log.info("padding is computed too: --fsdp does not go with --unpad")
@@ -98,9 +102,7 @@ def fit(prepared: Prepared, accelerator: Accelerator, output: Output, watching: 
         settings=config,
         accelerator=accelerator,
         lengths=training.lengths,
-        make_batch=lambda rows, epoch: _batch(
-            task, [task.vary(training[row], (config.seed, epoch, row)) for row in rows], tokenizer
-        ),
+        make_batch=partial(_batch, prepared, training, tokenizer, model),
         loss=loss,
         checkpoints=Checkpoints(folder / "checkpoints", fingerprint=output.fingerprint),
         evaluate=lambda: _values(prepared, predictor, encoded["validation"]),
@@ -126,22 +128,41 @@ def _model(prepared: Prepared) -> Any:
         seed=config.seed,
         name=base.name,
         code=base.code,
+        allow_missing=config.allow_missing,
         fresh=base.fresh,
     )
 
 
-def _batch(task: Task[Any], rows: list[EncodedRow], tokenizer: text.Tokenizer) -> dict[str, Any]:
-    """One batch; a loss over the whole step is told which encoded rows belong together."""
-    batch = collate(rows, tokenizer.padding)
+def _batch(
+    prepared: Prepared,
+    training: Packed,
+    tokenizer: text.Tokenizer,
+    model: Any,
+    rows: list[int],
+    epoch: int,
+) -> dict[str, Any]:
+    """The batch of some rows in a pass over the data; a loss over the whole step is told which
+    encoded rows belong together, a model that writes reads the right tokens before each one."""
+    from hfkit.model.writer import decoder_inputs, writes
+
+    task, seed = prepared.task, prepared.config.seed
+    varied = [task.vary(training[row], (seed, epoch, row)) for row in rows]
+    batch = collate(varied, tokenizer.padding)
     if task.grouped:
-        batch["example"] = np.array([row["_row"] for row in rows])
+        batch["example"] = np.array([row["_row"] for row in varied])
+    if writes(model):
+        batch["decoder_input_ids"] = decoder_inputs(model, batch["labels"])
     return batch
 
 
 def _check_vocabulary(prepared: Prepared, encoded: Mapping[str, Packed], model: Any) -> None:
     """Refuse a tokenizer that gives numbers the model has no embedding for."""
+    from hfkit.model.writer import writes
+
     known = model.get_input_embeddings().num_embeddings
-    largest = max(int(part.values["input_ids"].max()) for part in encoded.values())
+    kinds = ("input_ids", "labels") if writes(model) else ("input_ids",)
+    found = [part.values.get(kind) for part in encoded.values() for kind in kinds]
+    largest = max(int(numbers.max()) for numbers in found if numbers is not None)
     if largest >= known:
         raise InputError(
             f"the tokenizer gives token {largest}, the model has embeddings for {known}",

@@ -35,12 +35,14 @@ DECISIVE = (
     "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
     "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "bpe.codes", "spiece.model",
     "sentencepiece.bpe.model", "tokenizer.model", SETTINGS, DECISIONS, RUN, "modules.json",
-    "1_Pooling/config.json", "config_sentence_transformers.json",
+    "generation_config.json", "1_Pooling/config.json", "config_sentence_transformers.json",
 )  # fmt: skip
 # What a model from elsewhere is asked for, by the end of its architecture's name.
 TASK_OF_HEAD = {
     "ForTokenClassification": "ner",
     "ForQuestionAnswering": "qa",
+    "ForConditionalGeneration": "text2text",
+    "MTModel": "text2text",
     "ForMaskedLM": "mlm",
     "ForNextSentencePrediction": "nsp",
 }
@@ -104,27 +106,36 @@ def open_run(
     require_head(facts, task.auto_class, model)
     wanted = config.max_length or (saved.max_length if saved else None)
     max_length = checked_length(wanted, facts.max_length)
-    tokenizer = load_tokenizer(located, max_length, of_run=saved is not None, anew=anew)
+    tokenizer = load_tokenizer(
+        located, max_length, of_run=saved is not None, anew=anew, languages=task.languages
+    )
+    task.read_with(tokenizer)
     data = _data_of(located.folder) if own else {}
     return Opened(model, located.folder, task, tokenizer, saved, code=located.code, **data)
 
 
 def load_tokenizer(
-    located: Located, max_length: int, *, of_run: bool, anew: bool = False
+    located: Located,
+    max_length: int,
+    *,
+    of_run: bool,
+    anew: bool = False,
+    languages: tuple[str, str] | None = None,
 ) -> Tokenizer:
     """The tokenizer of a run or a model; transformers makes it where none lies ready, in a run or
-    in what was exported, and always `anew` for a model that is no run."""
+    in what was exported, always `anew` for a model that is no run, and where `languages` are
+    named."""
     from hfkit import text
     from hfkit.run.exported import read_tokenizer
 
     folder = located.folder
-    if not located.code:
+    if not located.code and languages is None:
         if of_run and (folder / "tokenizer.json").exists():
             return text.from_file(folder, max_length)
         ready = None if of_run or anew else read_tokenizer(folder, max_length)
         if ready is not None:
             return ready
-    return text.from_transformers(folder, max_length, code=located.code)
+    return text.from_transformers(folder, max_length, code=located.code, languages=languages)
 
 
 def _elsewhere(model: str, config: EvaluateConfig | ExportConfig | PredictConfig) -> Opened:

@@ -58,13 +58,13 @@ def choose(
                 place=str(folder),
                 hint="use another -o, or --overwrite to move it aside",
             )
-        return Output(folder, _is_finished(folder), _fingerprint(identity))
+        return Output(folder, _is_finished(folder), hash_of(identity))
     name = f"{_plain(Path(data).name.split('.')[0] or 'stdin')}-{_plain(model.split('/')[-1])}"
     number = 1
     while True:
         folder = Path("runs") / (name if number == 1 else f"{name}-{number}")
         if not _difference(folder, identity):
-            return Output(folder, _is_finished(folder), _fingerprint(identity))
+            return Output(folder, _is_finished(folder), hash_of(identity))
         number += 1
 
 
@@ -85,9 +85,9 @@ def _plain(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
 
 
-def _fingerprint(identity: Identity) -> str:
-    """The same for the same run: a hash of what makes it itself."""
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+def hash_of(content: Mapping[str, Any]) -> str:
+    """Return a hash that is the same for the same content, whatever its order."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _is_finished(folder: Path) -> bool:
@@ -105,19 +105,19 @@ def _difference(folder: Path, identity: Identity) -> str:
     stored = sealing.read_json(folder / RUN).get("identity")
     if not isinstance(stored, dict):
         return "is not empty, and holds no run"
-    return difference(stored, identity)
+    changed = first_difference(stored, identity)
+    return f"holds another run ({changed})" if changed else ""
 
 
-def difference(stored: Mapping[str, Any], current: Mapping[str, Any]) -> str:
-    """Name the first entry in which two runs differ; empty when they are the same run.
+def first_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Name the first entry that is not what it was, with both; empty when none is.
 
-    >>> difference({"batch_size": 16, "lr": 1e-4}, {"batch_size": 32, "lr": 1e-4})
-    'holds another run (batch_size was 16, now 32)'
+    >>> first_difference({"batch_size": 16}, {"batch_size": 32})
+    'batch_size was 16, now 32'
     """
-    for name in dict.fromkeys([*current, *stored]):
-        was, now = stored.get(name), current.get(name)
-        if was != now:
-            return f"holds another run ({name} was {_short(was)}, now {_short(now)})"
+    for name in dict.fromkeys([*now, *before]):
+        if before.get(name) != now.get(name):
+            return f"{name} was {_short(before.get(name))}, now {_short(now.get(name))}"
     return ""
 
 

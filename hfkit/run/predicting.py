@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from hfkit import sealing
 from hfkit.errors import InputError
+from hfkit.run.output import hash_of
 from hfkit.train import launch
 
 if TYPE_CHECKING:
@@ -13,6 +16,13 @@ if TYPE_CHECKING:
     from hfkit.infer.engine import Engine
     from hfkit.infer.predictor import Predictor
     from hfkit.run.opening import Opened
+
+
+# Settings that the answers to the rows do not depend on, or that `model` and the rows stand for.
+NEUTRAL = (
+    "model", "inputs", "output", "resume", "overwrite", "offline", "quiet", "verbose", "debug",
+    "error_format", "config", "set",
+)  # fmt: skip
 
 
 def make_predictor(
@@ -49,3 +59,36 @@ def make_predictor(
     else:
         engine = open_engine(wanted, config)
     return Predictor(opened.task, opened.tokenizer, engine, config.batch_size, config.batch_tokens)
+
+
+def fingerprint(opened: Opened, config: PredictConfig, format: str) -> dict[str, Any]:
+    """What a file of predictions depends on beside its rows: settings, the model, the documents,
+    versions and threads."""
+    from hfkit.processor import cores
+    from hfkit.run.machine import machine
+
+    settings = config.model_dump(mode="json", exclude=set(NEUTRAL))
+    return {
+        **settings,
+        "format": format,
+        "threads": config.threads or cores(),
+        "the model": _digest_of_model(opened.folder) if opened.endpoint is None else opened.name,
+        "the documents": _digest(Path(config.documents)) if config.documents else "",
+        "the versions": machine()["versions"],
+    }
+
+
+def _digest_of_model(folder: Path) -> str:
+    """One hash of the files that answers come from: weights as the manifest knows them."""
+    from hfkit.run.exported import KINDS, REPORT, model_files
+    from hfkit.run.opening import DECISIVE
+
+    small = [*DECISIVE, *(f"{kind}/{REPORT}" for kind in KINDS)]
+    found = {name: sealing.sha256(folder / name) for name in small if (folder / name).is_file()}
+    return hash_of({**found, **model_files(folder)})
+
+
+def _digest(documents: Path) -> str:
+    """One hash of a file, or of all files below a folder."""
+    files = sorted(p for p in documents.rglob("*") if p.is_file()) or [documents]
+    return hash_of({str(p.relative_to(documents)): sealing.sha256(p) for p in files if p.is_file()})

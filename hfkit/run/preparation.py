@@ -21,13 +21,15 @@ from hfkit.data.rows import in_chunks
 from hfkit.data.shape import infer_task
 from hfkit.errors import InputError
 from hfkit.layers import extra
+from hfkit.metrics.base import check_packages
 from hfkit.model.defaults import default_lr, default_model
 from hfkit.model.facts import ModelFacts, describe, estimate_memory
 from hfkit.model.gate import read_config
 from hfkit.model.locate import Located, locate
 from hfkit.processor import cores, has_accelerator, kernels_for, precision_for, this_processor
 from hfkit.redaction import redacted
-from hfkit.registry import TASKS, find_task, make_task
+from hfkit.registry import TASKS, find_metric, find_task, make_task
+from hfkit.run.exporting import check_exportable
 from hfkit.run.opening import checked_length
 from hfkit.run.parts import (
     check_against,
@@ -181,6 +183,8 @@ def prepare(config: FinetuneConfig) -> Prepared:
     name, _, implied = find_task(chosen)
     options = {**implied, **config.options}
     task = make_task(name, options)
+    if config.export:
+        check_exportable(task, "--export")
     if name in TASKS and not TASKS[name].trainable:
         task.learn([])  # raises, and says what to train instead
     facts = _facts(base, task) if base else None
@@ -191,6 +195,7 @@ def prepare(config: FinetuneConfig) -> Prepared:
     for part, data in (("test", test), ("validation", validation)):
         if data is not None:
             check_against(train, data, part, task)
+    check_packages(find_metric(task.metric))
     model = config.model
     if base is None:
         model, reason = default_model(name, [str(texts_of(row)[0]) for row in train.rows[:500]])

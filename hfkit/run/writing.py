@@ -10,21 +10,27 @@ from pathlib import Path
 from hfkit.config import PredictConfig, ScoreConfig
 from hfkit.data.formats import conll
 from hfkit.data.inputs import Input
-from hfkit.data.output import Output, open_output
+from hfkit.data.output import Output, check_apart, open_output
 from hfkit.data.record import Record
 from hfkit.data.writer import Naming
 from hfkit.errors import InputError
 
 
-def open_answers(config: PredictConfig | ScoreConfig) -> AbstractContextManager[Output]:
-    """Open what the answers are written to. Raises `InputError` for a name that promises JSON."""
+def open_answers(
+    config: PredictConfig | ScoreConfig, *, resume: bool = False
+) -> AbstractContextManager[Output]:
+    """Open what the answers are written to; `resume` is that of `open_output`.
+
+    Raises `InputError` for a name that promises JSON, and for an input that would be written over.
+    """
     if config.output and config.format == "auto" and config.output.endswith(".json"):
         raise InputError(
             "predictions are JSON Lines, not one JSON value",
             place=config.output,
             hint="name it .jsonl, or use --format jsonl",
         )
-    return open_output(config.output, config.overwrite)
+    check_apart(config.output, config.inputs)
+    return open_output(config.output, config.overwrite, resume)
 
 
 def format_of(config: PredictConfig | ScoreConfig, given: Input, output: Output) -> str:

@@ -31,7 +31,7 @@ Row = dict[str, Any]
 EncodedRow = dict[str, Any]
 Answer = dict[str, Any]
 Outputs = dict[str, "NDArray[Any]"]
-LabelKind = Literal["labels", "entities", "answers", "scores", "none"]
+LabelKind = Literal["labels", "entities", "answers", "scores", "texts", "none"]
 
 O = TypeVar("O", bound="BaseModel")
 
@@ -43,7 +43,7 @@ class Task(ABC, Generic[O]):
     label_kind: ClassVar[LabelKind] = "labels"  # what the label column holds
     Options: ClassVar[type[BaseModel]] = NoOptions
     token_outputs: ClassVar[tuple[str, ...]] = ()  # outputs with one entry per token of the row
-    exportable: ClassVar[bool] = True  # whether one pass through the model is the whole answer
+    only_torch: ClassVar[str] = ""  # what forbids an export; empty: nothing does
 
     def __init__(self, options: O) -> None:
         self.options = options
@@ -99,6 +99,15 @@ class Task(ABC, Generic[O]):
     def build_on(self, model_config: Mapping[str, Any]) -> None:
         """See the config.json of the base model. Raises `InputError` for one that cannot learn
         the task."""
+
+    @property
+    def languages(self) -> tuple[str, str] | None:
+        """The languages that are read and written, for tokenizers that ask for them."""
+        return None
+
+    def read_with(self, tokenizer: Tokenizer) -> None:
+        """See the tokenizer before anything is encoded. Raises `InputError` for one that does not
+        fit."""
 
     @abstractmethod
     def restore(self, model_config: Mapping[str, Any]) -> None:

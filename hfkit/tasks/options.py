@@ -13,6 +13,17 @@ from hfkit.config import Section, setting
 LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
 
 
+def _label_smoothing() -> Any:
+    return setting(
+        0.0,
+        "Share of the target spread over all classes",
+        changes_result=True,
+        training_only=True,
+        ge=0,
+        lt=1,
+    )
+
+
 class NoOptions(Section):
     """A task without options."""
 
@@ -43,14 +54,7 @@ class ClassificationOptions(LongTexts):
         changes_result=True,
         training_only=True,
     )
-    label_smoothing: float = setting(
-        0.0,
-        "Share of the target spread over all classes",
-        changes_result=True,
-        training_only=True,
-        ge=0,
-        lt=1,
-    )
+    label_smoothing: float = _label_smoothing()
     threshold: float = setting(
         0.5, "Multi-label: score from which a label is given", changes_result=True, gt=0, lt=1
     )
@@ -153,6 +157,63 @@ class NspOptions(MaskingOptions):
     """Options of `nsp`."""
 
     mlm: bool = setting(False, "Learn to find hidden words too, as BERT did", changes_result=True)
+
+
+class Text2TextOptions(Section):
+    """Options of `text2text`."""
+
+    purpose: Literal["text", "summarization", "translation"] = setting(
+        "text", "What is written: decides on the metric and T5's prefix", changes_result=True
+    )
+    on_long: Literal["truncate", "error"] = setting(
+        "truncate", "Texts longer than max_length: cut and counted, or stop", changes_result=True
+    )
+    max_target_length: int = setting(
+        128, "Longest text to write, in tokens; in training right texts are cut there",
+        changes_result=True, ge=1,
+    )  # fmt: skip
+    source_prefix: str | None = setting(
+        None, "Words put before each text; default: T5's own for the purpose", changes_result=True
+    )
+    source_language: str | None = setting(
+        None, "Language of the texts, as the model spells it (en, en_XX, eng_Latn)",
+        changes_result=True,
+    )  # fmt: skip
+    target_language: str | None = setting(
+        None, "Language to write in, as the model spells it", changes_result=True
+    )
+    label_smoothing: float = _label_smoothing()
+    beams: int | None = setting(
+        None, "Texts followed at once while writing; default: as the model says, else 4",
+        changes_result=True, ge=1, le=64,
+    )  # fmt: skip
+    min_new_tokens: int | None = setting(
+        None, "Shortest text to write, in tokens", changes_result=True, ge=0
+    )
+    length_penalty: float | None = setting(
+        None, "Above 1 long texts are preferred among the beams, below short ones",
+        changes_result=True,
+    )  # fmt: skip
+    no_repeat_ngram: int | None = setting(
+        None, "Runs of so many tokens are not written twice; 0: they may be",
+        changes_result=True, ge=0,
+    )  # fmt: skip
+    sample: bool = setting(
+        False, "Draw each token by its probability, without beams", changes_result=True
+    )
+    sample_temperature: float = setting(
+        1.0, "Draw closer to the best tokens below 1, more freely above", changes_result=True, gt=0
+    )
+    sample_top_k: int | None = setting(
+        None, "Draw among the N best tokens only", changes_result=True, ge=1
+    )
+    sample_top_p: float | None = setting(
+        None, "Draw among the best tokens that have this probability together",
+        changes_result=True, gt=0, le=1,
+    )  # fmt: skip
+    sample_seed: int = setting(
+        0, "Seed of drawing; a text is answered alike with the same seed", changes_result=True, ge=0
+    )
 
 
 class ZeroShotOptions(LongTexts):

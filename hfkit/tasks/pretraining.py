@@ -44,7 +44,9 @@ class Pretraining(Task[M]):
     """What both have in common: texts without labels, and words hidden in them."""
 
     label_kind: ClassVar[LabelKind] = "none"
-    exportable: ClassVar[bool] = False
+    only_torch: ClassVar[str] = (
+        "a model in pre-training is not exported; fine-tune it for a task, and export that run"
+    )
 
     def __init__(self, options: M) -> None:
         super().__init__(options)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from hfkit.errors import INTERNAL_ERROR, InputError, LostError
 from hfkit.processor import cores
-from hfkit.signals import SIGNALS
+from hfkit.signals import SIGNALS, let_die
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -63,19 +63,14 @@ def is_lost_peer(error: BaseException) -> bool:
     return inside() and isinstance(error, RuntimeError) and any(w in words for w in _LOST_PEER)
 
 
-def raise_if_killed(code: int) -> None:
-    """Raise `LostError` where `relaunch` returned what no worker says itself."""
-    if code > 128 and code not in _TOGETHER:
-        raise LostError(f"a process of this run was killed (signal {code - 128})", exit_code=code)
-
-
 def relaunch(num_processes: int, argv: Sequence[str], module: str = "hfkit") -> int:
     """Run ``python -m module *argv`` in `num_processes` processes and return its exit code.
 
     Output and errors of the workers go where ours go. SIGINT and SIGTERM reach each worker once,
-    and the exit code is the one that the first worker gave to `finish`; of a worker that was killed
-    it is 128 and the number of the signal.
+    and the exit code is the one that the first worker gave to `finish`. Raises `LostError` where a
+    worker was killed, or ended without it.
     """
+    from torch.distributed.elastic.agent.server import api as agent
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -92,6 +87,8 @@ def relaunch(num_processes: int, argv: Sequence[str], module: str = "hfkit") -> 
         signals_to_handle="SIGINT,SIGTERM",
         shutdown_timeout=_SAVING,
     )
+    # For records that nobody keeps here it would ask a name server for this machine's own name.
+    vars(agent)["_get_fq_hostname"] = lambda: "localhost"
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     logging.disable(logging.CRITICAL)  # the launcher would repeat what its workers have said
     try:
@@ -148,6 +145,7 @@ def finish(code: int, speak: Callable[[], None]) -> int:
         speak()
         return code
     if code == LostError.exit_code:  # what ended the other one is for it or for the parent to say
+        let_die()
         time.sleep(_GRACE)
         return code
     try:
@@ -155,6 +153,7 @@ def finish(code: int, speak: Callable[[], None]) -> int:
             file.write(str(code))
     except FileExistsError:
         if code not in _TOGETHER:
+            let_die()
             time.sleep(_GRACE)
     else:
         speak()
@@ -208,10 +207,18 @@ def _set_environment(num_processes: int, said: Path) -> None:
     # Models with a part that is not used need DDP's search for it; where there is none, the search
     # would be warned about from C++, which Python cannot silence.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    # Else gloo asks for the address of this machine's name, and listens there.
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
 
 
 def _exit_code(said: Path, code: int) -> int:
-    """What a worker has said, else what the launcher saw: signals as a shell would give them."""
+    """What a worker has said, else what the launcher saw: 0, or one of our own signals as a shell
+    gives it. Raises `LostError` for the end of a worker that nobody has told of."""
     if said.exists():
         return int(said.read_text(encoding="ascii") or INTERNAL_ERROR)
-    return 128 - code if code < 0 else code
+    if code > 0:
+        raise LostError(f"a worker process ended with code {code}", exit_code=INTERNAL_ERROR)
+    as_shell = 128 - code if code else 0
+    if as_shell not in _TOGETHER:
+        raise LostError(f"a process of this run was killed (signal {-code})", exit_code=as_shell)
+    return as_shell

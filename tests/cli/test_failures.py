@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import errno
+import json
+from pathlib import Path
 
 import pytest
 
-from hfkit.cli.failures import ending
-from hfkit.errors import DivergedError, InputError, InUseError, SafetyError
+from hfkit import errors
+from hfkit.cli.app import run
+from hfkit.cli.failures import asks_for_json, ending, speak_json
+from hfkit.errors import (
+    DivergedError,
+    HfkitError,
+    InputError,
+    InUseError,
+    SafetyError,
+    StoppedError,
+    WorkersError,
+)
 
 
 class OutOfMemoryError(RuntimeError):
@@ -90,3 +102,96 @@ def test_a_cache_that_cannot_be_written_is_no_second_error(monkeypatch, tmp_path
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert ending(TypeError("x"), debug=False).code == 5
+
+
+@pytest.fixture
+def as_json():
+    speak_json(True)
+    yield
+    speak_json(False)
+
+
+CODES = [
+    "input", "safety", "in-use", "diverged", "resource", "resource", "input", "input", "resource",
+    "resource", "resource", "network", "interrupted", "input",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("case", "code"), [*zip(CASES, CODES, strict=True)], ids=CODES)
+def test_the_last_line_as_json(case, code, as_json, capsys) -> None:
+    error, exit_code, line = case
+    ending(error, debug=False).speak()
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1
+    said = json.loads(shown)
+    assert list(said) == ["code", "exit", "place", "message", "hint"]
+    assert (said["code"], said["exit"]) == (code, exit_code)
+    text = str(HfkitError(said["message"], place=said["place"] or "", hint=said["hint"] or ""))
+    assert f"error: {text}".startswith(line)
+
+
+def test_what_is_said_elsewhere_is_no_json_either(as_json, capsys) -> None:
+    for error in (WorkersError(2), BrokenPipeError(), SystemExit(3)):
+        ending(error, debug=False).speak()
+    assert capsys.readouterr().err == ""
+
+
+def test_places_hints_secrets_and_odd_characters_as_json(as_json, capsys) -> None:
+    name = "\u202eé\n.csv"
+    ending(InputError("x hf_" + "a" * 34, place=name, hint="y"), debug=False).speak()
+    shown = capsys.readouterr().err
+    assert shown.isascii() and shown.count("\n") == 1
+    assert json.loads(shown) == {
+        "code": "input", "exit": 2, "place": name, "message": "x [secret]", "hint": "y",
+    }  # fmt: skip
+    ending(StoppedError("stopped at step 3", exit_code=143, hint="go on"), debug=False).speak()
+    said = json.loads(capsys.readouterr().err)
+    assert (said["code"], said["exit"], said["place"]) == ("stopped", 143, None)
+    ending(TypeError("private"), debug=False).speak()
+    said = json.loads(capsys.readouterr().err)
+    assert (said["code"], said["exit"]) == ("internal", 5)
+
+
+def test_the_codes_are_those_of_the_docs() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text("utf-8")
+    section = page.split("## Errors for programs")[1].split("\n## ")[0]
+    listed = {line.split("`")[1] for line in section.splitlines() if line.startswith("| `")}
+    classes = [
+        value for value in vars(errors).values()
+        if isinstance(value, type) and issubclass(value, HfkitError) and value is not WorkersError
+    ]  # fmt: skip
+    codes = [error.code for error in classes]
+    assert len(set(codes)) == len(codes)
+    assert listed == {*codes, "usage", "interrupted", "terminated"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "code"),
+    [
+        (["predict", "--error-format", "json"], "", "input"),
+        (["predict", "--error_format=json"], "", "input"),
+        (["predict"], "json", "input"),
+        (["env", "--jsom"], "json", "usage"),
+        (["predict", "--error-format", "json", "--batch-sise", "3"], "", "usage"),
+        (["predict", "--error-format", "json", "--batch-size", "none"], "", "input"),
+        (["verify", "nowhere", "-s", "error_format=json"], "", "input"),
+        (["predict", "--error-format", "text"], "json", None),
+        (["predict"], "", None),
+        (["predict", "--error-format", "jsom"], "", None),
+    ],
+)
+def test_who_asks_for_json(arguments, environment, code, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("HFKIT_ERROR_FORMAT", environment)
+    assert run(arguments) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    if code is None:
+        assert last.startswith("hfkit: error: ")
+    else:
+        assert json.loads(last)["code"] == code
+    speak_json(False)
+
+
+def test_the_last_word_on_the_format_counts() -> None:
+    assert asks_for_json(["a", "--error-format", "text", "--error-format=json"])
+    assert not asks_for_json(["--error-format"])
+    assert not asks_for_json([])

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from toys import read_jsonl, toy_rows, write_base_model, write_csv
+from toys import read_jsonl, toy_rows, write_base_model, write_classifier, write_csv
 
 from hfkit import sealing
 from hfkit.cli.app import run as command_line
@@ -61,6 +61,32 @@ def test_it_learns_and_says_what_it_guessed(
     low, high = scores["intervals"]["accuracy"]
     assert low <= scores["values"]["accuracy"] <= high
     assert scores["baseline"]["accuracy"] < 0.6
+
+
+def test_a_model_with_holes_is_trained_where_that_is_meant_and_never_answers(
+    hfkit: Command, tmp_path: Path, toy_files: dict[str, Path]
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    base, classifier = write_base_model(tmp_path / "base"), write_classifier(tmp_path / "other")
+    for folder in (base, classifier):
+        tensors = load_file(folder / "model.safetensors")
+        holed = {name: tensor for name, tensor in tensors.items() if ".1.output" not in name}
+        save_file(holed, folder / "model.safetensors", metadata={"format": "pt"})
+    run = ["finetune", *settings(toy_files, base, "--max-steps", 1, "-o", tmp_path / "out")]
+    code, _, stderr = hfkit(*run)
+    assert code == 2
+    assert "of the encoder that config.json describes" in stderr and "--allow-missing" in stderr
+    code, _, stderr = hfkit(*run, "--allow-missing")
+    assert code == 0, stderr
+    (line,) = [line for line in stderr.splitlines() if "warning" in line]
+    assert "4 weights of the encoder not in it" in line and "layer.1.output.dense.weight" in line
+    assert "allow_missing: true" in (tmp_path / "out" / "hfkit.yaml").read_text()
+    assert hfkit("predict", tmp_path / "out", "rain")[0] == 0  # it lacks nothing any more
+    code, _, stderr = hfkit("predict", classifier, "rain")
+    assert code == 2 and "not in the weights" in stderr
+    code, _, stderr = hfkit("predict", classifier, "rain", "--allow-missing")
+    assert code == 2 and "no such option: --allow-missing" in stderr
 
 
 def test_the_folder_holds_what_it_should(done: Path) -> None:

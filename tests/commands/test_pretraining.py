@@ -302,4 +302,4 @@ def test_a_classifier_from_scratch(
 def test_a_run_in_pre_training_is_not_exported(hfkit: Command, trained: Path) -> None:
     code, _, err = hfkit("export", trained)
     assert code == 2
-    assert "a model in pre-training answers with torch alone; fine-tune it for a task" in err
+    assert "a model in pre-training is not exported; fine-tune it for a task" in err

@@ -55,6 +55,16 @@ def test_after_a_failure_the_lines_so_far_are_kept_and_named(tmp_path, caplog):
     with open_output(str(path)) as output:  # the next run starts anew
         output.write("two\n")
     assert path.read_text() == "two\n"
+    assert (tmp_path / "out.jsonl.part.old-1").read_text() == "one\n"
+
+
+def test_a_name_that_cannot_be_one_is_refused(tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "away").symlink_to(tmp_path / "nowhere" / "file")
+    for name, says in ((str(tmp_path / "loop"), "--output"), ("a\0b", "--output"),
+                       (str(tmp_path / "away"), "nowhere"), ("", "--output")):  # fmt: skip
+        with pytest.raises(InputError, match=says), open_output(name):
+            pass
 
 
 def test_a_failure_before_the_first_line_leaves_nothing(tmp_path):

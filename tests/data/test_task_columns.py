@@ -66,6 +66,19 @@ def found(task, row, need_label=True, known=None, **flags):
          {"text": "column1", "text_pair": "column2", "label": "column3"}),
         ("zero-shot", {"text": "a b", "label": "x", "candidates": ["x", "y"]},
          {"text": "text", "label": "label", "candidates": "candidates"}),
+        ("text2text", {"fname": "x", "dialogue": "a", "summary": "b", "topic": "c"},
+         {"text": "dialogue", "label": "summary"}),
+        ("text2text", {"article": "a", "highlights": "b", "id": 3},
+         {"text": "article", "label": "highlights"}),
+        ("text2text", {"document": "a", "summary": "b"}, {"text": "document", "label": "summary"}),
+        ("text2text", {"id": 1, "translation": {"de": "a", "en": "b"}},
+         {"text": "translation.de", "label": "translation.en"}),
+        ("text2text", {"translation": '{"de": "a", "en": "b"}'},
+         {"text": "translation.de", "label": "translation.en"}),
+        ("text2text", {"Source": "a", "Target": "b"}, {"text": "Source", "label": "Target"}),
+        ("text2text", {"question": "a b", "title": "c d"}, {"text": "question", "label": "title"}),
+        ("text2text", {"column1": "some text here", "text": "a b c"},
+         {"text": "text", "label": "column1"}),
     ],
 )  # fmt: skip
 def test_names(task, row, expected):
@@ -92,6 +105,24 @@ def test_prediction_needs_no_label():
     }  # fmt: skip
 
 
+def test_a_title_may_be_the_text_itself():
+    assert found("text2text", {"title": "a b"}, False).to_dict() == {"text": "title"}
+    row = {"dialogue": "a", "summary": "b"}
+    assert found("text2text", row, False).to_dict() == {"text": "dialogue"}
+    known = {"text": "translation.en", "label": "translation.de"}
+    row = {"translation": {"en": "a", "de": "b"}}
+    assert found("text2text", row, False, known).to_dict() == {"text": "translation.en"}
+
+
+def test_a_text_inside_a_column():
+    columns = found("text2text", {"translation": {"en": "a", "de": "b"}})
+    assert columns.row({"translation": {"de": "y", "en": "x"}}) == {"text": "x", "label": "y"}
+    with pytest.raises(InputError, match=r"no column 'translation\.de'"):
+        columns.row({"translation": {"en": "x"}})
+    with pytest.raises(InputError, match="the text is empty"):
+        columns.row({"translation": {"en": "x", "de": " "}})
+
+
 def test_a_model_of_words_reads_texts_and_the_other_way_round():
     assert found("ner", {"text": "Ada"}, False, {"tokens": "tokens"}).to_dict() == {"text": "text"}
     both = {"text": "Ada waits", "tokens": TOKENS}
@@ -112,6 +143,8 @@ def test_a_model_of_words_reads_texts_and_the_other_way_round():
         ("similarity", {"text": "a", "score": 1}, "no column for the second text"),
         ("similarity", {"sentence1": "a", "sentence2": "b", "score": 1, "similarity": 2},
          "several columns could be the label: 'score', 'similarity'"),
+        ("text2text", {"text": "a", "number": 3}, "no column for the text to write"),
+        ("text2text", {"body": "a", "input": "b", "summary": "c"}, "several columns could be"),
     ],
 )  # fmt: skip
 def test_nothing_is_guessed_between_two(task, row, says):
@@ -170,6 +203,12 @@ PAIR = {"sentence1": "a", "sentence2": "b"}
         ("similarity", {**PAIR, "id": 3}),
         ("similarity", {"anchor": "a", "positive": "b"}),
         ("similarity", {"query": "a", "positive": "b", "negative": "c"}),
+        ("summarization", {"document": "a", "summary": "b"}),
+        ("summarization", {"dialogue": "a", "summary": "b", "topic": "c"}),
+        ("summarization", {"article": "a", "highlights": "b", "id": 1}),
+        ("translation", {"translation": {"en": "a", "de": "b"}}),
+        ("classification", {"document": "a", "summary": "b", "label": "x"}),
+        ("classification", {"document": "a", "title": "b", "topic": "x"}),
     ],
 )  # fmt: skip
 def test_the_task_of_a_file(task, row):
@@ -184,6 +223,14 @@ def test_the_reason_says_what_else_there_is():
     assert infer_task(list(row), [row], chosen)[0] == "classification"
     row = {**PAIR, "label": "0"}
     assert "-t similarity" in infer_task(list(row), [row], Columns())[1]
+
+
+def test_the_text_to_write_may_be_named():
+    rows = {"a": "x", "translation": {"en": "a", "de": "b"}}, {"document": "a", "summary": "b"}
+    named = [("translation.en", "translation"), ("a", "classification")]
+    named += [("summary", "summarization"), ("document", "classification")]
+    for (label, task), row in zip(named, (rows[0], rows[0], rows[1], rows[1]), strict=True):
+        assert infer_task(list(row), [row], Columns(label_column=label))[0] == task
 
 
 def test_a_named_column_decides():

@@ -5,10 +5,13 @@ The server runs no operation of torch, whose threads would not survive a fork.
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
+import signal
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -70,23 +73,33 @@ class Fork:
         return self.said.read_text("utf-8") if self.said.exists() else ""
 
 
-def start(
-    arguments: list[str], said: Path, *, announce: Any = None, pause: float = 0, largest: int = 0
-) -> Fork:
-    """Start ``hfkit *arguments``; what it says goes to the file `said`.
-
-    `announce` is an event, set whenever a checkpoint is begun, which then takes `pause` seconds
-    longer; `largest` is the size in bytes that the system lets a file grow to.
-    """
+def start(arguments: list[str], said: Path, **faults: Any) -> Fork:
+    """Start ``hfkit *arguments``; what it says goes to the file `said`. `faults` are those of
+    `command`."""
     said.unlink(missing_ok=True)
-    given = (list(map(str, arguments)), str(said), announce, pause, largest)
-    process = fork_server().Process(target=command, args=given)
+    given = (list(map(str, arguments)), str(said))
+    process = fork_server().Process(target=command, args=given, kwargs=faults)
     process.start()
     return Fork(process, said)
 
 
-def command(arguments: list[str], said: str, announce: Any, pause: float, largest: int) -> None:
-    """What the fork does."""
+def command(
+    arguments: list[str],
+    said: str,
+    *,
+    announce: Any = None,
+    pause: float = 0,
+    largest: int = 0,
+    last_move: int = 0,
+    every_window: bool = False,
+) -> None:
+    """What the fork does.
+
+    `announce` is an event, set whenever a checkpoint is begun, which then takes `pause` seconds
+    longer; `largest` is the size in bytes that the system lets a file grow to; before it renames
+    a folder for the `last_move`-th time it is killed; with `every_window` the journal of a
+    prediction is written after each, where seconds stand for hours.
+    """
     os.environ["OMP_NUM_THREADS"] = "1"
     import torch
 
@@ -99,10 +112,34 @@ def command(arguments: list[str], said: str, announce: Any, pause: float, larges
         import resource
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY))
+    if every_window:
+        from hfkit.run import journal
+
+        journal.EVERY = 0.0
+    if last_move:
+        die_before(last_move, ["rename"])
     sys.argv = ["hfkit", *arguments]
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT), 2)
     main()
+
+
+def die_before(number: int, operations: Sequence[str]) -> None:
+    """Let this process be killed before the `number`-th of these operations of `os`. A rename
+    counts where it is of a folder."""
+    numbers = itertools.count(1)
+
+    def counted(name: str, operation: Any) -> Any:
+        def call(path: Any, *rest: Any, **options: Any) -> Any:
+            counts = name != "rename" or Path(path).is_dir()
+            if counts and next(numbers) == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return operation(path, *rest, **options)
+
+        return call
+
+    for name in operations:
+        setattr(os, name, counted(name, getattr(os, name)))
 
 
 def announce_saves(event: Any, pause: float = 0) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from forks import announce_saves
+from forks import announce_saves, die_before
 from training_cases import fingerprint, make_parts, weight_sum
 
 from hfkit.train.checkpoint import Checkpoints
@@ -24,13 +24,15 @@ def killable_run(folder: str, case: dict[str, Any], announce: Any = None, rank: 
     """Train from the newest checkpoint to the end and leave the digest of the last and the best.
 
     `case` holds the problem, the precision, the number of checkpoints that are kept, the processes
-    with the port where they meet, and settings.
+    with the port where they meet, before which move or deletion to die, and settings.
     """
     case = dict(case)
     torch.set_num_threads(1)
     os.fsync = lambda descriptor: None  # slow, and only the death of the machine needs it
     precision, keep = case.pop("precision", "fp32"), case.pop("keep", 2)
     processes, port = case.pop("processes", 1), case.pop("port", 0)
+    if last := case.pop("last", 0):
+        die_before(last, ["rename", "unlink", "rmdir"])
     if processes > 1:
         os.environ |= {
             "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes),

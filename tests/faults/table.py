@@ -55,7 +55,7 @@ def page() -> str:
 
 
 def _place(promise: str) -> tuple[str, int]:
-    letter, number = re.fullmatch(r"([A-Z]+)(\d+)", promise).groups()  # type: ignore[union-attr]
+    letter, number = re.match(r"([A-Z]+)(\d+)", promise).groups()  # type: ignore[union-attr]
     return letter, int(number)
 
 

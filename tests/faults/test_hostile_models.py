@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import torch
+from forks import start
 from safetensors.torch import load_file, save_file
 from toys import toy_rows, write_csv
 
@@ -520,6 +521,55 @@ def test_one_bit_of_a_run_is_noticed(
         path.write_bytes(whole)
     assert attempt(command, run)[0] == 0
     measured("M5", f"one bit of a file of a run of {kind} flipped", flips=tried, unnoticed=0)
+
+
+def no_special_tokens(tokenizer: dict[str, Any]) -> None:
+    tokenizer["post_processor"]["special_tokens"] = {}
+
+
+def a_second_text_of_one(tokenizer: dict[str, Any]) -> None:
+    tokenizer["post_processor"]["single"] = [{"Sequence": {"id": "B", "type_id": 0}}]
+
+
+def merges_into_nothing(tokenizer: dict[str, Any]) -> None:
+    tokenizer["model"] = {
+        "type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"],
+        "continuing_subword_prefix": "######",
+    }  # fmt: skip
+
+
+def no_table_of_characters(tokenizer: dict[str, Any]) -> None:
+    tokenizer["normalizer"] = {"type": "Precompiled", "precompiled_charsmap": "AAAA"}
+
+
+PANICS = [no_special_tokens, a_second_text_of_one, merges_into_nothing, no_table_of_characters]
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("spoil", PANICS, ids=lambda spoil: spoil.__name__)
+def test_a_tokenizer_that_rust_gives_up_on_is_one_line(
+    model: Model, tmp_path: Path, spoil: Callable[[dict[str, Any]], None], measured
+) -> None:
+    """In a process of its own: what Rust prints goes past Python."""
+    path = model.folder / "tokenizer.json"
+    tokenizer = json.loads(path.read_text("utf-8"))
+    spoil(tokenizer)
+    path.write_text(json.dumps(tokenizer), "utf-8")
+    data = write_csv(tmp_path / "data.csv", toy_rows(24))
+    name = str(model.folder)
+    commands = [
+        ["predict", name, "rain and sun"],
+        ["evaluate", name, str(data)],
+        ["finetune", str(data), "-m", name, "-o", str(tmp_path / "out"), "--max-steps", "1"],
+        ["export", name],
+    ]
+    for command in commands:
+        fork = start([*command, "-q"], tmp_path / "said")
+        assert fork.wait() == 2, (command[0], fork.stderr)
+        (line,) = fork.stderr.splitlines()
+        assert line.startswith("hfkit: error: ") and "the tokenizer does not load" in line
+    measured("M4", f"a tokenizer that Rust gives up on: {spoil.__name__.replace('_', ' ')}",
+             commands=len(commands), lines=len(commands))  # fmt: skip
 
 
 def test_what_was_tried(measured) -> None:

@@ -21,9 +21,10 @@ from example_data import STEP_LOSSES, TOKEN_LOSSES
 from faults.conftest import FULL, counts
 from forks import fork_server, start, until_saving
 from killable import killable_run
-from toys import toy_rows, write_base_model, write_csv
+from toys import toy_rows, write_base_model, write_classifier, write_csv
 
 from hfkit import sealing
+from hfkit.train.checkpoint import Checkpoints
 
 pytestmark = pytest.mark.processes
 
@@ -123,6 +124,29 @@ def test_killed_runs_end_like_the_uninterrupted_one(tmp_path, name, measured):
     measured("T1", f"kill -9 of a training: {name}", **killed.figures())
 
 
+def test_one_kept_checkpoint_is_never_the_last_to_go(tmp_path, measured):
+    """At whatever move or deletion of a training the kill comes: a good checkpoint is there from
+    the first one on, and so is the best."""
+    kills = lost = 0
+    ended = False
+    while not ended:
+        folder = tmp_path / f"run-{kills}"
+        folder.mkdir()
+        last = 1 + kills * counts(7, 1)
+        process = begin(folder, {"keep": 1, "micro_batch": 8, "last": last})
+        process.join(120)
+        ended = process.exitcode == 0
+        assert ended or process.exitcode == -signal.SIGKILL
+        kills += not ended
+        checkpoints = Checkpoints(folder / "checkpoints", keep=1)
+        begun = list(checkpoints.folder.glob("step-*")) + list(checkpoints.folder.glob(".gone-*"))
+        lost += bool(begun) and checkpoints.newest() is None  # it looks for its best, too
+    assert kills >= counts(5, 50)
+    assert lost == 0
+    measured("T10", "kill -9 before move or deletion n of a training that keeps one checkpoint, "
+             "n = 1, 2, 3 …", kills=kills, without_a_good_or_the_best_checkpoint=lost)  # fmt: skip
+
+
 def together(folder: Path, case: dict[str, Any], saving: Any = None) -> list[Any]:
     """Start a process for each rank; they meet at a free port."""
     with socket.socket() as probe:
@@ -220,6 +244,69 @@ def test_killed_commands_end_with_the_weights_of_the_uninterrupted_one(tmp_path,
         killed.completed += 1
     assert killed.damaged == 0
     measured("T2", "kill -9 of `hfkit finetune`, then the same command", **killed.figures())
+
+
+@pytest.mark.slow
+def test_an_export_that_is_replaced_is_there_whatever_moment_the_kill_comes(tmp_path, measured):
+    model = write_classifier(tmp_path / "model")
+    said = tmp_path / "said"
+    export = ["export", str(model), "-q"]
+    predict = ["predict", str(model), "some rain", "--engine", "onnx"]
+    assert start(export, said).wait() == 0, said.read_text()
+    kills = put_back = 0
+    while True:
+        fork = start([*export, "--overwrite"], said, last_move=kills + 1)
+        if fork.wait() == 0:
+            break
+        assert fork.wait() == -signal.SIGKILL
+        kills += 1
+        between = not (model / "onnx").exists()
+        assert start(predict, said).wait() == 0, said.read_text()
+        assert (
+            "a kill came while it was replaced; the old one is back" in said.read_text()
+        ) == between
+        assert sealing.damage(model / "onnx", manifest="export.json") is None
+        put_back += between
+    assert kills >= 3 and put_back == 1
+    assert [path.name for path in model.iterdir() if "onnx" in path.name] == ["onnx"]
+    measured("T1", "kill -9 before `export --overwrite` renames folder n, n = 1, 2, 3 …",
+             kills=kills, put_back=put_back, exports_lost=0)  # fmt: skip
+
+
+LEAVING = """
+import os, pathlib, threading, time
+
+def leave():
+    while not list(pathlib.Path(os.environ["RUN"]).glob("checkpoints/step-*")):
+        time.sleep(0.02)
+    os._exit(3)
+
+if os.environ.get("RANK") == "1":
+    threading.Thread(target=leave, daemon=True).start()
+"""
+
+
+@pytest.mark.slow
+def test_a_worker_that_ends_without_a_word_is_told_of_in_one_line(tmp_path, measured):
+    write_base_model(tmp_path / "base")
+    write_csv(tmp_path / "train.csv", toy_rows(64))
+    write_csv(tmp_path / "validation.csv", toy_rows(16, seed=5))
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(LEAVING)
+    out = tmp_path / "run"
+    arguments = [*arguments_for(tmp_path, out), "--num-processes", "2", "--epochs", "9999"]
+    paths = [str(tmp_path / "site"), *filter(None, sys.path)]
+    environment = {"PYTHONPATH": os.pathsep.join(paths), "RUN": str(out), "OMP_NUM_THREADS": "1"}
+    child = subprocess.run(
+        [sys.executable, "-m", "hfkit", *arguments], capture_output=True, text=True, timeout=100,
+        env={**os.environ, **environment}, check=False,
+    )  # fmt: skip
+    assert child.returncode == 5, child.stderr
+    (line,) = child.stderr.splitlines()
+    assert "hfkit: error: a worker process ended with code 3; the same command continues" in line
+    assert not any(map(sealing.damage, (out / "checkpoints").glob("step-*")))
+    measured("T14", "a worker of `finetune --num-processes 2` ends with code 3 and says nothing",
+             exit=5, lines=1)  # fmt: skip
 
 
 @pytest.mark.slow

@@ -63,6 +63,15 @@ def test_a_run_loads_as_it_was(
             torch.testing.assert_close(value, expected[name], rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("family", ["bert", "deberta-v2"])
+def test_pooling_is_kept_where_attention_is_tried_twice(tmp_path: Path, family: str) -> None:
+    """DeBERTa has one kind of attention, so that it is loaded a second time."""
+    base = write_base_model(tmp_path / "base", family)
+    head = {"hfkit_pooling": "max", "hfkit_normalize": False}
+    model = load_for_training(base, EMBEDDER, head, dropout=0.0, seed=1)
+    assert (model.pooling, model.normalize) == ("max", False)
+
+
 def test_a_kept_head_of_tags_follows_the_order_of_the_task(tmp_path: Path) -> None:
     base = write_base_model(tmp_path / "base")
     model = load_for_training(base, TOKENS, tags("O", "B-x", "I-x"), dropout=0.0, seed=1)

@@ -184,6 +184,37 @@ def test_an_incomplete_encoder_is_an_error(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_incomplete_encoder_is_trained_where_that_is_meant(
+    tmp_path: Path, family: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write_base_model(tmp_path, family)
+    whole = load_file(folder / "model.safetensors")
+    absent = [name for name in whole if ".1." in name][1:]  # one stays: the layer is known to be
+    rewrite(folder, lambda tensors: {key: tensors[key] for key in tensors if key not in absent})
+    with pytest.raises(InputError, match="of the encoder"):
+        load(folder, head("a", "b"))
+
+    def anew(seed: int = 1) -> Any:
+        wanted = head("a", "b")
+        return load_for_training(folder, AUTO, wanted, dropout=None, seed=seed, allow_missing=True)
+
+    with caplog.at_level(logging.INFO, "hfkit"):
+        model = anew()
+    (warning,) = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    prefix = model.base_model_prefix
+    assert f"{len(absent)} weights of the encoder" in warning
+    assert f"{prefix}.{min(absent)}" in warning and "\n" not in warning
+    assert "random: classifier" in caplog.text  # what is always new is said as ever
+    now, again, other = model.state_dict(), anew().state_dict(), anew(2).state_dict()
+    assert all(torch.equal(now[name], again[name]) for name in now)
+    for name, stored in whole.items():
+        found = now.get(f"{prefix}.{name}", stored)  # a classifier may have no pooler
+        assert torch.equal(found, stored) == (name not in absent or stored.ndim == 1), name
+        if name in absent and stored.ndim > 1:
+            assert not torch.equal(found, other[f"{prefix}.{name}"])
+
+
 def test_an_absent_pooler_is_new_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = write_base_model(tmp_path)
     rewrite(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 
@@ -83,3 +84,85 @@ def test_file_is_replaced_in_one_move(tmp_path, monkeypatch):
 def test_a_missing_folder_is_said_as_it_is(tmp_path):
     with pytest.raises(ResourceError, match="No such file or directory"):
         sealing.write_bytes(tmp_path / "none" / "x", b"")
+
+
+def made(folder):
+    with sealing.staged(folder) as stage:
+        fill(stage)
+    return folder
+
+
+def half_replaced(folder):
+    """What a kill leaves that comes between the two moves of a replacement."""
+    return made(folder).rename(folder.with_name(f".was-{folder.name}")).with_name(folder.name)
+
+
+@pytest.mark.parametrize("bring_back", [sealing.restore, lambda old: sealing.sweep(old.parent)])
+def test_what_was_about_to_be_replaced_comes_back(tmp_path, caplog, bring_back):
+    old = half_replaced(tmp_path / "made")
+    assert [path.name for path in tmp_path.iterdir()] == [".was-made"]
+    with caplog.at_level("INFO", "hfkit"):
+        bring_back(old)
+    assert caplog.messages == [f"{old}: a kill came while it was replaced; the old one is back"]
+    assert sealing.damage(old) is None
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+    bring_back(old)
+    assert len(caplog.messages) == 1
+
+
+def test_a_new_replacement_begins_with_what_was_there(tmp_path):
+    old = half_replaced(tmp_path / "made")
+    with sealing.staged(old) as stage:
+        (stage / "new.txt").touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+    assert (old / "new.txt").exists() and not (old / "a.txt").exists()
+    made(tmp_path / ".was-made")  # of a kill after the second move
+    sealing.restore(old)
+    assert (old / "new.txt").exists()
+    sealing.sweep(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+
+
+def test_a_reader_between_the_two_moves_does_no_harm(tmp_path, monkeypatch):
+    old = made(tmp_path / "made")
+    moves, readers = Path.rename, iter([old])
+
+    def read_between(path, target):
+        if path.name.startswith(".stage-"):
+            for reader in readers:
+                sealing.restore(reader)
+        return moves(path, target)
+
+    monkeypatch.setattr(Path, "rename", read_between)
+    with sealing.staged(old) as stage:
+        (stage / "new.txt").touch()
+    assert (old / "new.txt").exists() and not (old / "a.txt").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+
+
+def test_what_cannot_be_put_back_is_named(tmp_path, monkeypatch, caplog):
+    old = half_replaced(tmp_path / "made")
+
+    def refused(path, target):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "rename", refused)
+    sealing.restore(old)
+    assert "the old one lies in .was-made (Read-only file system)" in caplog.text
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), KeyboardInterrupt()])
+def test_a_replacement_that_fails_between_its_moves_is_undone(tmp_path, monkeypatch, error):
+    old = made(tmp_path / "made")
+    moves = Path.rename
+
+    def stopped(path, target):
+        if path.name.startswith(".stage-"):
+            raise error
+        return moves(path, target)
+
+    monkeypatch.setattr(Path, "rename", stopped)
+    with pytest.raises((ResourceError, KeyboardInterrupt)), sealing.staged(old) as stage:
+        (stage / "new.txt").touch()
+    assert sealing.damage(old) is None and (old / "a.txt").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
