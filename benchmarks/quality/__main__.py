@@ -14,7 +14,10 @@ from pathlib import Path
 
 from benchmarks.quality import __doc__ as about
 
-TASKS = {"ner": "ner", "qa": "qa", "similarity": "similarity", "zero-shot": "zero_shot"}
+TASKS = {
+    "ner": "ner", "qa": "qa", "similarity": "similarity", "zero-shot": "zero_shot",
+    "text2text": "writing",
+}  # fmt: skip
 TOOLS = ("peer", "hfkit")
 
 
@@ -26,6 +29,7 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--tools", nargs="+", choices=TOOLS, default=list(TOOLS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
+    parser.add_argument("--sets", nargs="+", help="only these data sets")
     parser.add_argument("--limit", type=int, default=2000, help="training rows; 0: all")
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--one", help=argparse.SUPPRESS)
@@ -48,6 +52,7 @@ def jobs(given: argparse.Namespace) -> list[dict]:
         for tool in given.tools
         for one in benchmark(task).JOBS
         if tool == "hfkit" or one.get("how") != "embedding"
+        if not given.sets or one["set"] in given.sets
     ]
 
 

@@ -81,3 +81,18 @@ def questions(name: str) -> list[tuple[str, str]]:
     """Text and label of lines `LABEL:text`."""
     lines = path(name).read_text(encoding="utf-8").splitlines()
     return [(text, label) for label, text in (line.split(":", 1) for line in lines if line)]
+
+
+def written(name: str, split: str) -> list[tuple[str, str]]:
+    """Texts and what is to be written for them: translations, summaries, titles."""
+    if name == "multi30k en-de":
+        stem = "train" if split == "train" else "val"
+        files = [path(f"multi30k_en_de/{stem}.{language}") for language in ("en", "de")]
+        both = [file.read_text(encoding="utf-8").splitlines() for file in files]
+        return list(zip(*both, strict=True))
+    if name == "dialogsum":
+        lines = path(f"dialogsum/{split}.jsonl").read_text(encoding="utf-8").splitlines()
+        return [(row["dialogue"], row["summary"]) for row in map(json.loads, lines)]
+    file = f"tatoeba_en_zh/{split}.txt" if name == "tatoeba en-zh" else f"csl_title/{split}.tsv"
+    rows = [line.split("\t") for line in path(file).read_text(encoding="utf-8").splitlines()]
+    return [(row[0], row[1]) if name == "tatoeba en-zh" else (row[1], row[2]) for row in rows]

@@ -30,6 +30,14 @@ SEGMENTS = {
     "albert": 2, "bert": 2, "big_bird": 2, "convbert": 2, "electra": 2, "ernie": 4, "fnet": 4,
     "megatron-bert": 2, "mobilebert": 2, "rembert": 2, "roformer": 2,
 }  # fmt: skip
+# Families that write what they read, which config.json may leave unsaid in the same way.
+WRITE = frozenset(
+    {
+        "bart", "bigbird_pegasus", "blenderbot", "blenderbot-small", "led", "longt5", "m2m_100",
+        "marian", "mbart", "mt5", "pegasus", "pegasus_x", "plbart", "prophetnet",
+        "switch_transformers", "t5", "umt5",
+    }
+)  # fmt: skip
 NUMBERED = ("pad_token", "bos_token", "eos_token")
 
 
@@ -55,6 +63,8 @@ def make_base(tokenizer: str, size: str | None, config_file: str | None) -> Loca
     config.update(_numbers(folder, config, tokenizer))
     if config["model_type"] in SEGMENTS:
         config.setdefault("type_vocab_size", SEGMENTS[config["model_type"]])
+    if config["model_type"] in WRITE:
+        config.setdefault("is_encoder_decoder", True)
     (folder / "config.json").write_text(json.dumps(config, indent=2), "utf-8")
     name = f"bert-{size}" if config_file is None else f"{config['model_type']}-from-scratch"
     return Located(folder, name, None, fresh=True)

@@ -45,11 +45,25 @@ class Writer:
         With ``output_loading_info`` also returns transformers' account. Raises `InputError` for a
         model that does not say what a text begins with.
         """
-        plain = copy.deepcopy(config)  # the caller may try again with the one it has
-        settings = plain.__dict__.pop(WRITING, {})
+        plain, settings = _apart(config)
         found = AutoModelForSeq2SeqLM.from_pretrained(folder, config=plain, **options)
         settle(found[0] if options.get("output_loading_info") else found, settings)
         return found
+
+    @classmethod
+    def from_config(cls, config: Any, **options: Any) -> Any:
+        """The same for a model of random weights."""
+        plain, settings = _apart(config)
+        model = AutoModelForSeq2SeqLM.from_config(plain, **options)
+        settle(model, settings)
+        return model
+
+
+def _apart(config: Any) -> tuple[Any, Mapping[str, Any]]:
+    """The configuration of the model alone, and what it says of writing. A copy: the caller may try
+    again with the one it has."""
+    plain = copy.deepcopy(config)
+    return plain, plain.__dict__.pop(WRITING, {})
 
 
 def settle(model: Any, settings: Mapping[str, Any]) -> None:
