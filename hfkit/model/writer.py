@@ -36,7 +36,7 @@ FORCED = ("forced_bos_token_id", "forced_eos_token_id", "bad_words_ids", "suppre
 
 
 class Writer:
-    """Loads a model that writes; it is the very one that `AutoModelForSeq2SeqLM` loads."""
+    """Makes a model that writes; it is the very one that `AutoModelForSeq2SeqLM` makes."""
 
     @classmethod
     def from_pretrained(cls, folder: str, *, config: Any, **options: Any) -> Any:
@@ -50,6 +50,16 @@ class Writer:
         found = AutoModelForSeq2SeqLM.from_pretrained(folder, config=plain, **options)
         settle(found[0] if options.get("output_loading_info") else found, settings)
         return found
+
+    @classmethod
+    def from_config(cls, config: Any, **options: Any) -> Any:
+        """A model of random weights, which writes as `config` says. Raises what `from_pretrained`
+        does."""
+        plain = copy.deepcopy(config)
+        settings = plain.__dict__.pop(WRITING, {})
+        model = AutoModelForSeq2SeqLM.from_config(plain, **options)
+        settle(model, settings)
+        return model
 
 
 def settle(model: Any, settings: Mapping[str, Any]) -> None:
