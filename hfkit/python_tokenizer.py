@@ -108,8 +108,14 @@ class PythonTokenizer(Tokenizer):
         ]
 
     def decode(self, rows: Sequence[list[int]]) -> list[str]:
-        """The texts that tokens spell."""
-        return [str(self.backend.decode(ids, skip_special_tokens=True)).strip() for ids in rows]
+        """The texts that tokens spell. A model may have room for more tokens than there are."""
+        known = len(self.backend)
+        return [
+            str(
+                self.backend.decode([one for one in ids if one < known], skip_special_tokens=True)
+            ).strip()
+            for ids in rows
+        ]
 
     def _with_room(self, given: Any) -> tuple[Any, bool]:
         first, second = given

@@ -23,6 +23,7 @@ from hfkit.errors import InputError
 from hfkit.frames import Frames
 from hfkit.languages import Writing, set_languages
 from hfkit.panics import is_panic, swallowed
+from hfkit.remarks import remarked
 
 OnLong = Literal["window", "truncate", "error"]
 Side = Literal["longer", "second"]
@@ -327,7 +328,7 @@ def _loading(folder: Path) -> Iterator[None]:
     """Turn what is raised over a broken tokenizer into one line: the library raises `Exception`
     itself, each family of transformers has its own way to fail, and Rust may give up."""
     try:
-        with swallowed():
+        with swallowed(), remarked(str(folder)):
             yield
     except BaseException as error:
         if not isinstance(error, Exception) and not is_panic(error):

@@ -29,6 +29,7 @@ ALLOWED = {
     "targets": set(),
     "signals": set(),
     "panics": set(),
+    "remarks": set(),
     "processor": set(),
     "vectors": set(),
     "thresholds": set(),
@@ -40,7 +41,7 @@ ALLOWED = {
     "redaction": set(),
     "layers": {"recipe", "tasks"},
     "languages": set(),
-    "text": {"frames", "languages", "windows", "python_tokenizer", "panics"},
+    "text": {"frames", "languages", "windows", "python_tokenizer", "panics", "remarks"},
     "python_tokenizer": {"text", "windows"},
     "data": {"windows", "spans", "words"},
     "tasks": {
@@ -64,6 +65,7 @@ ALLOWED = {
     "cli": {
         "api", "layers", "recipe", "report", "commands", "metrics", "tasks", "train", "signals",
         "panics",
+        "remarks",
     },
     "samples": set(),
 }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 import tempfile
@@ -31,6 +32,8 @@ PEAKS = ("fp32 default", "fp32 oneDNN", "bf16")
 def main() -> None:
     given = arguments()
     os.environ |= {"TRANSFORMERS_VERBOSITY": "error", "TQDM_DISABLE": "1"}
+    if given.verbose:
+        logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
     if given.table:
         table.write(given.results)
         return
@@ -72,6 +75,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="default: 3 or 5, as the group says")
     parser.add_argument("--million", action="store_true", help="memory up to 1,000,000 rows")
     parser.add_argument("--profile", action="store_true", help="also the longest kernels")
+    parser.add_argument("--verbose", action="store_true", help="tell of every round")
     parser.add_argument("--quick", action="store_true", help="only see that every line runs")
     parser.add_argument("--results", type=Path, default=table.RESULTS)
     parser.add_argument("--table", action="store_true", help="only write the table of the docs")

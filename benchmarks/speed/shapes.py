@@ -14,8 +14,8 @@ from benchmarks.speed.models import SHAPES
 from hfkit.run.made_texts import made_text
 
 # Longest texts -> batch sizes, to see the memory of either.
-BATCHES = {128: (8, 32, 128), 512: (8, 32), 2048: (8,), 8192: (4,)}
-ROWS = {128: 1024, 512: 256, 2048: 64, 8192: 32}
+BATCHES = {128: (32, 8, 128), 512: (32, 8), 2048: (8,), 8192: (4,)}
+ROWS = {128: 1024, 512: 512, 2048: 128, 8192: 32}
 REACH = 2
 
 

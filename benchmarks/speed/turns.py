@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from threading import Thread
 from typing import Any
 
 from benchmarks.speed.worker import Queues, work
+
+log = logging.getLogger(__name__)
 
 Job = dict[str, Any]
 Round = dict[str, Any]  # wall, cpu, peak_mib, kernels
@@ -125,9 +128,10 @@ def measure(
     """
     found = Turns()
     started: list[Contestant | Inside] = []
-    for name, job in jobs.items():
-        one = Inside(name, job) if inside else Contestant(name, job)
-        report = one.report()
+    # Processes begin together; threads, which share what they import, one after another.
+    processes = [] if inside else [Contestant(*job) for job in jobs.items()]
+    for one in processes or (Inside(*job) for job in jobs.items()):
+        name, report = one.name, one.report()
         if "failed" in report:
             found.failed[name] = report["failed"]
             one.end()
@@ -140,6 +144,7 @@ def measure(
         for number in range(rounds + 1):
             for one in started:
                 _turn(found, one, part, counts=number > 0)
+                log.info("%s: %s, round %d is done", one.name, part, number)
     for part in compared:
         for one in started:
             if one.name not in found.failed:
@@ -148,9 +153,11 @@ def measure(
     for part in parts if profile else ():
         for one in started:
             if one.name not in found.failed:
+                log.info("%s: %s, a profile is taken", one.name, part)
                 report = one.ask({"do": "profile", "part": part})
                 found.kernels[one.name][part] = report.get("kernels", [])
     for one in started:
+        log.info("%s ends", one.name)
         one.end()
     return found
 
@@ -183,5 +190,5 @@ def environment(threads: int) -> dict[str, str]:
         "OMP_NUM_THREADS": number,
         "MKL_NUM_THREADS": number,
         "RAYON_NUM_THREADS": number,
-        "PYTHONPATH": str(Path.cwd()),
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(Path.cwd()), kept.get("PYTHONPATH")))),
     }

@@ -69,6 +69,8 @@ def main() -> None:
     if hasattr(os, "sched_setaffinity"):  # before any library counts them
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: job["threads"]])
     work(job, Pipe(sys.stdin, reports))
+    reports.flush()
+    os._exit(0)  # threads that a library left behind would hold the next contestants up
 
 
 if __name__ == "__main__":

@@ -5,12 +5,14 @@ texts of up to 1024 tokens are multiplied as they are, in pieces whose scores st
 measured on two cores of Zen 5, that takes 0.6 µs a token of 16 where torch's fused kernel takes 17,
 3.3 against 6.8 at 256 and 12 against 12 at 1024. Longer ones go through the fused kernel, which
 needs no memory for the scores. On CUDA in half precision, a kernel for texts of various lengths
-takes the packed row itself.
+takes the packed row itself: `varlen_attn`, or with dropout that of torch's nested tensors.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
+from functools import cache
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -20,10 +22,13 @@ from torch.nn import functional
 from hfkit.model.dropout import dropped
 from hfkit.model.packing import LONG, Group, Packing
 
+log = logging.getLogger(__name__)
+
 NAME = "hfkit_packed"  # among transformers' attention functions
 PACKING = "hfkit_packing"  # attribute of a module: the `Current` of its model
 SHORT = 1024  # tokens
 PIECE = 2**21  # bytes of scores computed at once
+ROUNDED = 0.05  # what bf16 may change of numbers about 1
 BLOCK = 256  # queries of a long text that look at their window together
 
 
@@ -74,15 +79,20 @@ def attend(
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     causal = bool(getattr(module, "is_causal", False) if is_causal is None else is_causal)
     rule = Rule(scale, dropout, sliding_window, causal)
-    if _has_kernel(query, dropout):
-        return _by_kernel(query, key, value, packing, rule), None
+    if has_kernel(query, key, rule):
+        return by_kernel(query, key, value, packing, rule), None
+    return in_groups(query, key, value, packing, rule), None
+
+
+def in_groups(query: Tensor, key: Tensor, value: Tensor, packing: Packing, rule: Rule) -> Tensor:
+    """The texts of about the same length together."""
     heads, parts = query.shape[1], []
     even = query.dtype == torch.bfloat16 and query.device.type == "cpu"
     for group in packing.groups(even):
         queries, keys, values = (_stacked(part, group, heads) for part in (query, key, value))
         parts.append(_attended(queries, keys, values, group.filled, rule))
     together = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
-    return together.transpose(0, 1).index_select(0, packing.back(even)).unsqueeze(0), None
+    return together.transpose(0, 1).index_select(0, packing.back(even)).unsqueeze(0)
 
 
 def _stacked(part: Tensor, group: Group, heads: int) -> Tensor:
@@ -193,28 +203,82 @@ def _in_pieces(
     return whole.view(heads, texts, length, size)
 
 
-def _has_kernel(query: Tensor, dropout: float) -> bool:
-    """Whether torch has a kernel for packed texts on this device; it knows no dropout."""
-    half = query.dtype in (torch.bfloat16, torch.float16)
-    return query.is_cuda and half and not dropout and torch.cuda.get_device_capability()[0] >= 8
+def has_kernel(query: Tensor, key: Tensor, rule: Rule) -> bool:
+    """Whether torch has a kernel for packed texts, on this device and for this rule."""
+    if not query.is_cuda or query.dtype not in (torch.bfloat16, torch.float16):
+        return False
+    if query.shape[-1] % 8 or query.shape[-1] > 256:
+        return False
+    if rule.dropout and (rule.window is not None or key.shape[1] != query.shape[1]):
+        return False
+    return kernel_works(query.device, bool(rule.dropout))
 
 
-def _by_kernel(query: Tensor, key: Tensor, value: Tensor, packing: Packing, rule: Rule) -> Tensor:
+def by_kernel(query: Tensor, key: Tensor, value: Tensor, packing: Packing, rule: Rule) -> Tensor:
+    """The packed row as it is."""
+    query, key, value = (part.squeeze(0).transpose(0, 1) for part in (query, key, value))
+    compute = _nested if rule.dropout else _varlen
+    return compute(query, key, value, packing, rule).unsqueeze(0)
+
+
+def _varlen(query: Tensor, key: Tensor, value: Tensor, packing: Packing, rule: Rule) -> Tensor:
     from torch.nn.attention.varlen import varlen_attn
 
     reach = -1 if rule.window is None else rule.window - 1
     longest = max(packing.lengths)
-    queries, keys, values = (part.squeeze(0).transpose(0, 1) for part in (query, key, value))
+    # torch 2.11 does not know the word.
+    shared: dict[str, Any] = {"enable_gqa": True} if query.shape[1] != key.shape[1] else {}
     found = varlen_attn(
-        queries,
-        keys,
-        values,
+        query,
+        key,
+        value,
         packing.ends,
         packing.ends,
         longest,
         longest,
         scale=rule.scale,
         window_size=(reach, 0 if rule.causal else reach),
-        enable_gqa=key.shape[1] != query.shape[1],
+        **shared,
     )
-    return cast("Tensor", found).unsqueeze(0)
+    return cast("Tensor", found)
+
+
+def _nested(query: Tensor, key: Tensor, value: Tensor, packing: Packing, rule: Rule) -> Tensor:
+    shortest, longest = min(packing.lengths), max(packing.lengths)
+    query, key, value = (
+        torch.nested.nested_tensor_from_jagged(
+            row.contiguous(), packing.ends, min_seqlen=shortest, max_seqlen=longest
+        ).transpose(1, 2)
+        for row in (query, key, value)
+    )
+    found = functional.scaled_dot_product_attention(
+        query, key, value, dropout_p=rule.dropout, is_causal=rule.causal, scale=rule.scale
+    )
+    return found.transpose(1, 2).values()
+
+
+@cache
+def kernel_works(device: torch.device, dropout: bool) -> bool:
+    """Try the kernel on made-up texts: versions of torch and GPUs differ in what they have.
+
+    Without dropout it must give what `in_groups` does, with it something finite.
+    """
+    with torch.random.fork_rng([device]), torch.inference_mode():
+        torch.manual_seed(0)
+        lengths = torch.tensor([3, 70, 18], device=device)
+        packing = Packing(torch.arange(70, device=device).unsqueeze(0) < lengths.unsqueeze(1))
+        shape = (3, 1, 2, sum(packing.lengths), 32)
+        query, key, value = torch.randn(shape, device=device, dtype=torch.bfloat16)
+        try:
+            if dropout:
+                rule = Rule(0.2, 0.1, None, causal=False)
+                return bool(by_kernel(query, key, value, packing, rule).isfinite().all())
+            for rule in (Rule(0.2, 0.0, None, False), Rule(0.2, 0.0, 9, False)):
+                found = by_kernel(query, key, value, packing, rule)
+                wanted = in_groups(query, key, value, packing, rule)
+                if (found - wanted).abs().max() > ROUNDED:
+                    raise ValueError("it gives other numbers")
+        except Exception as error:  # whatever is missing is missing
+            log.info("attention without torch's kernel for packed texts: %s", error)
+            return False
+        return True

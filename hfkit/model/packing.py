@@ -45,11 +45,11 @@ class Packing:
     """The real tokens of a batch whose `mask` ``[B, L]`` is 0 at padding."""
 
     def __init__(self, mask: Tensor) -> None:
-        real = mask.reshape(-1) != 0
+        real = mask.cpu().reshape(-1) != 0  # at once: a GPU is waited for once
         self.shape = mask.shape
         self.device = mask.device
-        self.places = real.nonzero().squeeze(1)
         self.lengths: list[int] = real.view(mask.shape).sum(1).tolist()
+        self.places = real.nonzero().squeeze(1).to(mask.device)
         count = len(self.places)
         self.spare = -count % EVEN if mask.device.type == "cpu" else 0
         self.full = count == len(real) and not self.spare

@@ -36,7 +36,7 @@ FORCED = ("forced_bos_token_id", "forced_eos_token_id", "bad_words_ids", "suppre
 
 
 class Writer:
-    """Loads a model that writes; it is the very one that `AutoModelForSeq2SeqLM` loads."""
+    """Makes a model that writes; it is the very one that `AutoModelForSeq2SeqLM` makes."""
 
     @classmethod
     def from_pretrained(cls, folder: str, *, config: Any, **options: Any) -> Any:
@@ -45,25 +45,21 @@ class Writer:
         With ``output_loading_info`` also returns transformers' account. Raises `InputError` for a
         model that does not say what a text begins with.
         """
-        plain, settings = _apart(config)
+        plain = copy.deepcopy(config)  # the caller may try again with the one it has
+        settings = plain.__dict__.pop(WRITING, {})
         found = AutoModelForSeq2SeqLM.from_pretrained(folder, config=plain, **options)
         settle(found[0] if options.get("output_loading_info") else found, settings)
         return found
 
     @classmethod
     def from_config(cls, config: Any, **options: Any) -> Any:
-        """The same for a model of random weights."""
-        plain, settings = _apart(config)
+        """A model of random weights, which writes as `config` says. Raises what `from_pretrained`
+        does."""
+        plain = copy.deepcopy(config)
+        settings = plain.__dict__.pop(WRITING, {})
         model = AutoModelForSeq2SeqLM.from_config(plain, **options)
         settle(model, settings)
         return model
-
-
-def _apart(config: Any) -> tuple[Any, Mapping[str, Any]]:
-    """The configuration of the model alone, and what it says of writing. A copy: the caller may try
-    again with the one it has."""
-    plain = copy.deepcopy(config)
-    return plain, plain.__dict__.pop(WRITING, {})
 
 
 def settle(model: Any, settings: Mapping[str, Any]) -> None:

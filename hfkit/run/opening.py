@@ -34,7 +34,8 @@ USUAL_LENGTH = 512
 DECISIVE = (
     "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
     "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "bpe.codes", "spiece.model",
-    "sentencepiece.bpe.model", "tokenizer.model", SETTINGS, DECISIONS, RUN, "modules.json",
+    "sentencepiece.bpe.model", "tokenizer.model", "source.spm", "target.spm", SETTINGS, DECISIONS,
+    RUN, "modules.json",
     "generation_config.json", "1_Pooling/config.json", "config_sentence_transformers.json",
 )  # fmt: skip
 # What a model from elsewhere is asked for, by the end of its architecture's name.

@@ -279,3 +279,17 @@ def test_metrics_of_the_course(done: Path) -> None:
     assert found and set(found[0]["scores"]) == {
         "rouge1", "rouge2", "rougeL", "rougeLsum", "exact_match",
     }  # fmt: skip
+
+
+def test_a_writer_from_scratch(
+    hfkit: Command, files: dict[str, Path], bases: dict[str, Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    code, _, stderr = hfkit(
+        "finetune", files["train"], "--config-file", bases["t5"] / "config.json",
+        "--tokenizer", bases["t5"], "--validation", files["validation"], "--max-length", 32,
+        "--max-target-length", 6, "--max-steps", 2, "--device", "cpu", "-o", out,
+    )  # fmt: skip
+    assert code == 0, stderr
+    assert "all weights are new and random" in stderr and "max_new_tokens=6" in stderr
+    assert hfkit("predict", out, "pick one", "--text")[0] == 0
