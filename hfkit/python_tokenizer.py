@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from hfkit.text import NOWHERE, EncodedRow, OnLong, Side, Tokenizer, most_of_first
-from hfkit.windows import cut
+from hfkit.text import NOWHERE, EncodedRow, OnLong, Side, Tokenizer
+from hfkit.windows import cut, most_of_first
 
 # What families put before or after a piece of a word.
 MARKS = ("##", "@@", "\u2581", "</w>", "\u0120")
@@ -107,9 +107,9 @@ class PythonTokenizer(Tokenizer):
             for text, ids in zip(texts, whole, strict=True)
         ]
 
-    def decode(self, rows: Sequence[list[int]]) -> list[str]:
+    def spelled(self, rows: Sequence[list[int]]) -> list[str]:
         """The texts that tokens spell."""
-        return [str(self.backend.decode(ids, skip_special_tokens=True)).strip() for ids in rows]
+        return [str(self.backend.decode(ids, skip_special_tokens=True)) for ids in rows]
 
     def _with_room(self, given: Any) -> tuple[Any, bool]:
         first, second = given
