@@ -1,7 +1,9 @@
-"""What a tokenizer puts around a text or a pair, put around tokens that are known already."""
+"""What a tokenizer puts around a text or a pair, put around tokens that are known already; and the
+space that it puts before a word."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,3 +48,20 @@ class Frames:
                 if entry[0] >= 0 or entry != entries[number - 1] or number == 0
             ]
         return self._found[pair]
+
+
+def spaced(backend: Any) -> Any:
+    """A byte-level tokenizer that puts a space before each word; any other one as it is.
+
+    Without it a word at a time reads as if it were glued to the one before.
+    """
+    from tokenizers import Tokenizer as Backend
+
+    found = json.loads(backend.to_str())
+    pre_tokenizer = found.get("pre_tokenizer") or {}
+    parts = [pre_tokenizer, *(pre_tokenizer.get("pretokenizers") or [])]
+    byte_level = [part for part in parts if part.get("type") == "ByteLevel"]
+    if not byte_level or byte_level[0].get("add_prefix_space"):
+        return backend
+    byte_level[0]["add_prefix_space"] = True
+    return Backend.from_str(json.dumps(found))

@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from hfkit.text import NOWHERE, EncodedRow, OnLong, Side, Tokenizer, most_of_first
-from hfkit.windows import cut
+from hfkit.text import NOWHERE, EncodedRow, OnLong, Side, Tokenizer
+from hfkit.windows import cut, most_of_first
 
 # What families put before or after a piece of a word.
 MARKS = ("##", "@@", "\u2581", "</w>", "\u0120")
@@ -107,13 +107,11 @@ class PythonTokenizer(Tokenizer):
             for text, ids in zip(texts, whole, strict=True)
         ]
 
-    def decode(self, rows: Sequence[list[int]]) -> list[str]:
+    def spelled(self, rows: Sequence[list[int]]) -> list[str]:
         """The texts that tokens spell. A model may have room for more tokens than there are."""
         known = len(self.backend)
         return [
-            str(
-                self.backend.decode([one for one in ids if one < known], skip_special_tokens=True)
-            ).strip()
+            str(self.backend.decode([one for one in ids if one < known], skip_special_tokens=True))
             for ids in rows
         ]
 

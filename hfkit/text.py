@@ -19,11 +19,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
+from hfkit.chat import Template, read_template
 from hfkit.errors import InputError
-from hfkit.frames import Frames
+from hfkit.frames import Frames, spaced
 from hfkit.languages import Writing, set_languages
 from hfkit.panics import is_panic, swallowed
 from hfkit.remarks import remarked
+from hfkit.windows import most_of_first
 
 OnLong = Literal["window", "truncate", "error"]
 Side = Literal["longer", "second"]
@@ -39,8 +41,9 @@ class Tokenizer:
 
     `padding` maps each input of the model to the value that fills it up; its keys are the inputs
     the model reads. `null_id` is the token that stands for the text as a whole (CLS; else the one
-    that begins a text), `mask_id` the one that stands for a token to be found; None where there is
-    none. `writing` is for models that write.
+    that begins a text), `mask_id` the one that stands for a token to be found, `end_id` the one
+    that ends a text; None where there is none. `writing` is for models that write, `chat` puts
+    conversations into words.
     """
 
     exportable = True
@@ -54,6 +57,8 @@ class Tokenizer:
         writing: Writing | None = None,
         *,
         mask_id: int | None = None,
+        end_id: int | None = None,
+        chat: Template | None = None,
     ) -> None:
         self.backend = backend
         self.max_length = max_length
@@ -61,6 +66,8 @@ class Tokenizer:
         self.null_id = null_id
         self.writing = writing or Writing()
         self.mask_id = mask_id
+        self.end_id = end_id
+        self.chat = chat
         self._for_words: Any = None
         self._frames = Frames(backend)
         self.clear()
@@ -169,8 +176,12 @@ class Tokenizer:
 
     def decode(self, rows: Sequence[list[int]]) -> list[str]:
         """The texts that tokens spell, without those that only begin, end or fill up."""
+        return [text.strip() for text in self.spelled(rows)]
+
+    def spelled(self, rows: Sequence[list[int]]) -> list[str]:
+        """The same with the white space at both ends."""
         found = self.backend.decode_batch([list(ids) for ids in rows], skip_special_tokens=True)
-        return [str(text).strip() for text in found]
+        return [str(text) for text in found]
 
     def _refuse(self, length: int, on_long: OnLong) -> None:
         if on_long == "error":
@@ -274,33 +285,6 @@ class Tokenizer:
         return self._for_words
 
 
-def most_of_first(room: int) -> int:
-    """Tokens that the first text of a pair may take where the second is cut into windows: a half,
-    so that a window moves on by more than a few tokens.
-
-    >>> most_of_first(381)
-    190
-    """
-    return max(1, room // 2)
-
-
-def spaced(backend: Any) -> Any:
-    """A byte-level tokenizer that puts a space before each word; any other one as it is.
-
-    Without it a word at a time reads as if it were glued to the one before.
-    """
-    from tokenizers import Tokenizer as Backend
-
-    found = json.loads(backend.to_str())
-    pre_tokenizer = found.get("pre_tokenizer") or {}
-    parts = [pre_tokenizer, *(pre_tokenizer.get("pretokenizers") or [])]
-    byte_level = [part for part in parts if part.get("type") == "ByteLevel"]
-    if not byte_level or byte_level[0].get("add_prefix_space"):
-        return backend
-    byte_level[0]["add_prefix_space"] = True
-    return Backend.from_str(json.dumps(found))
-
-
 def from_file(folder: Path, max_length: int) -> Tokenizer:
     """Load the tokenizer.json of a run's folder; needs neither torch nor transformers."""
     backend = read_backend(folder)
@@ -309,8 +293,15 @@ def from_file(folder: Path, max_length: int) -> Tokenizer:
     null_id = _named(backend, settings, "cls_token")
     if null_id is None:
         null_id = _named(backend, settings, "bos_token")
-    mask_id = _named(backend, settings, "mask_token")
-    return Tokenizer(backend, max_length, _padding(folder, pad_id), null_id, mask_id=mask_id)
+    return Tokenizer(
+        backend,
+        max_length,
+        _padding(folder, pad_id),
+        null_id,
+        mask_id=_named(backend, settings, "mask_token"),
+        end_id=_named(backend, settings, "eos_token"),
+        chat=read_template(folder, settings),
+    )
 
 
 def read_backend(folder: Path) -> Any:
@@ -379,13 +370,17 @@ def from_transformers(
     writing = Writing(has_languages=hasattr(loaded, "src_lang"))
     if writing.has_languages and languages:
         writing = set_languages(loaded, languages)
+    known: dict[str, Any] = {
+        "mask_id": loaded.mask_token_id,
+        "end_id": loaded.eos_token_id,
+        "chat": read_template(folder, loaded.special_tokens_map),
+    }
     if loaded.is_fast:
-        backend, mask_id = loaded.backend_tokenizer, loaded.mask_token_id
-        return Tokenizer(backend, max_length, padding, null_id, writing, mask_id=mask_id)
+        backend = loaded.backend_tokenizer
+        return Tokenizer(backend, max_length, padding, null_id, writing, **known)
     from hfkit.python_tokenizer import PythonTokenizer
 
-    mask_id = loaded.mask_token_id
-    return PythonTokenizer(loaded, max_length, padding, null_id, writing, mask_id=mask_id)
+    return PythonTokenizer(loaded, max_length, padding, null_id, writing, **known)
 
 
 def _padding(folder: Path, pad_id: int | None) -> dict[str, int]:

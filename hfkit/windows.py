@@ -50,3 +50,13 @@ def central(windows: Sequence[Sequence[int]], length: int) -> list[tuple[int, in
             if depth > depths[item]:
                 chosen[item], depths[item] = (number, place), depth
     return chosen
+
+
+def most_of_first(room: int) -> int:
+    """Tokens that the first text of a pair may take where the second is cut into windows: a half,
+    so that a window moves on by more than a few tokens.
+
+    >>> most_of_first(381)
+    190
+    """
+    return max(1, room // 2)

@@ -196,3 +196,35 @@ def write_parts(
         name: write_csv(folder / f"{name}.csv", make(size, seed=number))
         for number, (name, size) in enumerate(sizes.items())
     }
+
+
+CAUSAL: dict[str, dict[str, Any]] = {
+    "gpt2": {
+        "vocab_size": 400, "n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 64,
+        "bos_token_id": 2, "eos_token_id": 3, "pad_token_id": None, "resid_pdrop": 0.0,
+        "embd_pdrop": 0.0, "attn_pdrop": 0.0, "initializer_range": 0.3,
+    },
+    "llama": {
+        "vocab_size": 400, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "intermediate_size": 64, "max_position_embeddings": 64,
+        "bos_token_id": 2, "eos_token_id": 3, "pad_token_id": None, "initializer_range": 0.3,
+    },
+}  # fmt: skip
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{{ 'a' if message.role == 'assistant' else 'u' }}: "
+    "{{ message.content }} .{% endfor %}{% if add_generation_prompt %}a: {% endif %}"
+)
+
+
+def write_generator(folder: Path, family: str = "gpt2", chat: str = "", **changes: Any) -> Path:
+    """A random model that reads from left to right, with its tokenizer and a template for chats."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(family, **{**CAUSAL[family], **changes})
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    write_tokenizer(folder)
+    if chat:
+        (folder / "chat_template.jinja").write_text(chat)
+    return folder

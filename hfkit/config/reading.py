@@ -84,6 +84,15 @@ class Columns(Section):
     candidates_column: str | None = setting(
         None, "Column with the labels to choose from", changes_result=True
     )
+    prompt_column: str | None = setting(
+        None, "Column with a text to go on with", changes_result=True
+    )
+    completion_column: str | None = setting(
+        None, "Column with how that text goes on", changes_result=True
+    )
+    messages_column: str | None = setting(
+        None, "Column with the messages of a conversation, as a list", changes_result=True
+    )
     document_column: str | None = setting(
         None, "Column that says to which document a row belongs", changes_result=True
     )

@@ -37,7 +37,9 @@ class FromScratch(Section):
     """A model that starts with random weights."""
 
     config_size: ModelSize | None = setting(
-        None, "Start with a BERT of this size and random weights", changes_result=True
+        None,
+        "Start with random weights: a BERT of this size, for generation a GPT-2",
+        changes_result=True,
     )
     config_file: str | None = setting(
         None, "Start with the model that this config.json describes, and random weights",

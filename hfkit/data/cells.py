@@ -93,6 +93,37 @@ def choices(column: str, fields: Fields) -> list[str]:
     return names
 
 
+def messages(column: str, fields: Fields) -> list[dict[str, str]]:
+    """Return the messages of a conversation, at least one: who speaks (``role``), and the text
+    (``content``). What else a message holds is left out."""
+    value = structured(present(column, fields))
+    if not isinstance(value, (list, tuple)):
+        what = f"expected a list of messages, got {kind_of(value)}"
+        raise InputError(f"column {shown(column)}: {what}")
+    if not value:
+        problem = f"column {shown(column)}: there are no messages"
+        raise InputError(problem, hint="take the row out")
+    found = []
+    for number, message in enumerate(value, 1):
+        parts = [message.get(n) if isinstance(message, dict) else None for n in ("role", "content")]
+        if not all(isinstance(part, str) for part in parts):
+            what = 'expected "role" and "content", both of them text'
+            raise InputError(f"column {shown(column)}: message {number}: {what}")
+        found.append({"role": str(parts[0]), "content": str(parts[1])})
+    return found
+
+
+def are_messages(cell: Any) -> bool:
+    """Whether a cell is a list of messages, as far as its first one tells.
+
+    >>> are_messages([{"role": "user", "content": "Hi"}]), are_messages([{"text": "Hi"}])
+    (True, False)
+    """
+    value = structured(cell)
+    first = value[0] if isinstance(value, (list, tuple)) and value else None
+    return isinstance(first, dict) and "role" in first and "content" in first
+
+
 def switched_on(columns: Sequence[str], fields: Fields) -> list[str]:
     """Return the columns whose cell is 1; the others are 0."""
     found: list[str] = []

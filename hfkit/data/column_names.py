@@ -58,6 +58,9 @@ OTHERS: dict[str, tuple[Names, ...]] = {
     ),
     "negative": (_names("negative"), _names("negatives hardnegative neg")),
     "candidates": (_names("candidates candidatelabels"), _names("choices options")),
+    "prompt": (_names("prompt 提示"), _names("instruction question input")),
+    "completion": (_names("completion"), _names("response output answer")),
+    "messages": (_names("messages"), _names("conversation conversations chat")),
     "document": (_names("document documentid docid doc"),),
 }
 TOKENS = (

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hfkit.config import Columns
 from hfkit.data import cells
 from hfkit.data.answers import is_answers
+from hfkit.data.column_errors import ambiguous, no_such, not_found
 from hfkit.data.column_names import (
     FLAGS,
     IDS,
@@ -31,13 +32,14 @@ from hfkit.data.display import listed, shown
 from hfkit.data.entities import shape_of
 from hfkit.data.record import Fields
 from hfkit.data.written import find_written
-from hfkit.errors import InputError, did_you_mean
+from hfkit.errors import InputError
 
 log = logging.getLogger(__name__)
 
 Found = dict[str, str | list[str]]
 
 GIVEN = "as set"
+FORMS = ("messages", "prompt", "completion")  # of what a text may come in
 MOST_WORDS = 4  # of the name of a column; a longer one is a text
 SPANS = ("triples", "objects", "lists", "surfaces")
 
@@ -73,8 +75,10 @@ class Search:
             self._take_written()
         if "text_pair" in wanted and not {"text", "text_pair"} & set(self.columns):
             self._take_pair()
+        if "messages" in wanted:
+            self._take_form(wanted)
         for role in OTHERS:
-            if role in wanted and role not in self.columns:
+            if role in wanted and role not in (*FORMS, *self.columns):
                 texts_fit = role != "document"  # a column of documents may be the text itself
                 self._take_named(role, OTHERS[role], texts_fit)
         if "tokens" in wanted:
@@ -83,7 +87,7 @@ class Search:
         if "label" in wanted and "label" not in self.columns and asked:
             self._take_named_label()
         self._settle_words()
-        if "text" in wanted and "text" not in self.columns and "tokens" not in self.columns:
+        if "text" in wanted and not {"text", "tokens", *FORMS} & set(self.columns):
             self._take_text()
         if "label" in wanted and "label" not in self.columns and self.need_label:
             self._take_other_label()
@@ -109,6 +113,11 @@ class Search:
                 raise self._not_found(role)
         if "tokens" in wanted and not {"tokens", "text"} & set(self.columns):
             raise self._not_found("text")
+        if "messages" in wanted and not {"text", *FORMS} & set(self.columns):
+            raise self._not_found("text")
+        for role, other in (("prompt", "completion"), ("completion", "prompt")):
+            if {role, other} <= set(wanted) and other in self.columns and role not in self.columns:
+                raise self._not_found(role)
 
     def _take(self, role: str, column: str, reason: str) -> None:
         self.columns[role] = column
@@ -134,7 +143,7 @@ class Search:
             return
         for name in several:
             if name not in self.names:
-                raise self._no_such(name, FLAGS[role])
+                raise no_such(name, self.names, FLAGS[role])
         if role == "label" and self.kind == "answers" and len(several) > 2:
             problem = f"expected a column of answers and one of their starts, got {listed(several)}"
             raise InputError(problem, place=FLAGS[role])
@@ -154,10 +163,26 @@ class Search:
 
     # Names
 
+    def _take_form(self, wanted: Mapping[str, bool]) -> None:
+        """Take messages, or a prompt and its completion, unless a text is named or known."""
+        if {"text", "messages"} & set(self.columns):
+            return
+        talks = lambda name: any(map(cells.are_messages, self._values(name)))  # noqa: E731
+        found = self._named(OTHERS["messages"], talks)
+        if found and not {"prompt", "completion"} & set(self.columns):
+            self._take("messages", found[0], "its name, and it holds messages")
+            return
+        roles = [role for role in ("prompt", "completion") if role in wanted]
+        missing = [role for role in roles if role not in self.columns]
+        if missing == roles and not all(self._named(OTHERS[role]) for role in roles):
+            return  # a column "answer" alone is a text like any other
+        for role in missing:
+            self._take_named(role, OTHERS[role], texts_fit=True)
+
     def _take_named(self, role: str, tiers: Sequence[Names], texts_fit: bool) -> None:
         found = self._named(tiers, lambda name: texts_fit or not self._holds_text(name))
         if len(found) > 1:
-            raise _ambiguous(role, found)
+            raise ambiguous(role, found)
         if found:
             self._take(role, found[0], "its name")
 
@@ -178,7 +203,7 @@ class Search:
         pairs = [pair for pair in known if all(word in by_plain for word in pair)]
         found = [(by_plain[first], by_plain[second]) for first, second in pairs]
         if len(found) > 1:
-            raise _ambiguous("text", dict.fromkeys(name for pair in found for name in pair))
+            raise ambiguous("text", dict.fromkeys(name for pair in found for name in pair))
         for first, second in found:
             self._take("text", first, f"its name beside {shown(second)}")
             self._take("text_pair", second, f"its name beside {shown(first)}")
@@ -203,7 +228,7 @@ class Search:
             return
         found = self._named(TOKENS, self._holds_words)
         if len(found) > 1:
-            raise _ambiguous("tokens", found)
+            raise ambiguous("tokens", found)
         if found:
             self._take("tokens", found[0], "its name, and it holds lists of words")
 
@@ -228,7 +253,7 @@ class Search:
         if len(found) == 1:
             self._take("label", found[0], self.reasons.pop("label", "its name"))
         elif found and self.need_label:
-            raise _ambiguous("label", found)
+            raise ambiguous("label", found)
 
     def _named_labels(self) -> list[str]:
         found = [n for n in self._free() if plain(n) in LABELS["labels"][0] | {*LABEL_WORDS}]
@@ -256,7 +281,7 @@ class Search:
         free = self._free()
         named = [name for name in free if plain(name) in TEXT]
         if len(named) > 1:
-            raise _ambiguous("text", named)
+            raise ambiguous("text", named)
         if named:
             self._take("text", named[0], "its name")
         elif free and self._header_is_data():
@@ -266,7 +291,7 @@ class Search:
         else:
             texts = [name for name in free if self._holds_text(name)]
             if len(texts) > 1:
-                raise _ambiguous("text", texts)
+                raise ambiguous("text", texts)
             if texts:
                 self._take("text", texts[0], "the only column that holds texts")
 
@@ -346,24 +371,8 @@ class Search:
 
     # Messages
 
-    def _no_such(self, name: str, flag: str) -> InputError:
-        close = did_you_mean(name, self.names)
-        problem = f"no column {shown(name)}; the columns are {listed(self.names)}"
-        return InputError(problem, place=flag, hint=close if close.startswith("did") else "")
-
     def _not_found(self, role: str) -> InputError:
-        what = "answers" if role == "label" and self.kind == "answers" else spoken(role)
-        what = "entities" if role == "label" and self.kind == "entities" else what
-        what = "text to write" if role == "label" and self.kind == "texts" else what
-        problem = f"no column for the {what}; the columns are {listed(self.names)}"
-        hints = [f"name one with {FLAGS[role]}"] if role in FLAGS else []
-        if role == "candidates":
-            hints = ["name them for all rows with --labels", *hints]
-        if len(self.names) == 1 and re.search(r"[,;\t|]", self.names[0]):
-            hints.append("if they are several, set --delimiter")
-        if self._header_is_data():
-            hints.append("if the first line is data, add --no-header")
-        return InputError(problem, hint="; ".join(hints))
+        return not_found(role, self.names, self.kind, headless=self._header_is_data())
 
     def _tell(self, label_wanted: bool) -> None:
         for role, reason in self.reasons.items():
@@ -381,11 +390,6 @@ class Search:
 
 
 SWITCH = (*cells.ON, *cells.OFF)
-
-
-def _ambiguous(role: str, candidates: Iterable[str]) -> InputError:
-    problem = f"several columns could be the {spoken(role)}: {listed(candidates)}"
-    return InputError(problem, hint=f"choose with {FLAGS[role]}")
 
 
 def _each(column: str | list[str]) -> list[str]:

@@ -104,6 +104,8 @@ def _value(role: str, column: str, fields: Fields) -> Any:
         return cells.tokens(column, fields)
     if role == "candidates":
         return cells.choices(column, fields)
+    if role == "messages":
+        return cells.messages(column, fields)
     if role == "document":
         value = fields.get(column)
         return value if isinstance(value, (str, int)) else NO_DOCUMENT

@@ -39,7 +39,7 @@ def infer_task(names: Sequence[str], sample: Sequence[Fields], chosen: Columns) 
     ('classification', 'a text and its label')
     """
     columns = _Columns(list(names), sample)
-    for guess in (_qa, _entities, _matches, _written, _pair):
+    for guess in (_qa, _entities, _matches, _prompts, _written, _pair):
         found = guess(columns, chosen)
         if found:
             return found
@@ -108,6 +108,21 @@ def _matches(columns: _Columns, chosen: Columns) -> Guess | None:
     for first, second in MATCHES:
         if second == "positive" and first in columns and second in columns:
             return "similarity", f"the columns {first!r} and {second!r}"
+    return None
+
+
+def _prompts(columns: _Columns, chosen: Columns) -> Guess | None:
+    """A prompt with its completion, or a conversation."""
+    if chosen.prompt_column or chosen.messages_column:
+        return "generation", "the column that you name"
+    talks = columns.named(
+        frozenset[str]().union(*OTHERS["messages"]),
+        lambda name: any(map(cells.are_messages, columns.values(name))),
+    )
+    if talks:
+        return "generation", f"the messages in {shown(talks)}"
+    if "prompt" in columns and "completion" in columns:
+        return "generation", "the columns 'prompt' and 'completion'"
     return None
 
 

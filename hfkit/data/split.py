@@ -16,7 +16,7 @@ from hfkit.data.rows import keys_of
 from hfkit.errors import InputError
 
 BINS = 10  # of a numeric target
-APART = ("label", "document")  # what two rows with the same text may differ in
+APART = ("label", "completion", "document")  # what two rows with the same text may differ in
 
 Unit = list[int]  # rows that stay together
 

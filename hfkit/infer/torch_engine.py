@@ -121,6 +121,10 @@ def engine_of(model: torch.nn.Module, device: str | torch.device = "cpu") -> Tor
     """The engine for a model: one that writes writes, all others are asked once."""
     from hfkit.infer.writing_engine import WritingEngine
 
+    if getattr(model, "writes", False):
+        from hfkit.infer.generating_engine import GeneratingEngine
+
+        return GeneratingEngine(model, device)
     return (WritingEngine if hasattr(model, "hfkit_sampling") else TorchEngine)(model, device)
 
 

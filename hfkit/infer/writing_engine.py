@@ -43,7 +43,7 @@ class WritingEngine(TorchEngine):
             input_ids=ids,
             attention_mask=mask,
             generation_config=settings,
-            logits_processor=_drawing(model.hfkit_sampling, ids, mask),
+            logits_processor=drawing(model.hfkit_sampling, ids, mask),
         )
         found = written[:, 1:].cpu().numpy()  # the first token was given, not written
         width = settings.max_new_tokens
@@ -66,7 +66,7 @@ def ended(ids: Any, ends: int | list[int] | None) -> Any:
     return np.where(behind, NOTHING, ids)
 
 
-def _drawing(sampling: dict[str, Any] | None, ids: torch.Tensor, mask: torch.Tensor) -> Any:
+def drawing(sampling: dict[str, Any] | None, ids: torch.Tensor, mask: torch.Tensor) -> Any:
     """What turns the best token into a drawn one; nothing where none is drawn."""
     if not sampling:
         return None

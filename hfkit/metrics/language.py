@@ -1,4 +1,5 @@
-"""Scores of pre-training: how well hidden words are found, and pairs of texts told apart.
+"""Scores of language models: how well hidden words and next tokens are found, and pairs of texts
+told apart.
 
 A row has as many hidden words as it has, and none where they stand in the row before: answers hold
 sums, and a score divides the sum over all rows by their number.
@@ -16,8 +17,6 @@ from numpy.typing import NDArray
 from hfkit.errors import InputError
 from hfkit.metrics.base import Answer, Counts, Metric
 
-FEWEST = "no word was hidden in these rows"
-
 
 class MaskedWords(Metric):
     """Hidden words: the mean negative log-probability of the right one (``loss``), e to that
@@ -28,30 +27,44 @@ class MaskedWords(Metric):
 
     headline: ClassVar[str] = "perplexity"
     lower_is_better: ClassVar[frozenset[str]] = frozenset({"loss", "perplexity"})
+    counted: ClassVar[str] = "masked"  # what an answer calls their number
+    table: ClassVar[str] = "hidden_words"
+    fewest: ClassVar[str] = "no word was hidden in these rows"
 
     def __init__(
         self, answers: Sequence[Answer], gold: Sequence[Answer], labels: Sequence[str]
     ) -> None:
         super().__init__(answers, gold, labels)
-        self.masked, self.found, self.loss = (
-            sums(answers, name) for name in ("masked", "found", "loss")
+        self.number, self.found, self.loss = (
+            sums(answers, name) for name in (self.counted, "found", "loss")
         )
 
     def weighted(self, counts: Counts) -> dict[str, float]:
-        loss = ratio(self.loss, self.masked, counts)
+        loss = ratio(self.loss, self.number, counts)
         return {
             "loss": loss,
             "perplexity": perplexity(loss),
-            "accuracy": ratio(self.found, self.masked, counts),
+            "accuracy": ratio(self.found, self.number, counts),
         }
 
     def tables(self) -> dict[str, Any]:
-        undefined = {} if self.masked.any() else dict.fromkeys(("loss", "accuracy"), FEWEST)
-        return {"hidden_words": int(self.masked.sum()), "undefined": undefined}
+        undefined = {} if self.number.any() else dict.fromkeys(("loss", "accuracy"), self.fewest)
+        return {self.table: int(self.number.sum()), "undefined": undefined}
 
     def baseline(self) -> dict[str, float]:
         """None: which words are frequent is not known here."""
         return {}
+
+
+class NextTokens(MaskedWords):
+    """Tokens given those before them: ``loss``, ``perplexity`` and ``accuracy`` as of hidden words.
+
+    Reads ``tokens``, ``found`` and ``loss``.
+    """
+
+    counted: ClassVar[str] = "tokens"
+    table: ClassVar[str] = "tokens"
+    fewest: ClassVar[str] = "no token of these rows has one before it"
 
 
 class NextSentence(Metric):

@@ -27,7 +27,11 @@ PIPELINE_TAGS = {
     "mlm": "fill-mask",
 }
 # Classes of hfkit's own, and what their folders load as.
-LOADED_AS = {"MaskedWords": "AutoModelForMaskedLM", "Pretraining": "AutoModelForPreTraining"}
+LOADED_AS = {
+    "MaskedWords": "AutoModelForMaskedLM",
+    "Pretraining": "AutoModelForPreTraining",
+    "Generator": "AutoModelForCausalLM",
+}
 LIMITS = """## Intended use and limits
 
 Not stated. The scores above hold for data like the data they were measured on; how the model does

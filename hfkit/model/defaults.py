@@ -15,7 +15,9 @@ from hfkit.model.locate import MINILM, is_cached, packaged_minilm
 
 ENGLISH_MODEL = "answerdotai/ModernBERT-base"
 MULTILINGUAL_MODEL = "FacebookAI/xlm-roberta-base"
-WRITING_MODEL = "google-t5/t5-small"  # English; into German, French and Romanian too
+# By task; English, the first one into German, French and Romanian too.
+WRITING_MODELS = {"text2text": "google-t5/t5-small", "generation": "openai-community/gpt2"}
+OTHERS = {"text2text": "mT5 or mBART", "generation": "Qwen or Llama"}  # for other languages
 
 # (most parameters beside the embeddings, peak learning rate); how they were found:
 # docs/learning-rates.md. Small models want larger steps.
@@ -106,8 +108,8 @@ def default_model(task: str, texts: Sequence[str]) -> tuple[str, str]:
     """
     language = guess_language(texts)
     english = language == "English"
-    if task == "text2text":
-        return _default_writer(english)
+    if task in WRITING_MODELS:
+        return _default_writer(task, english)
     look = "look English" if english else f"are in {language} script, not English"
     wanted = ENGLISH_MODEL if english else MULTILINGUAL_MODEL
     if is_cached(wanted):
@@ -121,11 +123,12 @@ def default_model(task: str, texts: Sequence[str]) -> tuple[str, str]:
     )
 
 
-def _default_writer(english: bool) -> tuple[str, str]:
+def _default_writer(task: str, english: bool) -> tuple[str, str]:
     """The base model that writes; there is no usual one for other languages than English."""
-    if english and is_cached(WRITING_MODEL):
-        return WRITING_MODEL, "the texts look English"
-    hint = f"-m {WRITING_MODEL} downloads one for English" if english else "such as mT5 or mBART"
+    wanted = WRITING_MODELS[task]
+    if english and is_cached(wanted):
+        return wanted, "the texts look English"
+    hint = f"-m {wanted} downloads one for English" if english else f"such as {OTHERS[task]}"
     raise InputError(
         "no base model that writes is named", place="--model", hint=f"{hint}, -m FOLDER takes yours"
     )

@@ -60,6 +60,7 @@ HEADLESS = frozenset(
         "AutoModelForNextSentencePrediction",
         "hfkit.model.pretraining:MaskedWords",
         "hfkit.model.pretraining:Pretraining",
+        "hfkit.model.generator:Generator",
         "hfkit.model.likelihood:Causal",
         "hfkit.model.likelihood:Conditional",
     }

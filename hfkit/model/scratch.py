@@ -12,8 +12,9 @@ import json
 import shutil
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
+from typing import Any, Literal
 
+from hfkit.chat import FILE as CHAT
 from hfkit.errors import InputError
 from hfkit.model import gate
 from hfkit.model.locate import Located
@@ -24,6 +25,7 @@ from hfkit.text import read_backend
 SIZES = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512), "base": (12, 768)}
 HEAD = 64
 POSITIONS = 512
+Family = Literal["bert", "gpt2"]
 # Kinds of segments that these families tell apart where config.json does not say: transformers adds
 # what a file leaves out, and a model must be trained on what it will read.
 SEGMENTS = {
@@ -41,9 +43,11 @@ WRITE = frozenset(
 NUMBERED = ("pad_token", "bos_token", "eos_token")
 
 
-def make_base(tokenizer: str, size: str | None, config_file: str | None) -> Located:
-    """A folder of a BERT of this `size`, or of the model that `config_file` describes, which reads
-    what the tokenizer in the folder `tokenizer` writes.
+def make_base(
+    tokenizer: str, size: str | None, config_file: str | None, family: Family = "bert"
+) -> Located:
+    """A folder of a model of this `size` and `family`, or of the one that `config_file` describes,
+    which reads what the tokenizer in the folder `tokenizer` writes.
 
     Raises `InputError` where one of them is missing or they do not fit, and what `gate` does.
     """
@@ -54,10 +58,10 @@ def make_base(tokenizer: str, size: str | None, config_file: str | None) -> Loca
         hint = "make one with: hfkit tokenizer train FILE… -o FOLDER"
         raise InputError("no tokenizer.json in it", place=f"--tokenizer {tokenizer}", hint=hint)
     gate.check_tokenizer(source)
-    config = _shape(size) if config_file is None else _read(Path(config_file).expanduser())
+    config = _shape(size, family) if config_file is None else _read(Path(config_file).expanduser())
     folder = Path(mkdtemp(prefix="hfkit-base-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    for name in (*gate.TOKENIZER_FILES, "merges.txt", "special_tokens_map.json"):
+    for name in (*gate.TOKENIZER_FILES, "merges.txt", "special_tokens_map.json", CHAT):
         if (source / name).is_file():
             shutil.copyfile(source / name, folder / name)
     config.update(_numbers(folder, config, tokenizer))
@@ -66,12 +70,20 @@ def make_base(tokenizer: str, size: str | None, config_file: str | None) -> Loca
     if config["model_type"] in WRITE:
         config.setdefault("is_encoder_decoder", True)
     (folder / "config.json").write_text(json.dumps(config, indent=2), "utf-8")
-    name = f"bert-{size}" if config_file is None else f"{config['model_type']}-from-scratch"
+    name = f"{family}-{size}" if config_file is None else f"{config['model_type']}-from-scratch"
     return Located(folder, name, None, fresh=True)
 
 
-def _shape(size: str | None) -> dict[str, Any]:
+def _shape(size: str | None, family: Family) -> dict[str, Any]:
     layers, width = SIZES[size or "base"]
+    if family == "gpt2":
+        return {
+            "model_type": "gpt2",
+            "n_layer": layers,
+            "n_embd": width,
+            "n_head": width // HEAD,
+            "n_positions": POSITIONS,
+        }
     return {
         "model_type": "bert",
         "num_hidden_layers": layers,
@@ -111,4 +123,6 @@ def _numbers(folder: Path, config: dict[str, Any], tokenizer: str) -> dict[str, 
         number = backend.token_to_id(token) if token else None
         if number is not None:
             found[f"{role}_id"] = number
+        elif config["model_type"] == "gpt2":  # its usual numbers are of another vocabulary
+            found[f"{role}_id"] = None
     return found

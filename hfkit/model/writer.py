@@ -87,11 +87,12 @@ def settle(model: Any, settings: Mapping[str, Any]) -> None:
     setattr(model, SAMPLING, sampling)
     names = [name for name in (*MANNER, "min_new_tokens", "max_new_tokens") if name in kept]
     told = {name: kept[name] for name in names}
-    drawn = f", drawn with {_listed(sampling)}" if sampling else ""
-    log.info("texts are written with %s%s", _listed(told), drawn)
+    drawn = f", drawn with {listed(sampling)}" if sampling else ""
+    log.info("texts are written with %s%s", listed(told), drawn)
 
 
-def _listed(values: Mapping[str, Any]) -> str:
+def listed(values: Mapping[str, Any]) -> str:
+    """Settings on one line."""
     return ", ".join(f"{name}={value}" for name, value in values.items() if value is not None)
 
 

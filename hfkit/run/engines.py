@@ -192,6 +192,7 @@ def _torch_engine(wanted: Wanted, computing: Computing) -> Engine:
     )
     half = computing.precision == "bf16"
     engine = engine_of(model, chosen)
-    unpad(model)
+    if not getattr(model, "writes", False):  # a cache of what was read is not packed
+        unpad(model)
     engine.half = half and not (chosen == "cpu" and halve(model))
     return engine

@@ -91,6 +91,8 @@ def fit(prepared: Prepared, accelerator: Accelerator, output: Output, watching: 
     quicken(model)
     if config.unpad and config.fsdp:  # the hooks of one model do not serve its shards
         log.info("padding is computed too: --fsdp does not go with --unpad")
+    elif getattr(model, "writes", False):
+        log.info("padding is computed too: texts are written at each evaluation")
     elif config.unpad:
         unpad(model, gradients=True)
     predictor = Predictor(task, tokenizer, engine)

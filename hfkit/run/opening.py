@@ -35,8 +35,8 @@ DECISIVE = (
     "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
     "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "bpe.codes", "spiece.model",
     "sentencepiece.bpe.model", "tokenizer.model", "source.spm", "target.spm", SETTINGS, DECISIONS,
-    RUN, "modules.json",
-    "generation_config.json", "1_Pooling/config.json", "config_sentence_transformers.json",
+    RUN, "modules.json", "generation_config.json", "chat_template.jinja", "1_Pooling/config.json",
+    "config_sentence_transformers.json",
 )  # fmt: skip
 # What a model from elsewhere is asked for, by the end of its architecture's name.
 TASK_OF_HEAD = {
@@ -45,6 +45,8 @@ TASK_OF_HEAD = {
     "ForConditionalGeneration": "text2text",
     "MTModel": "text2text",
     "ForMaskedLM": "mlm",
+    "ForCausalLM": "generation",
+    "LMHeadModel": "generation",
     "ForNextSentencePrediction": "nsp",
 }
 

@@ -13,7 +13,7 @@ from hfkit.data.dataset import Dataset, Peeked, load_rows
 from hfkit.data.overlap import Texts, find_overlap
 from hfkit.data.rows import in_chunks, keys_of
 from hfkit.data.source import is_file
-from hfkit.data.split import split_rows, split_texts, stratified_split
+from hfkit.data.split import APART, split_rows, split_texts, stratified_split
 from hfkit.errors import InputError, RowError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def read_validation(
     if share is None:
         return read_other(config, task, train, config.validation), train
     how = "stratified, equal texts together"
-    if task.label_kind == "none":
+    if task.label_kind == "none" and task.joined:
         kept, cut = split_texts(train.rows, share, config.seed)
         how = "whole documents, or the end of the text"
     elif task.label_kind == "labels":
@@ -178,8 +178,8 @@ def _stratum(gold: Mapping[str, Any]) -> Any:
 
 def texts_of(row: Mapping[str, Any]) -> Texts:
     """What a row is read from: its texts, words joined."""
-    texts = (value for role, value in row.items() if role not in ("label", "document"))
-    return tuple(" ".join(text) if isinstance(text, list) else str(text) for text in texts)
+    texts = (value for role, value in row.items() if role not in APART)
+    return tuple(" ".join(map(str, t)) if isinstance(t, list) else str(t) for t in texts)
 
 
 def label_counts(data: Dataset, task: Task[Any]) -> dict[str, int]:

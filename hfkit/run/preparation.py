@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from hfkit import __version__
 from hfkit.config import Columns, FinetuneConfig
@@ -173,7 +173,8 @@ def prepare(config: FinetuneConfig) -> Prepared:
     if not config.train:
         raise InputError("no training data", hint="hfkit finetune TRAIN, for example reviews.csv")
     # A mistyped name is found before a large file is read.
-    base = _base(config)
+    waits = config.config_size is not None and config.task is None  # the task decides the family
+    base = None if waits else _base(config)
     peeked = None
     chosen = config.task
     if chosen is None:
@@ -181,6 +182,7 @@ def prepare(config: FinetuneConfig) -> Prepared:
         chosen, reason = infer_task(peeked.names, peeked.sample, config)
         log.info("the task is %s (%s); override with -t", chosen, reason)
     name, _, implied = find_task(chosen)
+    base = _base(config.model_copy(update={"task": name})) if waits else base
     options = {**implied, **config.options}
     task = make_task(name, options)
     if config.export:
@@ -256,7 +258,9 @@ def _base(config: FinetuneConfig) -> Located | None:
     if not config.tokenizer:
         hint = "--tokenizer FOLDER; hfkit tokenizer train makes one"
         raise InputError("needs a tokenizer", place=given[0], hint=hint)
-    return make_base(config.tokenizer, config.config_size, config.config_file)
+    generates = find_task(config.task)[0] == "generation" if config.task else False
+    family: Literal["bert", "gpt2"] = "gpt2" if generates else "bert"
+    return make_base(config.tokenizer, config.config_size, config.config_file, family)
 
 
 def _located(config: FinetuneConfig, model: str) -> Located:

@@ -15,13 +15,9 @@ LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
 
 def _label_smoothing() -> Any:
     return setting(
-        0.0,
-        "Share of the target spread over all classes",
-        changes_result=True,
-        training_only=True,
-        ge=0,
-        lt=1,
-    )
+        0.0, "Share of the target spread over all classes",
+        changes_result=True, training_only=True, ge=0, lt=1,
+    )  # fmt: skip
 
 
 class NoOptions(Section):
@@ -49,11 +45,9 @@ class ClassificationOptions(LongTexts):
         "auto", "Kind of answer; auto goes by the label column", changes_result=True
     )
     class_weights: Literal["none", "balanced"] = setting(
-        "none",
-        "balanced: rare classes weigh more, by 1/frequency",
-        changes_result=True,
-        training_only=True,
-    )
+        "none", "balanced: rare classes weigh more, by 1/frequency",
+        changes_result=True, training_only=True,
+    )  # fmt: skip
     label_smoothing: float = _label_smoothing()
     threshold: float = setting(
         0.5, "Multi-label: score from which a label is given", changes_result=True, gt=0, lt=1
@@ -159,32 +153,11 @@ class NspOptions(MaskingOptions):
     mlm: bool = setting(False, "Learn to find hidden words too, as BERT did", changes_result=True)
 
 
-class Text2TextOptions(Section):
-    """Options of `text2text`."""
+class WritingOptions(Section):
+    """Options of tasks that write."""
 
-    purpose: Literal["text", "summarization", "translation"] = setting(
-        "text", "What is written: decides on the metric and T5's prefix", changes_result=True
-    )
-    on_long: Literal["truncate", "error"] = setting(
-        "truncate", "Texts longer than max_length: cut and counted, or stop", changes_result=True
-    )
-    max_target_length: int = setting(
-        128, "Longest text to write, in tokens; in training right texts are cut there",
-        changes_result=True, ge=1,
-    )  # fmt: skip
-    source_prefix: str | None = setting(
-        None, "Words put before each text; default: T5's own for the purpose", changes_result=True
-    )
-    source_language: str | None = setting(
-        None, "Language of the texts, as the model spells it (en, en_XX, eng_Latn)",
-        changes_result=True,
-    )  # fmt: skip
-    target_language: str | None = setting(
-        None, "Language to write in, as the model spells it", changes_result=True
-    )
-    label_smoothing: float = _label_smoothing()
     beams: int | None = setting(
-        None, "Texts followed at once while writing; default: as the model says, else 4",
+        None, "Texts followed at once; default: as the model says, else 4 (generation: 1)",
         changes_result=True, ge=1, le=64,
     )  # fmt: skip
     min_new_tokens: int | None = setting(
@@ -214,6 +187,84 @@ class Text2TextOptions(Section):
     sample_seed: int = setting(
         0, "Seed of drawing; a text is answered alike with the same seed", changes_result=True, ge=0
     )
+
+    def manner(self) -> dict[str, Any]:
+        """What is set of it, in transformers' words; how to draw apart, under ``sample``."""
+        found: dict[str, Any] = {
+            "num_beams": self.beams,
+            "min_new_tokens": self.min_new_tokens,
+            "length_penalty": self.length_penalty,
+            "no_repeat_ngram_size": self.no_repeat_ngram,
+        }
+        if self.sample:
+            found["sample"] = {
+                "temperature": self.sample_temperature,
+                "top_k": self.sample_top_k,
+                "top_p": self.sample_top_p,
+                "seed": self.sample_seed,
+            }
+        return {name: value for name, value in found.items() if value is not None}
+
+
+class Text2TextOptions(WritingOptions):
+    """Options of `text2text`."""
+
+    purpose: Literal["text", "summarization", "translation"] = setting(
+        "text", "What is written: decides on the metric and T5's prefix", changes_result=True
+    )
+    on_long: Literal["truncate", "error"] = setting(
+        "truncate", "Texts longer than max_length: cut and counted, or stop", changes_result=True
+    )
+    max_target_length: int = setting(
+        128, "Longest text to write, in tokens; in training right texts are cut there",
+        changes_result=True, ge=1,
+    )  # fmt: skip
+    source_prefix: str | None = setting(
+        None, "Words put before each text; default: T5's own for the purpose", changes_result=True
+    )
+    source_language: str | None = setting(
+        None, "Language of the texts, as the model spells it (en, en_XX, eng_Latn)",
+        changes_result=True,
+    )  # fmt: skip
+    target_language: str | None = setting(
+        None, "Language to write in, as the model spells it", changes_result=True
+    )
+    label_smoothing: float = _label_smoothing()
+
+
+class GenerationOptions(WritingOptions):
+    """Options of `generation`."""
+
+    join: bool = setting(
+        False, "Texts are joined, document by document, and cut into rows of max_length",
+        changes_result=True,
+    )  # fmt: skip
+    chat: bool = setting(
+        False, "A text is a message of the user's, put into the model's chat template",
+        changes_result=True,
+    )  # fmt: skip
+    on_long: Literal["truncate", "error"] = setting(
+        "truncate", "Prompts too long to read: cut at their beginning and counted, or stop",
+        changes_result=True,
+    )  # fmt: skip
+    max_new_tokens: int | None = setting(
+        None, "Longest text to write, in tokens; default: 128, at most half of what it reads",
+        changes_result=True, ge=1,
+    )  # fmt: skip
+    stop: list[str] = setting(
+        [], "A text ends before these words; \\n is a new line (repeatable)", changes_result=True
+    )
+    written: bool = setting(
+        False, "Evaluation also writes the completions, and scores them", changes_result=True
+    )
+
+    @field_validator("stop", mode="after")
+    @classmethod
+    def _unescape(cls, values: list[str]) -> list[str]:
+        """What a shell passes on as two characters."""
+        if "" in values:
+            raise ValueError("expected some words, got an empty text")
+        return [value.replace("\\n", "\n").replace("\\t", "\t") for value in values]
 
 
 class ZeroShotOptions(LongTexts):

@@ -147,23 +147,11 @@ class Text2Text(Task[Text2TextOptions]):
 
     def head(self) -> dict[str, Any]:
         """How to write; what is not set stays as the model has it."""
-        options = self.options
-        settings: dict[str, Any] = {
-            "num_beams": options.beams,
-            "max_new_tokens": options.max_target_length,
-            "min_new_tokens": options.min_new_tokens,
-            "length_penalty": options.length_penalty,
-            "no_repeat_ngram_size": options.no_repeat_ngram,
-            "forced_bos_token_id": self._tokenizer.first_id if self._tokenizer else None,
-        }
-        if options.sample:
-            settings["sample"] = {
-                "temperature": options.sample_temperature,
-                "top_k": options.sample_top_k,
-                "top_p": options.sample_top_p,
-                "seed": options.sample_seed,
-            }
-        return {WRITING: {name: value for name, value in settings.items() if value is not None}}
+        settings = {"max_new_tokens": self.options.max_target_length, **self.options.manner()}
+        first = self._tokenizer.first_id if self._tokenizer else None
+        if first is not None:
+            settings["forced_bos_token_id"] = first
+        return {WRITING: settings}
 
     def restore(self, model_config: Mapping[str, Any]) -> None:
         """As for a model to train: it has to write."""

@@ -106,7 +106,7 @@ def test_drawing_follows_the_probabilities():
     counts = torch.zeros(4)
     for seed in range(3000):
         ids = torch.tensor([[5, 6]])
-        processors = writing_engine._drawing({**sampling, "seed": seed}, ids, torch.ones_like(ids))
+        processors = writing_engine.drawing({**sampling, "seed": seed}, ids, torch.ones_like(ids))
         counts[processors(ids, logits.clone()).argmax()] += 1
     assert (counts / 3000).tolist() == pytest.approx(logits.softmax(-1)[0].tolist(), abs=0.03)
 
