@@ -101,10 +101,7 @@ class Prompts:
         text: str = row.get("prompt", row.get("text", ""))
         if "messages" not in row and not self._chat:
             return text
-        messages = row.get("messages", [{"role": "user", "content": text}])
-        if messages[-1]["role"] == ASSISTANT:
-            raise InputError("the assistant has spoken last", hint="leave out its last message")
-        return self._template().render(messages, asks=True).text
+        return self._template().render(asking(row), asks=True).text
 
     def _template(self) -> Template:
         if self._tokenizer.chat is None:
@@ -170,6 +167,16 @@ def last_prompt(tokens: Tokens) -> int:
     while place and tokens.learnt[place - 1]:
         place -= 1
     return place
+
+
+def asking(row: Row) -> list[Mapping[str, Any]]:
+    """The conversation that a row asks for an answer in. Raises `InputError` where there is one."""
+    if "messages" not in row:
+        return [{"role": "user", "content": row.get("prompt", row.get("text", ""))}]
+    messages: list[Mapping[str, Any]] = row["messages"]
+    if messages[-1]["role"] == ASSISTANT:
+        raise InputError("the assistant has spoken last", hint="leave out its last message")
+    return messages
 
 
 def learnt_turns(messages: Sequence[Mapping[str, Any]], template: Template) -> list[Piece]:

@@ -10,15 +10,15 @@ from hfkit.config import PredictConfig
 from hfkit.errors import InputError
 
 if TYPE_CHECKING:
-    from hfkit.infer.endpoint import EndpointPredictor
     from hfkit.infer.predictor import Predictor
+    from hfkit.infer.server import ServerPredictor
     from hfkit.tasks.base import Answer
 
 
 class Model:
     """A run or model in memory. `labels` are what it tells apart, in the order of its outputs."""
 
-    def __init__(self, predictor: Predictor | EndpointPredictor) -> None:
+    def __init__(self, predictor: Predictor | ServerPredictor) -> None:
         self._predictor = predictor
         self.labels = list(predictor.task.labels)
 

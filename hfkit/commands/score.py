@@ -19,6 +19,7 @@ from hfkit.run.tally import Tally
 from hfkit.run.writing import checked, format_of, open_answers
 
 if TYPE_CHECKING:
+    from hfkit.infer.endpoint_scorer import EndpointScorer
     from hfkit.infer.likelihood import Scorer
     from hfkit.infer.stream import Readable, Result, ToRow
 
@@ -89,11 +90,13 @@ def _results(config: ScoreConfig, naming: Naming, given: Input) -> Iterator[list
     return predict_stream(rows, scorer, live=given.live)
 
 
-def _to_row(config: ScoreConfig, scorer: Scorer, given: Input, record: Record) -> ToRow:
+def _to_row(
+    config: ScoreConfig, scorer: Scorer | EndpointScorer, given: Input, record: Record
+) -> ToRow:
     """Find what turns the fields of this input into rows; `record` is its first good one."""
     from hfkit.data.columns import find_columns
 
-    names, roles = list(record.fields), scorer.question.columns
+    names, roles = list(record.fields), scorer.columns
     if given.single and len(names) == 1 and len(roles) > 1:
         hint = 'give text="…" target="…"'
         raise InputError("this model reads a source and a target", hint=hint)

@@ -53,6 +53,9 @@ class ScoreConfig(Machine, Trust, Reading, Computing):
     text_pair_column: str | None = setting(
         None, "Column with the target that is scored", flags=("--target-column",)
     )
+    endpoint: str | None = setting(
+        None, "URL of an OpenAI-compatible server that scores instead of a model here"
+    )
     max_length: int | None = setting(
         None,
         "Longest window in tokens; default: the model's own limit, at most 1024",

@@ -157,6 +157,11 @@ class Scorer(Answerer):
         self.batch_tokens = batch_tokens or tokens_of(engine)
 
     @property
+    def columns(self) -> Mapping[str, str]:
+        """The columns that are read."""
+        return self.question.columns
+
+    @property
     def token_outputs(self) -> Sequence[str]:
         """The outputs that have one entry for each token of a row."""
         return self.question.token_outputs

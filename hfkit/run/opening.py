@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 SETTINGS = "hfkit.yaml"
 USUAL_LENGTH = 512
+ANSWERED = ("zero-shot", "text2text", "generation")  # by a server
 # What a run's answers depend on beside its weights, which are compared when they are read.
 DECISIVE = (
     "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
@@ -143,13 +144,20 @@ def load_tokenizer(
 
 def _elsewhere(model: str, config: EvaluateConfig | ExportConfig | PredictConfig) -> Opened:
     """A model that a server has. Raises `InputError` for a task that is not answered in words."""
+    from hfkit.config import PredictConfig
+
     name = config.task or "zero-shot"
-    if find_task(name)[0] != "zero-shot":
+    found = find_task(name)[0]
+    if found not in ANSWERED:
         raise InputError(
-            f"{name} needs a model here: a server can only choose between labels (zero-shot)",
+            f"{name} needs a model here: a server answers in words ({', '.join(ANSWERED)})",
             place="--endpoint",
         )
     task = make_task(name, config.options)
+    task.asked = isinstance(config, PredictConfig)
+    if found == "generation" and not task.asked:
+        hint = "evaluate what hfkit predict wrote, with -t text2text"
+        raise InputError("a server does not judge texts", place="--endpoint", hint=hint)
     if config.options.get("template"):
         log.info("--template plays no part where a server answers")
     return Opened(model, Path(), task, None, endpoint=config.options["endpoint"])

@@ -12,9 +12,9 @@ from hfkit.train import launch
 
 if TYPE_CHECKING:
     from hfkit.config import EvaluateConfig, PredictConfig
-    from hfkit.infer.endpoint import EndpointPredictor
     from hfkit.infer.engine import Engine
     from hfkit.infer.predictor import Predictor
+    from hfkit.infer.server import ServerPredictor
     from hfkit.run.opening import Opened
 
 
@@ -27,22 +27,14 @@ NEUTRAL = (
 
 def make_predictor(
     opened: Opened, config: EvaluateConfig | PredictConfig
-) -> Predictor | EndpointPredictor:
+) -> Predictor | ServerPredictor:
     """Load the model and put it behind an engine, or a server in its place. Raises what
     `load_for_prediction` does."""
     from hfkit.infer.predictor import Predictor
     from hfkit.run.engines import Wanted, open_engine
 
     if opened.endpoint is not None or opened.tokenizer is None:
-        from hfkit.infer.endpoint import AT_ONCE, EndpointPredictor
-
-        return EndpointPredictor(
-            opened.task,
-            opened.name,
-            opened.endpoint or "",
-            offline=config.offline,
-            at_once=config.batch_size or AT_ONCE,
-        )
+        return _of_server(opened, config)
     task = opened.task
     if launch.inside():
         raise InputError(
@@ -59,6 +51,21 @@ def make_predictor(
     else:
         engine = open_engine(wanted, config)
     return Predictor(opened.task, opened.tokenizer, engine, config.batch_size, config.batch_tokens)
+
+
+def _of_server(opened: Opened, config: EvaluateConfig | PredictConfig) -> ServerPredictor:
+    from hfkit.infer.endpoint import EndpointPredictor
+    from hfkit.infer.endpoint_writer import EndpointWriter
+    from hfkit.infer.server import AT_ONCE
+
+    makes = EndpointWriter if hasattr(opened.task, "messages") else EndpointPredictor
+    return makes(
+        opened.task,
+        opened.name,
+        opened.endpoint or "",
+        offline=config.offline,
+        at_once=config.batch_size or AT_ONCE,
+    )
 
 
 def fingerprint(opened: Opened, config: PredictConfig, format: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from hfkit.errors import InputError
 
 if TYPE_CHECKING:
     from hfkit.config import ScoreConfig
+    from hfkit.infer.endpoint_scorer import EndpointScorer
     from hfkit.infer.likelihood import Scorer
 
 log = logging.getLogger(__name__)
@@ -35,8 +36,8 @@ SAID = {
 OTHER_TARGETS = ("marian", "mbart", "m2m_100", "nllb-moe", "fsmt", "plbart", "seamless_m4t")
 
 
-def open_scorer(config: ScoreConfig) -> Scorer:
-    """Load a language model and put it behind a scorer.
+def open_scorer(config: ScoreConfig) -> Scorer | EndpointScorer:
+    """Load a language model and put it behind a scorer, or a server in its place.
 
     Raises `InputError` for a name that leads nowhere, for a model that gives no probabilities, and
     as loading does.
@@ -48,6 +49,8 @@ def open_scorer(config: ScoreConfig) -> Scorer:
     from hfkit.run.opening import check_settings, checked_length, load_tokenizer, read_settings
 
     name = config.model or ""
+    if config.endpoint is not None:
+        return _of_server(config, config.endpoint)
     located = locate(name, offline=config.offline, code=config.allow_remote_code)
     saved = read_settings(located.folder)
     if saved:
@@ -68,6 +71,16 @@ def open_scorer(config: ScoreConfig) -> Scorer:
     )
     engine = open_engine(wanted, config)
     return Scorer(question, tokenizer, engine, config.batch_size, config.batch_tokens)
+
+
+def _of_server(config: ScoreConfig, url: str) -> EndpointScorer:
+    from hfkit.infer.endpoint_scorer import EndpointScorer
+    from hfkit.infer.server import AT_ONCE
+
+    if config.kind not in ("auto", "causal"):
+        raise InputError("a server reads from left to right", place=f"--kind {config.kind}")
+    at_once = config.batch_size or AT_ONCE
+    return EndpointScorer(config.model or "", url, offline=config.offline, at_once=at_once)
 
 
 def _kind(wanted: str, architecture: str, settings: Mapping[str, Any], name: str) -> str:

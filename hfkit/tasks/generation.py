@@ -26,7 +26,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hfkit.errors import InputError, RowError
-from hfkit.prompts import ASSISTANT, Prompts, Tokens, blocks, cut_before, fitted, last_prompt
+from hfkit.prompts import (
+    ASSISTANT,
+    Prompts,
+    Tokens,
+    asking,
+    blocks,
+    cut_before,
+    fitted,
+    last_prompt,
+)
 from hfkit.registry import TASKS
 from hfkit.targets import IGNORED
 from hfkit.tasks.base import Answer, EncodedRow, LabelKind, Outputs, Row, Task
@@ -233,6 +242,15 @@ class Generation(Task[GenerationOptions]):
         if not self.asked:
             _judge(answers, outputs, encoded)
         return answers
+
+    @property
+    def stop(self) -> list[str]:
+        """The words that a text ends before."""
+        return self.options.stop
+
+    def messages(self, row: Row) -> list[Mapping[str, Any]]:
+        """What a server is told: the conversation, or the prompt as the user's words."""
+        return asking(row)
 
     def _known(self) -> Tokenizer:
         if self._tokenizer is None:

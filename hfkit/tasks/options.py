@@ -153,6 +153,10 @@ class NspOptions(MaskingOptions):
     mlm: bool = setting(False, "Learn to find hidden words too, as BERT did", changes_result=True)
 
 
+def _endpoint() -> Any:
+    return setting(None, "URL of an OpenAI-compatible server that answers instead of a model here")
+
+
 class WritingOptions(Section):
     """Options of tasks that write."""
 
@@ -187,6 +191,7 @@ class WritingOptions(Section):
     sample_seed: int = setting(
         0, "Seed of drawing; a text is answered alike with the same seed", changes_result=True, ge=0
     )
+    endpoint: str | None = _endpoint()
 
     def manner(self) -> dict[str, Any]:
         """What is set of it, in transformers' words; how to draw apart, under ``sample``."""
@@ -292,6 +297,4 @@ class ZeroShotOptions(LongTexts):
     entailment_label: str | None = setting(
         None, "Name of the NLI model's label for entailment", changes_result=True
     )
-    endpoint: str | None = setting(
-        None, "URL of an OpenAI-compatible server that answers instead of a model here"
-    )
+    endpoint: str | None = _endpoint()

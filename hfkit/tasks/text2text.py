@@ -183,6 +183,32 @@ class Text2Text(Task[Text2TextOptions]):
                 answers[part["_row"]]["truncated"] = True
         return answers
 
+    @property
+    def new_tokens(self) -> int:
+        """The most tokens that are written."""
+        return self.options.max_target_length
+
+    @property
+    def stop(self) -> list[str]:
+        """A text ends by itself."""
+        return []
+
+    def messages(self, row: Row) -> list[dict[str, str]]:
+        """What a server is told: the instruction, and the text. Raises `InputError` for a
+        translation into no language."""
+        asked = [{"role": "user", "content": f"{self.prefix or ''}{row['text']}"}]
+        options = self.options
+        if options.purpose == "text" or self.prefix is not None:
+            return asked
+        instruction = "Summarize the text. Reply with the summary alone."
+        if options.purpose == "translation":
+            if not options.target_language:
+                raise InputError("into which language?", place="--target-language")
+            source = f" from {options.source_language}" if options.source_language else ""
+            instruction = f"Translate the text{source} to {options.target_language}."
+            instruction += " Reply with the translation alone."
+        return [{"role": "system", "content": instruction}, *asked]
+
     def _known(self) -> Tokenizer:
         if self._tokenizer is None:
             raise InputError("no tokenizer: call read_with first")

@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from serving import Server
 
 from hfkit.errors import InputError
+from hfkit.infer import server
 from hfkit.infer.ahead import in_order
 from hfkit.infer.predictor import Predictor
 from hfkit.tasks.base import Task
@@ -107,3 +109,15 @@ def overlapping(toy_predictor: Callable[..., Predictor]) -> Iterator[Callable[..
     yield make
     for engine in engines:
         engine.pool.shutdown()
+
+
+@pytest.fixture
+def served(monkeypatch) -> Iterator[Server]:
+    """A server that answers nothing yet; no key is known, and pauses are short."""
+    for name in server.KEYS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(server, "FIRST_PAUSE", 0.01)
+    found = Server(lambda body: "")
+    yield found
+    found.server.shutdown()
+    found.server.server_close()

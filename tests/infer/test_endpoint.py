@@ -3,71 +3,20 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from hfkit.cli.app import run
 from hfkit.errors import InputError, NetworkError, RowError
-from hfkit.infer import endpoint
-from hfkit.infer.endpoint import EndpointPredictor, endpoint_url
+from hfkit.infer import server as client
+from hfkit.infer.endpoint import EndpointPredictor
+from hfkit.infer.server import endpoint_url
 from hfkit.infer.stream import Readable, predict_stream
 from hfkit.registry import make_task
 
 KEY = "sk-secret-0123456789"
 LABELS = ["sports", "world politics"]
-
-
-class Server:
-    """Answers with what `reply` makes of a request: (status, words or body, headers)."""
-
-    def __init__(self):
-        self.requests = []
-        self.reply = by_word
-        self.schemas = True
-        self.busy = self.most_busy = 0
-        self.lock = threading.Lock()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with outer.lock:
-                    outer.requests.append((self.path, body, dict(self.headers)))
-                    outer.busy += 1
-                    outer.most_busy = max(outer.busy, outer.most_busy)
-                try:
-                    status, content, headers = outer.answer(body)
-                finally:
-                    with outer.lock:
-                        outer.busy -= 1
-                if isinstance(content, str):
-                    content = {"choices": [{"message": {"role": "assistant", "content": content}}]}
-                data = content if isinstance(content, bytes) else json.dumps(content).encode()
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *args):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-
-    def answer(self, body):
-        if "response_format" in body and not self.schemas:
-            return 400, {"error": {"message": "response_format is not supported"}}, {}
-        found = self.reply(body)
-        return found if isinstance(found, tuple) else (200, found, {})
-
-    def texts(self):
-        return [body["messages"][-1]["content"] for _, body, _ in self.requests]
 
 
 def by_word(body):
@@ -77,14 +26,9 @@ def by_word(body):
 
 
 @pytest.fixture
-def server(monkeypatch):
-    for name in endpoint.KEYS:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(endpoint, "FIRST_PAUSE", 0.01)
-    found = Server()
-    yield found
-    found.server.shutdown()
-    found.server.server_close()
+def server(served):
+    served.reply = by_word
+    return served
 
 
 def predictor(server, **options):
@@ -145,7 +89,7 @@ def test_order_and_bounded_haste(server) -> None:
     server.reply = slow
     answers = predictor(server).predict(rows(*map(str, range(60))))
     assert [answer["label"] for answer in answers] == [LABELS[n % 2] for n in range(60)]
-    assert 1 < server.most_busy <= endpoint.AT_ONCE
+    assert 1 < server.most_busy <= client.AT_ONCE
 
 
 def test_a_server_without_schemas_is_told_of_once(server, caplog) -> None:
@@ -235,8 +179,8 @@ def test_a_server_that_goes_on_failing_ends_it(server) -> None:
 
 
 def test_a_slow_server_is_given_up(server, monkeypatch) -> None:
-    monkeypatch.setattr(endpoint, "TIMEOUT", 0.05)
-    monkeypatch.setattr(endpoint, "ATTEMPTS", 2)
+    monkeypatch.setattr(client, "TIMEOUT", 0.05)
+    monkeypatch.setattr(client, "ATTEMPTS", 2)
     server.reply = lambda body: time.sleep(0.3) or "sports"
     with pytest.raises(NetworkError, match="timed out"):
         predictor(server).predict(rows("x"))
@@ -248,9 +192,9 @@ def test_a_reply_that_trickles_in_is_given_up(monkeypatch) -> None:
             time.sleep(0.01)  # each byte well within the time that one may take
             return b" "
 
-    monkeypatch.setattr(endpoint, "TIMEOUT", 0.1)
+    monkeypatch.setattr(client, "TIMEOUT", 0.1)
     with pytest.raises(TimeoutError, match="does not end"):
-        endpoint._read(Trickle())
+        client._read(Trickle())
 
 
 def test_nobody_there_is_said_at_once(server) -> None:
