@@ -49,8 +49,8 @@ def jobs(given: argparse.Namespace) -> list[dict]:
         {"tool": tool, "seed": seed, "limit": given.limit or None, **one}
         for seed in given.seeds
         for task in given.tasks
-        for tool in given.tools
         for one in benchmark(task).JOBS
+        for tool in given.tools
         if tool == "hfkit" or one.get("how") != "embedding"
         if not given.sets or one["set"] in given.sets
     ]

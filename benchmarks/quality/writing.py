@@ -21,12 +21,12 @@ from benchmarks.quality.rows import checksum, drawn, written
 
 JOBS = [
     {
-        "task": "text2text", "set": "multi30k en-de", "purpose": "translation", "model": "bart",
-        "epochs": 15, "max_length": 64, "target_length": 64, "vocabulary": 4000,
+        "task": "text2text", "set": "multi30k en-de", "purpose": "translation", "model": "t5",
+        "epochs": 25, "max_length": 64, "target_length": 64, "vocabulary": 2000,
     },
     {
         "task": "text2text", "set": "tatoeba en-zh", "purpose": "translation", "model": "t5",
-        "epochs": 15, "max_length": 48, "target_length": 48, "vocabulary": 6000,
+        "epochs": 20, "max_length": 48, "target_length": 48, "vocabulary": 3000,
     },
     {
         "task": "text2text", "set": "dialogsum", "purpose": "summarization", "model": "bart",
@@ -38,7 +38,13 @@ JOBS = [
     },
 ]  # fmt: skip
 for one in JOBS:
-    one |= {"lr": 1e-3, "batch_size": 16, "warmup": 0.1, "weight_decay": 0.01, "beams": 4}
+    one |= {
+        "lr": 2e-3 if one["model"] == "t5" else 5e-4,
+        "batch_size": 16,
+        "warmup": 0.1,
+        "weight_decay": 0.01,
+        "beams": 4,
+    }
 
 SCORES = ["chrf", "bleu", "rougeL", "copy"]
 KINDS = {"bart": ("bpe", "roberta"), "t5": ("unigram", "t5")}
