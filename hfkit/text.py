@@ -14,14 +14,16 @@ behind the same face, as `python_tokenizer.PythonTokenizer`; such a model cannot
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
+from hfkit import culprit
 from hfkit.errors import InputError
 from hfkit.languages import Writing, set_languages
 from hfkit.panics import is_panic, swallowed
+from hfkit.vocabulary import check_numbers
 
 OnLong = Literal["window", "truncate", "error"]
 Side = Literal["longer", "second"]
@@ -283,6 +285,7 @@ def from_file(folder: Path, max_length: int) -> Tokenizer:
     null_id = _named(backend, settings, "cls_token")
     if null_id is None:
         null_id = _named(backend, settings, "bos_token")
+    check_numbers(folder, backend.get_vocab, backend.get_added_tokens_decoder())
     return Tokenizer(backend, max_length, _padding(folder, pad_id), null_id)
 
 
@@ -290,24 +293,28 @@ def read_backend(folder: Path) -> Any:
     """Load the tokenizer.json in `folder` as it is. Raises `InputError` where that fails."""
     from tokenizers import Tokenizer as Backend
 
-    with _loading(folder):
+    with _loading(folder, culprit.in_tokenizer):
         backend = Backend.from_file(str(folder / "tokenizer.json"))
         _try_out(backend)
     return backend
 
 
 @contextmanager
-def _loading(folder: Path) -> Iterator[None]:
-    """Turn what is raised over a broken tokenizer into one line: the library raises `Exception`
-    itself, each family of transformers has its own way to fail, and Rust may give up."""
+def _loading(folder: Path, *blamed: Callable[[Path], InputError | None]) -> Iterator[None]:
+    """Turn what is raised over a broken tokenizer into one line, that of the first file which is
+    `blamed`: the library raises `Exception` itself, each family of transformers has its own way to
+    fail, and Rust may give up."""
     try:
         with swallowed():
             yield
     except BaseException as error:
         if not isinstance(error, Exception) and not is_panic(error):
             raise
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"the tokenizer does not load ({reason})", place=str(folder)) from error
+        for blame in blamed:
+            if (found := blame(folder)) is not None:
+                raise found from error
+        reason = culprit.reason_of(error)
+        raise InputError(f"{culprit.NO_TOKENIZER} ({reason})", place=str(folder)) from error
 
 
 def _try_out(backend: Any) -> None:
@@ -341,12 +348,14 @@ def from_transformers(
     """
     from transformers import AutoTokenizer
 
-    with _loading(folder):
+    files = (culprit.in_config, culprit.in_tokenizer, culprit.in_settings)
+    with _loading(folder, *(() if code else files)):  # a model's code runs once
         loaded = AutoTokenizer.from_pretrained(
             str(folder), local_files_only=True, trust_remote_code=code
         )
         if loaded.is_fast:
             _try_out(loaded.backend_tokenizer)
+    check_numbers(folder, loaded.get_vocab, loaded.added_tokens_decoder)
     padding = _padding(folder, loaded.pad_token_id)
     null_id = loaded.bos_token_id if loaded.cls_token_id is None else loaded.cls_token_id
     writing = Writing(has_languages=hasattr(loaded, "src_lang"))
@@ -366,6 +375,6 @@ def _padding(folder: Path, pad_id: int | None) -> dict[str, int]:
         end = model.get("pad_token_id") or model.get("eos_token_id") or 0
         pad_id = end[0] if isinstance(end, list) else end
     padding = {"input_ids": int(pad_id), "attention_mask": 0}
-    if model.get("type_vocab_size", 0) > 1:  # RoBERTa has one type: nothing to tell apart
+    if (model.get("type_vocab_size") or 0) > 1:  # RoBERTa has one type: nothing to tell apart
         padding["token_type_ids"] = 0
     return padding

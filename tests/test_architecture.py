@@ -26,6 +26,8 @@ ALLOWED = {
     "targets": set(),
     "signals": set(),
     "panics": set(),
+    "culprit": {"panics"},
+    "vocabulary": set(),
     "processor": set(),
     "vectors": set(),
     "thresholds": set(),
@@ -37,7 +39,7 @@ ALLOWED = {
     "redaction": set(),
     "layers": {"recipe", "tasks"},
     "languages": set(),
-    "text": {"languages", "windows", "python_tokenizer", "panics"},
+    "text": {"languages", "windows", "python_tokenizer", "panics", "culprit", "vocabulary"},
     "python_tokenizer": {"text", "windows"},
     "data": {"windows", "spans", "words"},
     "tasks": {
@@ -45,7 +47,7 @@ ALLOWED = {
         "thresholds",
     },
     "metrics": {"tasks", "spans", "answers", "vectors", "thresholds"},
-    "model": {"sealing", "text", "languages", "processor", "imports"},
+    "model": {"sealing", "text", "languages", "processor", "imports", "culprit"},
     "train": {"imports", "sealing", "signals", "text", "targets", "processor"},
     "infer": {
         "tasks", "text", "windows", "spans", "answers", "nbest", "data", "targets", "vectors",

@@ -202,7 +202,8 @@ def usage_message(error: BaseException) -> str:
     if wrong and hasattr(error, "possibilities"):
         from hfkit.cli.options import advice_on
 
-        known = error.ctx.command.params if getattr(error, "ctx", None) else []
+        context = getattr(error, "ctx", None)
+        known = context.command.params if context else []
         own = [text for param in known for text in (*param.opts, *param.secondary_opts)]
         advice = advice_on(wrong, [text for text in own if text.startswith("-")])
         return f"no such option: {wrong}" + (f"; {advice}" if advice else "")

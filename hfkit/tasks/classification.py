@@ -296,6 +296,5 @@ def _as_number(cell: Any) -> float:
 
 def _by_number_then_name(label: str) -> tuple[bool, int, str, str]:
     """Labels that are whole numbers, of however many digits, stand in their order: 2 before 10."""
-    whole = label.isascii() and label.isdigit()
-    digits = label.lstrip("0") if whole else ""
-    return not whole, len(digits), digits, label
+    digits = label.lstrip("0") if label.isascii() and label.isdigit() else None
+    return digits is None, len(digits or ""), digits or "", label
