@@ -278,14 +278,16 @@ def spaced(backend: Any) -> Any:
 
 
 def from_file(folder: Path, max_length: int) -> Tokenizer:
-    """Load the tokenizer.json of a run's folder; needs neither torch nor transformers."""
+    """Load the tokenizer.json of a run's folder; needs neither torch nor transformers.
+
+    The numbers of its tokens were checked when its base model was loaded for training.
+    """
     backend = read_backend(folder)
     settings = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
     pad_id = _named(backend, settings, "pad_token")
     null_id = _named(backend, settings, "cls_token")
     if null_id is None:
         null_id = _named(backend, settings, "bos_token")
-    check_numbers(folder, backend.get_vocab, backend.get_added_tokens_decoder())
     return Tokenizer(backend, max_length, _padding(folder, pad_id), null_id)
 
 
