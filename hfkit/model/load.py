@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfkit import culprit
-from hfkit.errors import HfkitError, InputError
+from hfkit.errors import HfkitError, InputError, is_out_of_memory
 from hfkit.model.facts import ModelFacts, describe, has_head_of, head_kind, require_head
 from hfkit.model.floors import check_libraries
 from hfkit.registry import load_object
@@ -184,6 +184,8 @@ def _readable(folder: Path, blame: Callable[[Path], InputError | None] | None) -
     except HfkitError:  # ours says its place itself
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         found = blame(folder) if blame else None
         raise found or InputError(
             f"{culprit.NO_MODEL} ({culprit.reason_of(error)})", place=str(folder)
