@@ -31,12 +31,12 @@ from hfkit.config import (
     TokenizerConfig,
     VerifyConfig,
 )
-from hfkit.errors import InputError, did_you_mean
+from hfkit.config.mistakes import quoted, shown, what_is_wrong
+from hfkit.errors import InputError, did_you_mean, few
 from hfkit.redaction import redacted
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
-    from pydantic_core import ErrorDetails
 
 C = TypeVar("C", bound=Section)
 M = TypeVar("M", bound="BaseModel")
@@ -47,7 +47,6 @@ CONFIGS: tuple[type[Section], ...] = (
 )  # fmt: skip
 ABOUT_THE_RECIPE = frozenset({"about", "expected", "smoke"})  # notes in a recipe, not settings
 PREFIX = "HFKIT_"
-SHOWN_CHARACTERS = 40  # of a value in a message: the rest may be somebody's text
 
 logger = logging.getLogger(__name__)
 
@@ -120,13 +119,13 @@ def checked(
     for name in values:
         if name not in model.model_fields:
             hint = did_you_mean(name, model.model_fields)
-            raise InputError("unknown setting", place=places.get(name, _shown(name)), hint=hint)
+            raise InputError("unknown setting", place=places.get(name, shown(name)), hint=hint)
     try:
         return model(**{name: _fitting(model, name, value) for name, value in values.items()})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0]) if first["loc"] else ""
-        message, hint = _what_is_wrong(first)
+        message, hint = what_is_wrong(first)
         raise InputError(message, place=places.get(name, name), hint=hint) from error
 
 
@@ -195,14 +194,14 @@ def _given_layer(cls: type[Section], given: Mapping[str, Any], as_flags: bool) -
     layer = Layer()
     for key, value in given.items():
         if value is not None and key != "set":
-            _put(layer, cls, key, value, flag(_name(_shown(key))) if as_flags else _shown(key))
+            _put(layer, cls, key, value, flag(_name(shown(key))) if as_flags else shown(key))
     pairs = given.get("set") or []
     for pair in [pairs] if isinstance(pairs, str) else pairs:
         key, equals, value = str(pair).partition("=")
-        place = f"--set {_shown(key)}" if as_flags else f"set {_shown(key)}"
+        place = f"--set {shown(key)}" if as_flags else f"set {shown(key)}"
         if not equals:
             raise InputError(
-                f"expected key=value, got {_quoted(pair)}", place="--set" if as_flags else "set"
+                f"expected key=value, got {quoted(pair)}", place="--set" if as_flags else "set"
             )
         if _name(key) in layer.places:
             raise InputError(f"also given as {layer.places[_name(key)]}", place=place)
@@ -240,7 +239,7 @@ def _recipe_layer(cls: type[Section], name: str) -> Layer:
     own = {*cls.__annotations__, *Computing.__annotations__, *Processes.__annotations__}
     for key, value in recipe.values.items():
         setting = _name(key)
-        place = f"{recipe.place(key)}: {_shown(key)}"
+        place = f"{recipe.place(key)}: {shown(key)}"
         if setting in layer.places:
             raise InputError("stands here a second time", place=place)
         foreign = for_training and cls is not FinetuneConfig and setting in own
@@ -319,6 +318,15 @@ def _name(key: str) -> str:
     return key.replace("-", "_")
 
 
+def verb_name(cls: type[Section]) -> str:
+    """The command that a configuration is for.
+
+    >>> verb_name(FinetuneConfig)
+    'finetune'
+    """
+    return cls.__name__.removesuffix("Config").lower()
+
+
 def _only_another_knows(cls: type[Section], name: str) -> bool:
     if name in cls.model_fields or name in _task_options():
         return False
@@ -332,9 +340,15 @@ def _unknown(cls: type[Section], key: str, place: str) -> InputError:
         spellings = [text for text in extra(cls, name).get("flags", []) if text.startswith("--")]
         known.update({_name(text.removeprefix("--")): name for text in spellings})
     name = _name(key)
-    hint = f"did you mean '{known[name]}'?" if name in known else did_you_mean(name, known)
-    if not hint.startswith("did you mean"):
-        hint = "`hfkit config schema` lists all settings"
+    owners = [verb_name(other) for other in CONFIGS if name in other.model_fields]
+    if name in known:
+        hint = f"did you mean '{known[name]}'?"
+    elif owners:
+        hint = f"it belongs to hfkit {few(owners)}"
+    else:
+        hint = did_you_mean(name, known)
+        if not hint.startswith("did you mean"):
+            hint = "`hfkit config schema` lists all settings"
     return InputError("unknown setting", place=place, hint=hint)
 
 
@@ -342,52 +356,3 @@ def _fitting(model: type[BaseModel], name: str, value: Any) -> Any:
     """A single text for a setting that is a list stands for a list of one."""
     one_text = isinstance(value, str) and model.model_fields[name].annotation == list[str]
     return [value] if one_text else value
-
-
-def _what_is_wrong(error: ErrorDetails) -> tuple[str, str]:
-    """Say in one line what was expected and what was found; and a hint, for choices."""
-    kind, context, found = error["type"], error.get("ctx", {}), _quoted(error["input"])
-    if kind == "literal_error":
-        expected = str(context["expected"]).replace("'", "")
-        choices = expected.replace(" or ", ", ").split(", ")
-        hint = did_you_mean(str(error["input"]), choices)
-        suggestion = hint if hint.startswith("did you mean") else ""
-        return f"expected {expected}, got {found}", suggestion
-    if kind == "value_error":
-        return f"{context.get('error', error['msg'])}", ""
-    if kind == "missing":
-        return "is needed and was not given", ""
-    limits = {
-        "greater_than": "gt",
-        "greater_than_equal": "ge",
-        "less_than": "lt",
-        "less_than_equal": "le",
-    }
-    if kind in limits:
-        words = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
-        limit = limits[kind]
-        return f"expected a number of {words[limit]} {context[limit]:g}, got {found}", ""
-    for start, expected in EXPECTED.items():
-        if kind.startswith(start):
-            return f"expected {expected}, got {found}", ""
-    return f"{error['msg'][:1].lower()}{error['msg'][1:]}, got {found}", ""
-
-
-EXPECTED = {
-    "float": "a number",
-    "finite_number": "a finite number",
-    "int": "a whole number",
-    "bool": "true or false",
-    "string": "text",
-    "list": "a list",
-    "dict": "names with values",
-}
-
-
-def _shown(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
-
-
-def _quoted(value: Any) -> str:
-    return "nothing" if value is None else f"'{_shown(value)}'"

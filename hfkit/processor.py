@@ -97,7 +97,7 @@ def has_accelerator() -> bool:
 def cores() -> int:
     """Physical cores that this process may use, or as many threads as ``OMP_NUM_THREADS`` says."""
     wanted = os.environ.get("OMP_NUM_THREADS", "")
-    if wanted.isdigit() and int(wanted):
+    if wanted.isdecimal() and len(wanted) < 10 and int(wanted):
         return int(wanted)
     if not hasattr(os, "sched_getaffinity"):
         return max(1, logical_cores() // 2)

@@ -18,7 +18,7 @@ import os
 import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ MANIFEST = "manifest.json"
 BLOCK = 1 << 22  # bytes
 _STAGE = ".stage-"
 _GONE = ".gone-"
+# NumPy's words for a file that took less than it was given; no number of the system's comes along.
+SHORT_WRITE = re.compile(r"problem writing element|requested and \d+ written")
 _REPLACED = ".was-"  # whole, and wanted until what replaces it has its name
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
 
@@ -254,8 +256,11 @@ def _put(stage: Path, folder: Path) -> None:
         else:
             break
     if replaced.exists():
-        with suppress(OSError):
+        try:
             shutil.rmtree(_away(replaced), ignore_errors=True)
+        except OSError as error:  # the new one stands; whoever replaces it tries again
+            words = "%s: it is replaced; the old one is not deleted and lies in %s (%s)"
+            log.warning(words, folder, replaced.name, error.strerror)
 
 
 def _replaced(folder: Path) -> Path:
@@ -317,6 +322,8 @@ def disk_error(error: BaseException) -> int | None:
 
     >>> disk_error(Exception("No space left on device (os error 28)"))
     28
+    >>> disk_error(OSError("problem writing element 1024 to file"))
+    28
     """
     cause: BaseException | None = error
     while cause is not None:
@@ -325,6 +332,8 @@ def disk_error(error: BaseException) -> int | None:
         text = str(cause)
         if found := re.search(r"\(os error (\d+)\)", text):  # how Rust ends such a message
             return int(found[1])
+        if isinstance(cause, OSError) and SHORT_WRITE.search(text):
+            return errno.ENOSPC
         for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
             if os.strerror(number).lower() in text.lower():
                 return number

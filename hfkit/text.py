@@ -14,17 +14,17 @@ behind the same face, as `python_tokenizer.PythonTokenizer`; such a model cannot
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from hfkit import culprit
+from hfkit.backend import loading, read_backend, try_out
 from hfkit.chat import Template, read_template
 from hfkit.errors import InputError
 from hfkit.frames import Frames, spaced
 from hfkit.languages import Writing, set_languages
-from hfkit.panics import is_panic, swallowed
-from hfkit.remarks import remarked
+from hfkit.vocabulary import check_numbers
 from hfkit.windows import most_of_first
 
 OnLong = Literal["window", "truncate", "error"]
@@ -286,7 +286,10 @@ class Tokenizer:
 
 
 def from_file(folder: Path, max_length: int) -> Tokenizer:
-    """Load the tokenizer.json of a run's folder; needs neither torch nor transformers."""
+    """Load the tokenizer.json of a run's folder; needs neither torch nor transformers.
+
+    The numbers of its tokens were checked when its base model was loaded for training.
+    """
     backend = read_backend(folder)
     settings = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
     pad_id = _named(backend, settings, "pad_token")
@@ -302,37 +305,6 @@ def from_file(folder: Path, max_length: int) -> Tokenizer:
         end_id=_named(backend, settings, "eos_token"),
         chat=read_template(folder, settings),
     )
-
-
-def read_backend(folder: Path) -> Any:
-    """Load the tokenizer.json in `folder` as it is. Raises `InputError` where that fails."""
-    from tokenizers import Tokenizer as Backend
-
-    with _loading(folder):
-        backend = Backend.from_file(str(folder / "tokenizer.json"))
-        _try_out(backend)
-    return backend
-
-
-@contextmanager
-def _loading(folder: Path) -> Iterator[None]:
-    """Turn what is raised over a broken tokenizer into one line: the library raises `Exception`
-    itself, each family of transformers has its own way to fail, and Rust may give up."""
-    try:
-        with swallowed(), remarked(str(folder)):
-            yield
-    except BaseException as error:
-        if not isinstance(error, Exception) and not is_panic(error):
-            raise
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"the tokenizer does not load ({reason})", place=str(folder)) from error
-
-
-def _try_out(backend: Any) -> None:
-    """Encode a letter: what Rust gives up on at any text is found here. A tokenizer that does not
-    know just this letter may be a good one."""
-    with suppress(Exception):
-        backend.encode("a")
 
 
 def _named(backend: Any, settings: dict[str, Any], name: str) -> int | None:
@@ -359,12 +331,14 @@ def from_transformers(
     """
     from transformers import AutoTokenizer
 
-    with _loading(folder):
+    files = (culprit.in_config, culprit.in_tokenizer, culprit.in_settings)
+    with loading(folder, *(() if code else files)):  # a model's code runs once
         loaded = AutoTokenizer.from_pretrained(
             str(folder), local_files_only=True, trust_remote_code=code
         )
         if loaded.is_fast:
-            _try_out(loaded.backend_tokenizer)
+            try_out(loaded.backend_tokenizer)
+    check_numbers(folder, loaded.get_vocab, loaded.added_tokens_decoder)
     padding = _padding(folder, loaded.pad_token_id)
     null_id = loaded.bos_token_id if loaded.cls_token_id is None else loaded.cls_token_id
     writing = Writing(has_languages=hasattr(loaded, "src_lang"))
@@ -390,6 +364,6 @@ def _padding(folder: Path, pad_id: int | None) -> dict[str, int]:
         end = model.get("pad_token_id") or model.get("eos_token_id") or 0
         pad_id = end[0] if isinstance(end, list) else end
     padding = {"input_ids": int(pad_id), "attention_mask": 0}
-    if model.get("type_vocab_size", 0) > 1:  # RoBERTa has one type: nothing to tell apart
+    if (model.get("type_vocab_size") or 0) > 1:  # RoBERTa has one type: nothing to tell apart
         padding["token_type_ids"] = 0
     return padding

@@ -33,6 +33,8 @@ ALLOWED = {
     "signals": set(),
     "panics": set(),
     "remarks": set(),
+    "culprit": {"panics"},
+    "vocabulary": set(),
     "processor": set(),
     "vectors": set(),
     "thresholds": set(),
@@ -44,7 +46,11 @@ ALLOWED = {
     "redaction": set(),
     "layers": {"recipe", "tasks"},
     "languages": set(),
-    "text": {"chat", "frames", "languages", "windows", "python_tokenizer", "panics", "remarks"},
+    "backend": {"culprit", "panics", "remarks"},
+    "text": {
+        "backend", "chat", "frames", "languages", "windows", "python_tokenizer", "culprit",
+        "vocabulary",
+    },
     "python_tokenizer": {"text", "windows"},
     "data": {"windows", "spans", "words"},
     "tasks": {
@@ -52,14 +58,14 @@ ALLOWED = {
         "thresholds", "masking", "segments", "prompts",
     },
     "metrics": {"tasks", "spans", "answers", "vectors", "thresholds"},
-    "model": {"chat", "sealing", "text", "languages", "processor", "imports"},
+    "model": {"backend", "chat", "sealing", "text", "languages", "processor", "imports", "culprit"},
     "train": {"imports", "sealing", "signals", "text", "targets", "processor"},
     "infer": {
         "tasks", "text", "windows", "spans", "answers", "nbest", "data", "targets", "vectors",
         "processor", "imports", "masking",
     },
     "report": {"train", "metrics", "sealing"},
-    "run": {*ROOMS, "processor", "sealing", "text", "layers", "vectors"},
+    "run": {*ROOMS, "backend", "processor", "sealing", "text", "layers", "vectors"},
     "commands": {
         *ROOMS, "run", "vectors", "spans", "sealing", "text", "layers", "recipe",
         "samples", "processor",

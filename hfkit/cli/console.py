@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,6 +28,9 @@ PROGRAM = "hfkit"
 SEVERITIES = {logging.DEBUG: "debug", logging.INFO: "note", logging.WARNING: "warning"}
 MATRIX_LIMIT = 12  # classes up to which a confusion matrix fits on a screen
 CLASSES_SHOWN = 30
+# No name of a file is longer; what is, is somebody's number or text.
+LONG_WORD = re.compile(r"[^\s/\\'\";:,()]{256,}")
+LONGEST_MESSAGE = 2000
 
 QUIET_LIBRARIES = {
     "DATASETS_VERBOSITY": "error",
@@ -43,14 +47,32 @@ def say(severity: str, message: object) -> None:
     """Write one line to stderr, without secrets; a severity of "" leaves it out."""
     if sys.stderr is not None:
         kind = f"{severity}: " if severity else ""
-        print(f"{PROGRAM}: {kind}{printable(redacted(str(message)))}", file=sys.stderr)
+        print(f"{PROGRAM}: {kind}{_clean(str(message))}", file=sys.stderr)
 
 
 def say_json(content: Mapping[str, Any]) -> None:
     """Write an object to stderr as one line of ASCII, without secrets."""
     if sys.stderr is not None:
-        clean = {k: redacted(v) if isinstance(v, str) else v for k, v in content.items()}
+        clean = {
+            name: shortened(redacted(value)) if isinstance(value, str) else value
+            for name, value in content.items()
+        }
         print(json.dumps(clean, allow_nan=False), file=sys.stderr)
+
+
+def _clean(text: str) -> str:
+    """A message as it is printed; secrets are looked for in the whole of it."""
+    return printable(shortened(redacted(text)))
+
+
+def shortened(text: str) -> str:
+    """Return a message with its longest words cut, and cut itself where it goes on for pages.
+
+    >>> shortened("expected a time, got " + "7" * 6000)[-41:]
+    '7777777777777777777777777777777777777777…'
+    """
+    text = LONG_WORD.sub(lambda word: f"{word[0][:40]}…", text)
+    return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}…"
 
 
 def printable(text: str) -> str:

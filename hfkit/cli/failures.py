@@ -200,8 +200,13 @@ def usage_message(error: BaseException) -> str:
     """
     wrong = getattr(error, "option_name", None)
     if wrong and hasattr(error, "possibilities"):
-        close = error.possibilities
-        return f"no such option: {wrong}" + (f"; did you mean '{close[0]}'?" if close else "")
+        from hfkit.cli.options import advice_on
+
+        context = getattr(error, "ctx", None)
+        known = context.command.params if context else []
+        own = [text for param in known for text in (*param.opts, *param.secondary_opts)]
+        advice = advice_on(wrong, [text for text in own if text.startswith("-")])
+        return f"no such option: {wrong}" + (f"; {advice}" if advice else "")
     text = " ".join(error.format_message().split())  # type: ignore[attr-defined]
     text = text.replace(". Did you mean", "; did you mean").rstrip(".")
     return text[:1].lower() + text[1:]

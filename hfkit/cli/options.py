@@ -8,7 +8,8 @@ flags later, and the help only shows them.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from difflib import SequenceMatcher, get_close_matches
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
@@ -19,10 +20,12 @@ from pydantic.fields import FieldInfo
 
 from hfkit.api import Verb
 from hfkit.config import FinetuneConfig, Section
-from hfkit.layers import extra, flag, sections
+from hfkit.errors import few
+from hfkit.layers import CONFIGS, extra, flag, sections, verb_name
 from hfkit.registry import builtin_options
 
 METAVARS = {int: "INT", float: "FLOAT", str: "TEXT"}
+NEAR = 0.8  # from which on a flag of another command may have been meant
 POSITIONAL = "arguments"  # the one parameter that takes what is not a flag
 HANDLED = ("options",)  # settings without a flag of their own
 
@@ -154,6 +157,30 @@ def option(model: type[BaseModel], name: str, title: str) -> Any:
             autocompletion=(lambda: list(choices)) if choices else None,
         ),
     ]
+
+
+def advice_on(unknown: str, own: Iterable[str]) -> str:
+    """What to say of a flag that a command does not have, whose `own` flags are given: which
+    commands have it, else which flag is near it; "" where none is.
+
+    >>> advice_on("--on-bad-row", ["--output", "--no-header"])
+    'it belongs to hfkit finetune and evaluate'
+    >>> advice_on("--ephocs", ["--batch-size"]), advice_on("--ouput", ["--output"])
+    ("did you mean '--epochs', of hfkit finetune?", "did you mean '--output'?")
+    """
+    owners: dict[str, list[str]] = {}
+    for config in CONFIGS:
+        for _, model, name in titled_settings(config):
+            for text in spellings_of(model, name):
+                owners.setdefault(text, []).append(verb_name(config))
+    if unknown in owners:
+        return f"it belongs to hfkit {few(owners[unknown])}"
+    close = get_close_matches(unknown, own, n=1)
+    nearness = SequenceMatcher(None, close[0], unknown).ratio() if close else NEAR
+    elsewhere = get_close_matches(unknown, owners, n=1, cutoff=max(nearness, NEAR))
+    if elsewhere and elsewhere != close:
+        return f"did you mean '{elsewhere[0]}', of hfkit {few(owners[elsewhere[0]])}?"
+    return f"did you mean '{close[0]}'?" if close else ""
 
 
 def spellings_of(model: type[BaseModel], name: str) -> list[str]:

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 ENGINES = tuple(name for name in get_args(Engine) if name != "auto")
 MODEL_HINT = "name a run or a model: hfkit bench minilm"
+MOST_DIGITS = 9  # of a budget: more is more than any memory holds
 SHORT_WORDS = 10  # of made-up questions and second texts
 
 
@@ -123,7 +124,7 @@ def _budgets(config: BenchConfig) -> list[int]:
     if config.batch_tokens:
         return [config.batch_tokens]
     parts = [part.strip() for part in config.budgets.split(",")]
-    if not all(part.isdecimal() and int(part) for part in parts):
+    if not all(part.isdecimal() and len(part) <= MOST_DIGITS and int(part) for part in parts):
         raise InputError(
             f"expected numbers of tokens, got '{config.budgets}'",
             place="--budgets",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -147,14 +148,17 @@ def _scored(answered: Answered, more: Mapping[str, UserMetric]) -> Scores:
 def _limit(text: str) -> tuple[str, float]:
     name, equals, value = text.partition("=")
     try:
-        return name.strip(), float(value)
+        limit = float(value)
     except ValueError:
+        limit = math.nan
+    if not math.isfinite(limit):
         wanted = "a number" if equals else "name=value"
         raise InputError(
             f"expected {wanted}, got '{text}'",
             place="--fail-under",
             hint="as --fail-under accuracy=0.9",
-        ) from None
+        )
+    return name.strip(), limit
 
 
 def _missed(scores: Scores, name: str, limit: float, lower: Collection[str]) -> list[str]:

@@ -19,6 +19,16 @@ def shown(value: object) -> str:
     return repr(text if len(text) <= LONGEST else text[: LONGEST - 1] + "…")
 
 
+def whole(number: int) -> str:
+    """Return a whole number as it may stand in a message: as it is, at most 40 digits of it.
+
+    >>> whole(-12), len(whole(10**1000))
+    ('-12', 40)
+    """
+    text = str(number)
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
 def listed(names: Iterable[object]) -> str:
     """Return the first names, quoted and separated by commas.
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hfkit.data.cells import structured
-from hfkit.data.display import kind_of, shown
+from hfkit.data.display import kind_of, shown, whole
 from hfkit.data.labels import LabelReader
 from hfkit.errors import InputError
 
@@ -217,9 +217,9 @@ def _checked(found: Found, text: str, units: _Utf16 | None) -> Entity:
     if units is not None:
         start, end = units.characters(start, end, surface)
     if not 0 <= start < end:
-        raise InputError(f"has the start {start} and the end {end}")
+        raise InputError(f"has the start {whole(start)} and the end {whole(end)}")
     if end > len(text):
-        raise InputError(f"ends at {end}, the text has {_counted(len(text), 'character')}")
+        raise InputError(f"ends at {whole(end)}, the text has {_counted(len(text), 'character')}")
     if surface is not None and text[start:end] != surface:
         hint = "the end seems to be included" if text[start : end + 1] == surface else ""
         problem = f"({start} to {end}) is {shown(text[start:end])} in the text"

@@ -113,7 +113,7 @@ def _unflattened(flat: dict[str, str], separator: str) -> Answer:
     if "text" in flat:
         answer["text"] = flat["text"]
     if "answer" in flat:
-        places = {key: int(_number(flat[key])) if flat.get(key) else None for key in PLACES}
+        places = {key: _place(flat[key], key) if flat.get(key) else None for key in PLACES}
         answer |= {"answer": flat["answer"], **places}
     answer |= {key: _list(flat[key]) for key in LISTS if flat.get(key)}
     answer |= {
@@ -133,8 +133,15 @@ def _list(cell: str) -> list[Any]:
     return value
 
 
-def _number(text: str) -> float:
+def _place(text: str, what: str) -> int:
+    number = _number(text, what)
+    if not number.is_integer():
+        raise InputError(f"expected a whole number as {what}, got {text[:40]!r}")
+    return int(number)
+
+
+def _number(text: str, what: str = "score") -> float:
     try:
         return float(text)
     except ValueError:
-        raise InputError(f"expected a number as score, got {text[:40]!r}") from None
+        raise InputError(f"expected a number as {what}, got {text[:40]!r}") from None

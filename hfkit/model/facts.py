@@ -123,7 +123,7 @@ def describe(folder: Path, *, code: bool = False, fresh: bool = False) -> ModelF
         layers=_layers(config),
         attention_heads=_first(config, ATTENTION_HEAD_KEYS, 12),
         max_length=_max_length(folder, config),
-        labels=label_names(config),
+        labels=label_names(config, str(folder / "config.json")),
         problem_type=config.get("problem_type"),
         has_head="For" in architecture and any(name.split(".")[0] in HEADS for name in tensors),
         languages=_languages(folder),
@@ -142,8 +142,8 @@ def _planned(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: {"dtype": "F32", "shape": shape} for name, shape in shapes.items()}
 
 
-def label_names(config: Mapping[str, Any]) -> list[str] | None:
-    """The names in `id2label`, by number.
+def label_names(config: Mapping[str, Any], place: str = "config.json") -> list[str] | None:
+    """The names in `id2label`, by number. Raises `InputError` where those are no numbers.
 
     >>> label_names({"id2label": {"1": "pos", "0": "neg"}})
     ['neg', 'pos']
@@ -154,7 +154,7 @@ def label_names(config: Mapping[str, Any]) -> list[str] | None:
     try:
         return [str(names[key]) for key in sorted(names, key=int)]
     except ValueError as error:
-        raise InputError("the keys of id2label in config.json are not numbers") from error
+        raise InputError('the keys of "id2label" are not numbers', place=place) from error
 
 
 def head_kind(auto_class: str) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfkit import sealing
+from hfkit.culprit import NO_TOKENIZER, reason_of
 from hfkit.errors import InputError
 from hfkit.languages import set_languages
 from hfkit.model.gate import WEIGHTS
@@ -171,8 +172,8 @@ def _loaded(source: Path, languages: tuple[str, str] | None, *, code: bool) -> A
             str(source), local_files_only=True, trust_remote_code=code
         )
     except (OSError, ValueError, KeyError, ImportError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"the tokenizer does not load ({reason})", place=str(source)) from error
+        reason = reason_of(error)
+        raise InputError(f"{NO_TOKENIZER} ({reason})", place=str(source)) from error
     if languages and hasattr(tokenizer, "src_lang"):
         set_languages(tokenizer, languages)
     return tokenizer

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfkit.errors import HfkitError, InputError
+from hfkit import culprit
+from hfkit.errors import HfkitError, InputError, is_out_of_memory
 from hfkit.model.facts import ModelFacts, describe, has_head_of, head_kind, require_head
 from hfkit.model.floors import check_libraries
 from hfkit.registry import load_object
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 SPANS, TOKENS = "ForQuestionAnswering", "ForTokenClassification"
 # What the families call their stack of layers, inside the names of tensors.
 LAYERS = {"layer", "layers", "block", "h"}
+# How a model computes and in what it answers is not for its author to say.
+OURS = {"return_dict": True, "chunk_size_feed_forward": 0}
 
 
 def load_for_training(
@@ -110,13 +113,13 @@ def _config(folder: Path, head: Mapping[str, Any], dropout: float | None, *, cod
     """The configuration with the task's head and the dropout asked for."""
     from transformers import AutoConfig
 
-    with _readable(folder):
+    with _readable(folder, None if code else culprit.in_config):
         config = AutoConfig.from_pretrained(
             str(folder), local_files_only=True, trust_remote_code=code
         )
     if "num_labels" in head:  # first: setting it invents label names
         config.num_labels = head["num_labels"]
-    for key, value in head.items():
+    for key, value in {**OURS, **head}.items():
         setattr(config, key, value)
     if dropout is not None:
         for key in dropout_fields(config.to_dict()):
@@ -163,7 +166,12 @@ def _load(folder: Path, auto_class: str, config: Any, *, code: bool) -> tuple[An
         )
         return found
 
-    with _readable(folder):
+    def in_model(folder: Path) -> InputError | None:
+        from transformers import AutoModel
+
+        return culprit.in_model(folder, getattr(model_class, "from_config", AutoModel.from_config))
+
+    with _readable(folder, None if code else in_model):
         try:
             return load("sdpa")
         except ValueError:
@@ -173,7 +181,7 @@ def _load(folder: Path, auto_class: str, config: Any, *, code: bool) -> tuple[An
 def _drawn(folder: Path, auto_class: str, config: Any, name: str) -> Any:
     """A model of random weights, from torch's generator as it stands."""
     model_class = load_object(auto_class if ":" in auto_class else f"transformers:{auto_class}")
-    with _readable(folder):
+    with _readable(folder, None):
         try:
             model = model_class.from_config(config, attn_implementation="sdpa")
         except ValueError:
@@ -183,18 +191,20 @@ def _drawn(folder: Path, auto_class: str, config: Any, name: str) -> Any:
 
 
 @contextmanager
-def _readable(folder: Path) -> Iterator[None]:
-    """Turn what transformers raises over a folder into one line: nearly any class of exception,
-    as every family reads its configuration in its own way."""
+def _readable(folder: Path, blame: Callable[[Path], InputError | None] | None) -> Iterator[None]:
+    """Turn what transformers raises over a folder into one line, that of the setting which is to
+    `blame`: nearly any class of exception, as every family reads its configuration in its own way.
+    """
     try:
         yield
     except HfkitError:  # ours says its place itself
         raise
     except Exception as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), "")
-        raise InputError(
-            f"transformers cannot load this model ({reason[:160] or type(error).__name__})",
-            place=str(folder),
+        if is_out_of_memory(error):
+            raise
+        found = blame(folder) if blame else None
+        raise found or InputError(
+            f"{culprit.NO_MODEL} ({culprit.reason_of(error)})", place=str(folder)
         ) from error
 
 

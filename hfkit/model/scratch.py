@@ -14,11 +14,11 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Literal
 
+from hfkit.backend import read_backend
 from hfkit.chat import FILE as CHAT
 from hfkit.errors import InputError
 from hfkit.model import gate
 from hfkit.model.locate import Located
-from hfkit.text import read_backend
 
 # Layers and width; a head reads 64 numbers, and the layer inside is four times as wide
 # (Turc et al. 2019, arXiv 1908.08962).

@@ -160,7 +160,8 @@ def read_tokenizer(folder: Path, max_length: int) -> Tokenizer | None:
 
 
 def _tokenizer_of(kind: Kind, folder: Path, max_length: int) -> Tokenizer | None:
-    from hfkit.text import Tokenizer, read_backend
+    from hfkit.backend import read_backend
+    from hfkit.text import Tokenizer
 
     try:
         exported = read_exported(folder, kind)

@@ -294,7 +294,7 @@ def _as_number(cell: Any) -> float:
         return math.nan
 
 
-def _by_number_then_name(label: str) -> tuple[bool, int, str]:
-    """Labels that are whole numbers stand in their order: 2 before 10."""
-    whole = label.isascii() and label.isdigit()
-    return not whole, int(label) if whole else 0, label
+def _by_number_then_name(label: str) -> tuple[bool, int, str, str]:
+    """Labels that are whole numbers, of however many digits, stand in their order: 2 before 10."""
+    digits = label.lstrip("0") if label.isascii() and label.isdigit() else None
+    return digits is None, len(digits or ""), digits or "", label

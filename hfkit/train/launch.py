@@ -75,14 +75,15 @@ def relaunch(num_processes: int, argv: Sequence[str], module: str = "hfkit") -> 
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    from hfkit.train import meeting
+
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
         nproc_per_node=num_processes,
         run_id=f"hfkit-{os.getpid()}",
-        rdzv_backend="c10d",
-        rdzv_endpoint="127.0.0.1:0",
-        local_addr="127.0.0.1",
+        rdzv_backend=meeting.register(),
+        local_addr=meeting.HERE,
         max_restarts=0,
         signals_to_handle="SIGINT,SIGTERM",
         shutdown_timeout=_SAVING,

@@ -238,8 +238,22 @@ def test_recipes_and_config(capsys, monkeypatch, tmp_path) -> None:
         (["finetune", "--offline=3"], "option '--offline' does not take a value"),
         (["recipes", "list"], "no such command 'list'"),
         (["recipes", "show"], "missing argument 'NAME'"),
-        (["evaluate", "--schedule", "linear"], "no such option: --schedule"),
-        (["--lr", "1"], "no such option: --lr"),
+        (
+            ["evaluate", "--schedule", "linear"],
+            "no such option: --schedule; it belongs to hfkit finetune",
+        ),
+        (
+            ["predict", "--on-bad-row", "skip"],
+            "no such option: --on-bad-row; it belongs to hfkit finetune and evaluate",
+        ),
+        (
+            ["predict", "--ephocs", "3"],
+            "no such option: --ephocs; did you mean '--epochs', of hfkit finetune?",
+        ),
+        (["predict", "--zzzz"], "no such option: --zzzz\n"),
+        (["--lr", "1"], "no such option: --lr; it belongs to hfkit finetune"),
+        (["demo", "--batch-size", "8"], "no such option: --batch-size; it belongs to hfkit"),
+        (["predict", "-s", "epochs=3"], "--set epochs: unknown setting; it belongs to hfkit fine"),
     ],
 )
 def test_wrong_usage_is_one_line_and_2(arguments, message, capsys) -> None:

@@ -54,5 +54,5 @@ def test_two_processes_learn_what_one_learns(task: str, folder: Path, together: 
     assert list(one) == list(two)
     distance = sum(float(np.square(one[name] - two[name]).sum()) for name in one) ** 0.5
     size = sum(float(np.square(one[name]).sum()) for name in one) ** 0.5
-    # A weight whose gradient is nothing but rounding (a bias of keys) is moved by AdamW all the same.
+    # AdamW also moves weights whose gradient is nothing but rounding, as biases of keys.
     assert distance <= 1e-4 * size

@@ -251,3 +251,62 @@ def test_labels_that_yaml_and_pandas_would_change(
     saved = yaml.safe_load((out / "hfkit.yaml").read_text())
     assert float(saved["lr"]) == 3e-5
     assert saved["label_column"] == "no"
+
+
+DIGITS = "7" * 6000
+LONG = [
+    "finetune {toy} -m {base} -o out --max-time D",
+    "finetune {toy} -m {base} -o out --validation D",
+    "finetune {toy} -m {base} -o out --task D",
+    "finetune {toy} -m {base} -o out --seed D",
+    "finetune {toy} -m {base} -o out --report-to D",
+    "finetune {toy} -m {base} -o out --DD",
+    "finetune {toy} -m {base} -o out -s D=1",
+    "finetune span.jsonl -m {base} -o out -t ner",
+    "evaluate {classifier} D.csv",
+    "evaluate {classifier} {toy} --metric D",
+    "evaluate {classifier} {toy} --fail-under D=1",
+    "predict {classifier} a D",
+    "bench {classifier} --budgets D",
+    "search {base} {toy} query --qrels qrels.txt",
+    "demo D",
+    "D",
+]
+
+
+@pytest.mark.parametrize("line", LONG)
+def test_a_number_of_thousands_of_digits_is_cut_in_the_message(
+    fail: Fail, line: str, toy_files: dict[str, Path], tiny_base_folder: Path,
+    tiny_classifier_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    entity = f'{{"start": 0, "end": {DIGITS[:4000]}, "label": "P"}}'
+    (tmp_path / "span.jsonl").write_text(f'{{"text": "Anna", "entities": [{entity}]}}\n')
+    (tmp_path / "qrels.txt").write_text(f"query-id\tcorpus-id\tscore\nq1\td1\t{DIGITS}\n")
+    names = {
+        "toy": toy_files["train"],
+        "base": tiny_base_folder,
+        "classifier": tiny_classifier_folder,
+    }
+    code, said = fail(*line.replace("D", DIGITS).format(**names).split())
+    assert code == 2
+    assert DIGITS[:300] not in said and len(said) < 1000
+
+
+def test_labels_of_thousands_of_digits_are_labels(
+    tiny_base_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rows = "".join(f"some text {n},{(DIGITS, '2')[n % 2]}\n" for n in range(40))
+    train = csv_file(tmp_path, "text,label\n" + rows)
+    arguments = ["finetune", train, "-m", tiny_base_folder, "-o", tmp_path / "out", "--dry-run"]
+    assert command_line(list(map(str, arguments))) == 0
+    assert f"2 labels: 2 20, {DIGITS[:40]}… 20" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("start", ["inf", "nan", "2.5", "1e400"])
+def test_the_start_of_an_answer_is_a_whole_number(fail: Fail, start: str, tmp_path: Path) -> None:
+    header = "question,context,prediction.answer,prediction.start,prediction.end\n"
+    predicted = csv_file(tmp_path, f"{header}Who?,Anna was,Anna,{start},4\n", "predicted.csv")
+    code, line = fail("evaluate", predicted, BAD_INPUTS / "good_flat.csv")
+    assert code == 2
+    assert f"predicted.csv:2: expected a whole number as start, got '{start}'" in line

@@ -53,7 +53,7 @@ def test_damaged_files_are_refused_with_a_place_or_read_unchanged(
     found = seen.counts
     measured(
         "D1, D2",
-        "damaged files of all formats",
+        f"damaged files of all formats, seed {seed}",
         files=files,
         rows=files * ROWS,
         refused=found["refused"],

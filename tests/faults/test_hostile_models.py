@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import torch
+from faults.conftest import counts
 from forks import start
 from safetensors.torch import load_file, save_file
 from toys import toy_rows, write_csv
@@ -306,6 +307,45 @@ BROKEN: dict[str, Callable[[Model], Any]] = {
 }
 
 
+def tokenizer(**changes: Any) -> Callable[[Model], None]:
+    return lambda model: model.edit("tokenizer.json", **changes)
+
+
+def settings(**changes: Any) -> Callable[[Model], None]:
+    return lambda model: model.edit("tokenizer_config.json", **changes)
+
+
+def a_token_without_a_row(model: Model) -> None:
+    parts = json.loads((model.folder / "tokenizer.json").read_text("utf-8"))
+    parts["model"]["vocab"]["rain"] = 10**6
+    model.edit("tokenizer.json", model=parts["model"])
+
+
+# Odd values, and what the line says of each: the file, the setting, the value.
+NAMED: dict[str, tuple[Callable[[Model], Any], str]] = {
+    "dtype": (config(dtype="zz"), 'config.json: "dtype" is "zz" (module \'torch\' has no'),
+    "dtype a list": (config(dtype=[]), 'config.json: "dtype" is []'),
+    "activation": (config(hidden_act="zz"), 'config.json: "hidden_act" is "zz"'),
+    "activation a number": (config(hidden_act=7), 'config.json: "hidden_act" is 7 (expected str'),
+    "dropout": (config(hidden_dropout_prob=7), 'config.json: "hidden_dropout_prob" is 7 (dropout'),
+    "heads": (
+        config(num_attention_heads=3),
+        'config.json: "hidden_size" is 32 (The hidden size (3',
+    ),
+    "labels": (config(id2label={"x": "a"}), 'config.json: the keys of "id2label" are not numbers'),
+    "type": (config(model_type="evil"), "config.json: transformers cannot load this model ("),
+    "normalizer": (tokenizer(normalizer=7), 'tokenizer.json: "normalizer" is 7 (data did not'),
+    "added tokens": (tokenizer(added_tokens=7), 'tokenizer.json: "added_tokens" is 7 (invalid'),
+    "model": (tokenizer(model=[]), 'tokenizer.json: "model" is [] (data did not'),
+    "side": (settings(padding_side="up"), 'tokenizer_config.json: "padding_side" is "up"'),
+    "padding": (settings(pad_token=7), 'tokenizer_config.json: "pad_token" is 7 (Special'),
+    "rows": (
+        a_token_without_a_row,
+        "tokenizer.json: token 'rain' has the number 1000000, and the embeddings have ",
+    ),
+}
+
+
 def spoiled(value: float) -> Callable[[Model], None]:
     def change(tensors: dict[str, torch.Tensor]) -> None:
         tensors["bert.encoder.layer.1.output.dense.bias"][3] = value
@@ -411,6 +451,21 @@ def test_what_is_broken_is_named(model: Model, attempt, case: str) -> None:
         assert code == 2, (command, line)
         assert not model.marker.exists(), command
         TRIED["broken"] += 1
+
+
+@pytest.mark.parametrize("case", NAMED)
+def test_an_odd_value_is_named_with_its_file(model: Model, attempt, case: str) -> None:
+    spoil, says = NAMED[case]
+    spoil(model)
+    for command in ALL[:: counts(3, 1)]:
+        code, line = attempt(command, model.folder)
+        assert (code, f"/model/{says}" in line) == (2, True), (command, line)
+        TRIED["odd"] += 1
+
+
+def test_how_a_model_computes_is_not_for_its_author_to_say(model: Model, attempt) -> None:
+    model.edit("config.json", return_dict=False, chunk_size_feed_forward="zz")
+    assert attempt("predict", model.folder) == (0, "")
 
 
 @pytest.mark.parametrize("case", INCOMPLETE)
@@ -567,16 +622,18 @@ def test_a_tokenizer_that_rust_gives_up_on_is_one_line(
         fork = start([*command, "-q"], tmp_path / "said")
         assert fork.wait() == 2, (command[0], fork.stderr)
         (line,) = fork.stderr.splitlines()
-        assert line.startswith("hfkit: error: ") and "the tokenizer does not load" in line
+        assert line.startswith(f"hfkit: error: {path}: ") and '" is {' in line
     measured("M4", f"a tokenizer that Rust gives up on: {spoil.__name__.replace('_', ' ')}",
              commands=len(commands), lines=len(commands))  # fmt: skip
 
 
 def test_what_was_tried(measured) -> None:
     """Last, so that it counts what the tests above have done."""
-    cases = {"hostile": REFUSED, "broken": BROKEN, "incomplete": INCOMPLETE}
+    cases = {"hostile": REFUSED, "broken": BROKEN, "odd": NAMED, "incomplete": INCOMPLETE}
     for (kind, promise), exit_code in zip(
-        (("hostile", "M1"), ("broken", "M4"), ("incomplete", "R7")), (3, 2, 2), strict=True
+        (("hostile", "M1"), ("broken", "M4"), ("odd", "M4"), ("incomplete", "R7")),
+        (3, 2, 2, 2),
+        strict=True,
     ):
         if TRIED[kind]:
             measured(promise, f"{kind} models, each with every command: exit {exit_code}",

@@ -21,6 +21,7 @@ from example_data import STEP_LOSSES, TOKEN_LOSSES
 from faults.conftest import FULL, counts
 from forks import fork_server, start, until_saving
 from killable import killable_run
+from listening import listening
 from toys import toy_rows, write_base_model, write_classifier, write_csv
 
 from hfkit import sealing
@@ -326,6 +327,8 @@ def test_a_killed_worker_ends_the_command_with_its_code_and_one_line(tmp_path, m
     found = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
     workers = [pid for pid in found if b"hfkit" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     assert len(workers) == 2
+    listeners = listening(child.pid)
+    assert len(listeners) >= 3 and all(address.is_loopback for address in listeners)
     os.kill(int(workers[1]), signal.SIGKILL)
     _, stderr = child.communicate(timeout=100)
     assert child.returncode == 137, stderr
@@ -333,3 +336,5 @@ def test_a_killed_worker_ends_the_command_with_its_code_and_one_line(tmp_path, m
     assert "a process of this run was killed (signal 9); the same command continues" in line
     assert not any(map(sealing.damage, (out / "checkpoints").glob("step-*")))
     measured("T14", "kill -9 of a worker of `finetune --num-processes 2`", exit=137, lines=1)
+    measured("M6", "sockets that `finetune --num-processes 2` waits at", sockets=len(listeners),
+             that_other_machines_reach=0)  # fmt: skip

@@ -60,6 +60,7 @@ def test_killed_predictions_end_in_the_bytes_of_the_uninterrupted_one(
         out = tmp_path / f"out-{number}.{suffix}"
         part, journal = (out.with_name(out.name + end) for end in (".part", ".part.json"))
         for _ in range(KILLS_PER_FILE):
+            resumes += journal.exists()
             fork = start([*arguments(out), "--resume"], said, every_window=True)
             if killed % 2:
                 until_noted(fork.process, journal)

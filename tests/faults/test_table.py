@@ -11,6 +11,13 @@ def test_the_page_holds_the_table_as_it_was_measured() -> None:
     assert table.PAGE.read_text("utf-8") == table.page(), "python -m tests.faults.table"
 
 
+def test_the_page_says_what_each_promise_is() -> None:
+    said = table.PAGE.read_text("utf-8").split(table.BEGIN)[0].split("## What was measured")[1]
+    for record in table.records():
+        for promise in record["promise"].split(", "):
+            assert f" {promise} " in said, promise
+
+
 def test_every_record_is_of_a_test_there_is() -> None:
     found = table.records()
     assert len(found) > 10

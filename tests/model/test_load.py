@@ -283,6 +283,18 @@ def test_an_unknown_model_type_is_one_line(tmp_path: Path, model_type: str) -> N
     assert "\n" not in str(caught.value)
 
 
+def test_too_little_memory_is_not_the_fault_of_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 TB")
+
+    folder = write_classifier(tmp_path)
+    monkeypatch.setattr(AutoModelForSequenceClassification, "from_pretrained", full)
+    with pytest.raises(RuntimeError, match="can't allocate memory"):
+        load_for_prediction(folder, AUTO)
+
+
 def test_the_gate_comes_first(tmp_path: Path) -> None:
     folder = write_base_model(tmp_path)
     path = folder / "config.json"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from listening import listening
 
 from hfkit.errors import InputError
 from hfkit.train.launch import (
@@ -71,6 +72,20 @@ def test_signals_reach_each_worker_once(tmp_path, number):
     out, err = parent.communicate(timeout=120)
     assert (parent.returncode, err) == (128 + number, "")
     assert out in [f"rank {rank} of 2: {128 + number}\n" for rank in range(2)]
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="no /proc to find listeners in")
+def test_processes_of_one_machine_meet_where_no_other_machine_can_come(tmp_path):
+    parent = start("meet", str(tmp_path))
+    while len(list(tmp_path.iterdir())) < 2 and parent.poll() is None:
+        time.sleep(0.02)
+    found = listening(parent.pid)
+    (tmp_path / "seen").touch()
+    _, err = parent.communicate(timeout=120)
+    assert (parent.returncode, err) == (0, "")
+    assert len(found) >= 3, "the store, and gloo in each of two workers"
+    assert all(address.is_loopback for address in found)
 
 
 def test_what_a_process_sees_of_a_killed_one(monkeypatch):

@@ -30,12 +30,13 @@ log = logging.getLogger(__name__)
 SUFFIXES = (".conll", ".iob", ".iob2", ".bio", ".bioes", ".bmes", ".ner")
 FEWEST_GLUED = 10  # words; in fewer it may be chance
 HEAD = 1000  # lines that are not blank, from which the layout is found
+MOST_DIGITS = 9  # of a number that counts words
 DOCUMENT = "-DOCSTART-"
 DOCUMENT_FIELD = "document"
 BLANK = " \t\r\n"  # nothing else: other white space may be a word
 TAG = re.compile(r"O|[BIESLUM][-_]\S+")
 CHUNK = re.compile(r"O|[BIES][-_](?:NP|VP|PP|ADVP|ADJP|SBAR|PRT|CONJP|INTJ|LST|UCP)")
-GLUED = re.compile("(.|\ufffd+)([0-9]+)", re.DOTALL)  # U+FFFD: a character that was broken
+GLUED = re.compile("(.|\ufffd+)([0-9]{1,9})", re.DOTALL)  # U+FFFD: a character that was broken
 
 Line = tuple[int, str]  # its number and its text without the end
 
@@ -277,7 +278,7 @@ def _tag_column(
 
 def _wanted_tags(wanted: str, width: int, names: list[str] | None) -> int:
     place = "--tag-column"
-    if re.fullmatch(r"-?\d+", wanted):
+    if re.fullmatch(r"-?\d{1,9}", wanted):
         number = int(wanted)
         index = number - 1 if number > 0 else width + number
         if number == 0 or not 0 <= index < width:
@@ -303,7 +304,7 @@ def _counts(cells: Iterable[str]) -> bool:
     """Whether a column counts the words of each sentence."""
     before = None
     for cell in cells:
-        if not cell.isdecimal():
+        if not cell.isdecimal() or len(cell) > MOST_DIGITS:
             return False
         number = int(cell)
         if number > 1 and number - 1 != before:
