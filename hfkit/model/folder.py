@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from hfkit.model.load import quiet
 from hfkit.model.pooling import sentence_files
 
 if TYPE_CHECKING:
+    from hfkit.model.adapters import Adapter
     from hfkit.model.heads import Embedder
 
 # Leftovers of one machine and one call; no reader needs them, and some refuse them.
@@ -53,8 +54,13 @@ def write_folder(
     max_length: int,
     code: bool = False,
     languages: tuple[str, str] | None = None,
+    adapter: Adapter | None = None,
+    base: Mapping[str, Any] | None = None,
 ) -> list[Path]:
     """Write config.json, model.safetensors and the tokenizer's files; return their paths.
+
+    Where an `adapter` is given it is written in place of the weights, with what `describe_base`
+    says of its `base`.
 
     `tokenizer_source` is the base model's folder; `max_length` becomes the tokenizer's
     `model_max_length`; with `code` its own Python code runs; `languages` are those that are read
@@ -62,6 +68,7 @@ def write_folder(
     `model.config`, where `load_for_training` put them.
     Raises `ResourceError` when the disk is full or broken.
     """
+    from hfkit.model.adapters import write
     from hfkit.model.heads import Embedder
 
     with sealing.storing(folder):
@@ -70,7 +77,9 @@ def write_folder(
             segments = getattr(model.config, "type_vocab_size", 0) > 1
             tokenizer = _loaded(tokenizer_source, languages, code=code)
             write_tokenizer(stage, tokenizer, max_length, segments=segments)
-            write_model(stage, model)
+            write_model(stage, model, weights=adapter is None)
+            if adapter is not None and base is not None:
+                write(stage, adapter, base)
             if isinstance(model, Embedder):
                 write_sentence_files(stage, model, max_length)
             return _move(stage, folder)
@@ -101,11 +110,17 @@ def _move(stage: Path, folder: Path) -> list[Path]:
     return [folder / name for name in staged]
 
 
-def write_model(stage: Path, model: Any) -> None:
-    """Save the weights as one safetensors file and a config.json that all versions understand."""
-    model.save_pretrained(stage, max_shard_size="1TB")
+def write_model(stage: Path, model: Any, *, weights: bool = True) -> None:
+    """Save the weights as one safetensors file, unless `weights` is false, and a config.json that
+    all versions understand."""
     path = stage / "config.json"
-    (stage / WEIGHTS).chmod(path.stat().st_mode)  # safetensors writes for the owner alone
+    if weights:
+        model.save_pretrained(stage, max_shard_size="1TB")
+        (stage / WEIGHTS).chmod(path.stat().st_mode)  # safetensors writes for the owner alone
+    else:
+        name, tensor = next(iter(model.state_dict().items()))
+        model.save_pretrained(stage, state_dict={name: tensor})  # it cannot do without any
+        (stage / WEIGHTS).unlink()
     config = json.loads(path.read_text("utf-8"))
     for key in CONFIG_LEAKS:
         config.pop(key, None)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfkit.errors import HfkitError, InputError
+from hfkit.model.adapted import TENSORS, composed, is_adapted
 from hfkit.model.facts import ModelFacts, describe, has_head_of, head_kind, require_head
 from hfkit.model.floors import check_libraries
 from hfkit.registry import load_object
@@ -41,7 +42,24 @@ def load_for_training(
     code: bool = False,
     allow_missing: bool = False,
 ) -> Any:
-    """Load a base model and give it the head of the task, drawn from `seed`.
+    """Load a base model and give it the head of the task; see `load_anew`."""
+    given: dict[str, Any] = {"dropout": dropout, "seed": seed, "name": name, "code": code}
+    return load_anew(folder, auto_class, head, allow_missing=allow_missing, **given)[0]
+
+
+def load_anew(
+    folder: Path,
+    auto_class: str,
+    head: Mapping[str, Any],
+    *,
+    dropout: float | None,
+    seed: int,
+    name: str = "",
+    code: bool = False,
+    allow_missing: bool = False,
+) -> tuple[Any, list[str]]:
+    """Load a base model, give it the head of the task, drawn from `seed`, and also return the names
+    of the weights that the folder lacks.
 
     `head` is put into the configuration. A head the folder already has is kept if its label names
     are those of `head`, in whatever order; otherwise it starts anew. A head that finds spans has no
@@ -70,7 +88,7 @@ def load_for_training(
     _check_finite(model, name)
     expected = [key for key in new if key not in set(absent)]
     _report(name, facts, bool(head_kind(auto_class)), kept, expected)
-    return model
+    return model, new
 
 
 def load_for_prediction(
@@ -91,15 +109,25 @@ def load_for_prediction(
     check_libraries()
     require_head(describe(folder, code=code), auto_class, name)
     given = (head or {}) if ":" in auto_class else {}
-    with quiet():
-        config = _config(folder, given, None, code=code)
-        model, info = _load(folder, auto_class, config, code=code)
-    absent = sorted(info["missing_keys"]) + sorted(_mismatched(info))
+    with quiet(), composed(folder) as whole:
+        config = _config(whole, given, None, code=code)
+        model, info = _load(whole, auto_class, config, code=code)
+        brought = _adapted(model, folder)
+    absent = sorted({*info["missing_keys"], *_mismatched(info)} - brought)
     if absent:
         raise InputError(f"{_some(absent)} not in the weights, or of another shape", place=name)
     _check_layers(info, name)
     _check_finite(model, name)
     return model.eval()
+
+
+def _adapted(model: Any, folder: Path) -> set[str]:
+    """Add what an adapter in the folder has learnt; the names of the weights that it brings."""
+    if not is_adapted(folder):
+        return set()
+    from hfkit.model.adapters import put, read
+
+    return put(model, read(folder), str(folder / TENSORS))
 
 
 def _config(folder: Path, head: Mapping[str, Any], dropout: float | None, *, code: bool) -> Any:

@@ -1,0 +1,244 @@
+"""The folder of a model that is another model and an adapter, and finding that other one.
+
+    config.json tokenizer.json …       of the model as a whole
+    adapter/
+      adapter_config.json              as peft reads it
+      adapter_model.safetensors        the adapters, and whatever is new beside them
+      base.json                        the base model: its name, where it lay, the hash of its weights
+
+A folder of somebody else's can name any file here. So nothing is fetched for it, what it names is
+read as every model is, and only if the hashes agree. peft does not read these files, hfkit does;
+adapters in other folders than its own stay refused. Needs no torch.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from hfkit import sealing
+from hfkit.errors import HfkitError, InputError
+from hfkit.model import gate
+from hfkit.model.locate import MINILM, Located, locate
+from hfkit.model.lora import Lora
+
+if TYPE_CHECKING:
+    from hfkit.model.adapters import Adapter
+
+log = logging.getLogger(__name__)
+
+FOLDER = "adapter"
+CONFIG, TENSORS, BASE = (
+    f"{FOLDER}/{name}"
+    for name in ("adapter_config.json", "adapter_model.safetensors", "base.json")
+)
+FILES = (CONFIG, TENSORS, BASE)
+OWN = "base"  # where a base model may lie beside the adapter
+PREFIX = "base_model.model."  # what peft puts before the names of tensors
+MOST = 65536  # of a rank
+# What hfkit's own adapters have in adapter_config.json; with other values they add up otherwise.
+SIMPLE = {"peft_type": "LORA", "bias": "none", "use_rslora": False, "use_dora": False}
+# What of a run describes its model to transformers.
+DESCRIBING = (
+    "config.json", "generation_config.json", "modules.json", "sentence_bert_config.json",
+    "config_sentence_transformers.json", "1_Pooling/config.json",
+)  # fmt: skip
+
+
+def is_adapted(folder: Path) -> bool:
+    """Whether this folder holds an adapter of hfkit's in place of weights."""
+    return (folder / BASE).is_file()
+
+
+def describe_base(base: Located, run: Path) -> dict[str, Any]:
+    """What base.json says of a base model, for the folder `run`."""
+    places = []
+    if base.revision is None and base.name != MINILM:
+        absolute = base.folder.resolve()
+        places = [os.path.relpath(absolute, run.resolve()), str(absolute)]
+    files = {
+        path.relative_to(base.folder).as_posix(): {
+            "size": path.stat().st_size,
+            "sha256": sealing.sha256(path),
+        }
+        for path in _plain_files(base.folder)
+    }
+    return {"name": base.name, "revision": base.revision, "places": places, "files": files}
+
+
+def base_of(folder: Path) -> Path:
+    """The folder of the base model: in the run, where it lay, or in the local cache of the Hub.
+
+    The files are there and have the right sizes; `check_base` compares the hashes. Raises
+    `InputError` where it is nowhere.
+    """
+    said = _read_base(folder)
+    for found in _candidates(folder, said):
+        if _fits(found, said["files"]):
+            return found
+    name = said["name"]
+    revision = f" --revision {said['revision']}" if said["revision"] else ""
+    fetch = f"fetch it with `hf download {name}{revision}`, or " if revision else ""
+    raise InputError(
+        f"its base model {name} is not here",
+        place=str(folder),
+        hint=f"{fetch}put a copy of it into {folder / OWN}",
+    )
+
+
+def check_base(folder: Path) -> Path:
+    """The same, after the weights were compared with their hashes."""
+    found = base_of(folder)
+    for name, entry in _read_base(folder)["files"].items():
+        if sealing.sha256(gate.inside(found, name)) != entry["sha256"]:
+            raise InputError(
+                f"{name} is not the base model that the adapter was trained on",
+                place=str(found),
+                hint=f"put a copy of the right one into {folder / OWN}",
+            )
+    return found
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files of a model's weights; those of the base model, and the adapter, where it is one."""
+    if not is_adapted(folder):
+        return gate.weight_files(folder)
+    base = base_of(folder)
+    own = gate.inside(folder, TENSORS)
+    if not own.is_file():
+        raise InputError(f"no {TENSORS} in this folder", place=str(folder))
+    return [*gate.weight_files(base), own]
+
+
+def recorded_files(folder: Path) -> dict[str, str]:
+    """The hashes of the base model's weights by their names, as base.json has them."""
+    files = _read_base(folder)["files"]
+    return {f"base/{name}": str(entry["sha256"]) for name, entry in files.items()}
+
+
+def config_of(adapter: Adapter, base: str) -> dict[str, Any]:
+    """adapter_config.json; what is not in it peft takes to be as it is here."""
+    return {
+        **SIMPLE,
+        "base_model_name_or_path": base,
+        "fan_in_fan_out": adapter.columns,
+        "inference_mode": True,
+        "lora_alpha": adapter.lora.alpha,
+        "lora_dropout": adapter.lora.dropout,
+        "modules_to_save": list(adapter.new),
+        "r": adapter.lora.r,
+        "target_modules": adapter.targets,
+        "task_type": None,
+    }
+
+
+def bare(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """Headers or tensors of the adapter's file by the names that the bare model has for them."""
+    return {name.removeprefix(PREFIX): value for name, value in tensors.items()}
+
+
+def read_lora(folder: Path) -> tuple[Lora, tuple[str, ...], bool]:
+    """What adapter_config.json says: the adapters, the modules that are stored whole, and whether
+    weights lie in columns. Raises `InputError` where it is not one that hfkit has written."""
+    found = gate.read_object(folder, CONFIG)
+    r, alpha, new = found.get("r"), found.get("lora_alpha"), found.get("modules_to_save") or []
+    targets = found.get("target_modules")
+    wrong = next((name for name, value in SIMPLE.items() if found.get(name) != value), "")
+    wrong = wrong or ("" if _is_number(r) and r == int(r) and r <= MOST else "r")
+    wrong = wrong or ("" if _is_number(alpha) else "lora_alpha")
+    wrong = wrong or ("" if _are_names(targets) else "target_modules")
+    wrong = wrong or ("" if _are_names(new) else "modules_to_save")
+    if wrong:
+        raise InputError(
+            f'"{wrong}" is not as hfkit writes it', place=str(folder / CONFIG),
+            hint="adapters of other tools have to be merged first",
+        )  # fmt: skip
+    return Lora(int(r), float(alpha)), tuple(new), found.get("fan_in_fan_out") is True
+
+
+@contextmanager
+def composed(folder: Path) -> Iterator[Path]:
+    """A folder for transformers that has the run's description and the base model's weights, as
+    links; the folder itself where it has weights of its own."""
+    if not is_adapted(folder):
+        yield folder
+        return
+    base = check_base(folder)
+    with TemporaryDirectory(prefix="hfkit-") as made:
+        links = {path.relative_to(base).as_posix(): path for path in _plain_files(base)}
+        code = [path.name for path in folder.glob("*.py")]
+        for name in (*DESCRIBING, *code):
+            if (folder / name).is_file():
+                links[name] = gate.inside(folder, name)
+        for name, path in links.items():
+            place = Path(made) / name
+            place.parent.mkdir(exist_ok=True)
+            place.symlink_to(path.resolve())
+        try:
+            yield Path(made)
+        except InputError as error:
+            if error.place != made:
+                raise
+            raise InputError(error.message, place=str(folder), hint=error.hint) from error
+
+
+def _plain_files(base: Path) -> list[Path]:
+    """The files of a base model's weights, with the one that says which tensor is in which."""
+    index = [gate.inside(base, gate.INDEX)] if (base / gate.INDEX).exists() else []
+    return gate.weight_files(base) + index
+
+
+def _read_base(folder: Path) -> dict[str, Any]:
+    said = gate.read_object(folder, BASE)
+    files, places = said.get("files"), said.get("places")
+    whole = (
+        isinstance(said.get("name"), str)
+        and isinstance(said.get("revision"), str | None)
+        and isinstance(places, list)
+        and all(isinstance(place, str) and "\0" not in place for place in places)
+        and isinstance(files, dict)
+        and bool(files)
+        and all(isinstance(entry, dict) and {"size", "sha256"} <= {*entry} for entry in files.values())
+    )
+    if not whole:
+        raise InputError("damaged", place=str(folder / BASE))
+    return said
+
+
+def _candidates(folder: Path, said: Mapping[str, Any]) -> Iterator[Path]:
+    for place in (OWN, *said["places"]):
+        yield folder / place
+    if said["places"]:
+        return
+    name = "minilm" if said["name"] == MINILM and not said["revision"] else said["name"]
+    at = f"@{said['revision']}" if said["revision"] else ""
+    try:
+        yield locate(f"{name}{at}", offline=True).folder  # never fetched for a folder's sake
+    except HfkitError as error:
+        log.debug("%s: %s", folder, error)
+
+
+def _fits(found: Path, files: Mapping[str, Any]) -> bool:
+    """Whether a folder holds files of these names and sizes."""
+    if not found.is_dir():
+        return False
+    paths = [gate.inside(found, name) for name in files]
+    return all(
+        path.is_file() and path.stat().st_size == entry["size"]
+        for path, entry in zip(paths, files.values(), strict=True)
+    )
+
+
+def _is_number(value: Any) -> bool:
+    whole = isinstance(value, int | float) and not isinstance(value, bool)
+    return whole and math.isfinite(value) and value > 0
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
