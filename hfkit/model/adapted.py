@@ -16,7 +16,8 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -58,10 +59,9 @@ def is_adapted(folder: Path) -> bool:
 
 def describe_base(base: Located, run: Path) -> dict[str, Any]:
     """What base.json says of a base model, for the folder `run`."""
-    places = []
+    place = None  # relative: an absolute path would tell strangers of this machine
     if base.revision is None and base.name != MINILM:
-        absolute = base.folder.resolve()
-        places = [os.path.relpath(absolute, run.resolve()), str(absolute)]
+        place = os.path.relpath(base.folder.resolve(), run.resolve())
     files = {
         path.relative_to(base.folder).as_posix(): {
             "size": path.stat().st_size,
@@ -69,7 +69,7 @@ def describe_base(base: Located, run: Path) -> dict[str, Any]:
         }
         for path in _plain_files(base.folder)
     }
-    return {"name": base.name, "revision": base.revision, "places": places, "files": files}
+    return {"name": base.name, "revision": base.revision, "place": place, "files": files}
 
 
 def base_of(folder: Path) -> Path:
@@ -79,9 +79,14 @@ def base_of(folder: Path) -> Path:
     `InputError` where it is nowhere.
     """
     said = _read_base(folder)
+    other = None
     for found in _candidates(folder, said):
-        if _fits(found, said["files"]):
+        paths = _files_in(found, said["files"])
+        if all(path.stat().st_size == said["files"][name]["size"] for name, path in paths.items()):
             return found
+        other = other or found
+    if other is not None:
+        raise _other_base(folder, other)
     name = said["name"]
     revision = f" --revision {said['revision']}" if said["revision"] else ""
     fetch = f"fetch it with `hf download {name}{revision}`, or " if revision else ""
@@ -97,12 +102,16 @@ def check_base(folder: Path) -> Path:
     found = base_of(folder)
     for name, entry in _read_base(folder)["files"].items():
         if sealing.sha256(gate.inside(found, name)) != entry["sha256"]:
-            raise InputError(
-                f"{name} is not the base model that the adapter was trained on",
-                place=str(found),
-                hint=f"put a copy of the right one into {folder / OWN}",
-            )
+            raise _other_base(folder, found)
     return found
+
+
+def _other_base(folder: Path, found: Path) -> InputError:
+    return InputError(
+        "its weights are not those that the adapter was trained on",
+        place=str(found),
+        hint=f"put a copy of the right ones into {folder / OWN}",
+    )
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -164,22 +173,21 @@ def read_lora(folder: Path) -> tuple[Lora, tuple[str, ...], bool]:
 
 @contextmanager
 def composed(folder: Path) -> Iterator[Path]:
-    """A folder for transformers that has the run's description and the base model's weights, as
-    links; the folder itself where it has weights of its own."""
+    """A folder for transformers with the run's description and links to the base model's weights;
+    the folder itself where it has weights of its own."""
     if not is_adapted(folder):
         yield folder
         return
     base = check_base(folder)
     with TemporaryDirectory(prefix="hfkit-") as made:
         links = {path.relative_to(base).as_posix(): path for path in _plain_files(base)}
+        for name, path in links.items():
+            (Path(made) / name).symlink_to(path.resolve())
         code = [path.name for path in folder.glob("*.py")]
         for name in (*DESCRIBING, *code):
             if (folder / name).is_file():
-                links[name] = gate.inside(folder, name)
-        for name, path in links.items():
-            place = Path(made) / name
-            place.parent.mkdir(exist_ok=True)
-            place.symlink_to(path.resolve())
+                (Path(made) / name).parent.mkdir(exist_ok=True)
+                shutil.copyfile(gate.inside(folder, name), Path(made) / name)
         try:
             yield Path(made)
         except InputError as error:
@@ -196,12 +204,12 @@ def _plain_files(base: Path) -> list[Path]:
 
 def _read_base(folder: Path) -> dict[str, Any]:
     said = gate.read_object(folder, BASE)
-    files, places = said.get("files"), said.get("places")
+    files = said.get("files")
     whole = (
         isinstance(said.get("name"), str)
         and isinstance(said.get("revision"), str | None)
-        and isinstance(places, list)
-        and all(isinstance(place, str) and "\0" not in place for place in places)
+        and isinstance(said.get("place"), str | None)
+        and "\0" not in f"{said['name']}{said.get('place')}"
         and isinstance(files, dict)
         and bool(files)
         and all(isinstance(entry, dict) and {"size", "sha256"} <= {*entry} for entry in files.values())
@@ -212,10 +220,14 @@ def _read_base(folder: Path) -> dict[str, Any]:
 
 
 def _candidates(folder: Path, said: Mapping[str, Any]) -> Iterator[Path]:
-    for place in (OWN, *said["places"]):
-        yield folder / place
-    if said["places"]:
-        return
+    """The folders that have all files of the base model, by their names."""
+    return (found for found in _places(folder, said) if _files_in(found, said["files"]))
+
+
+def _places(folder: Path, said: Mapping[str, Any]) -> Iterator[Path]:
+    yield folder / OWN
+    if said["place"] is not None:
+        yield folder / said["place"]
     name = "minilm" if said["name"] == MINILM and not said["revision"] else said["name"]
     at = f"@{said['revision']}" if said["revision"] else ""
     try:
@@ -224,15 +236,10 @@ def _candidates(folder: Path, said: Mapping[str, Any]) -> Iterator[Path]:
         log.debug("%s: %s", folder, error)
 
 
-def _fits(found: Path, files: Mapping[str, Any]) -> bool:
-    """Whether a folder holds files of these names and sizes."""
-    if not found.is_dir():
-        return False
-    paths = [gate.inside(found, name) for name in files]
-    return all(
-        path.is_file() and path.stat().st_size == entry["size"]
-        for path, entry in zip(paths, files.values(), strict=True)
-    )
+def _files_in(folder: Path, names: Iterable[str]) -> dict[str, Path]:
+    """Where a folder has these files; empty where it lacks one."""
+    paths = {name: gate.inside(folder, name) for name in names} if folder.is_dir() else {}
+    return paths if all(path.is_file() for path in paths.values()) else {}
 
 
 def _is_number(value: Any) -> bool:
