@@ -171,7 +171,9 @@ def _finished(folder: Path) -> Finetuned:
     from hfkit.run.finishing import CHECKPOINTS, Finetuned
     from hfkit.run.opening import read_settings
 
-    wrong = sealing.damage(folder, only=(*FILES, "config.json", "model.safetensors", "tokenizer.json"))
+    wrong = sealing.damage(
+        folder, only=(*FILES, "config.json", "model.safetensors", "tokenizer.json")
+    )
     if wrong is not None:
         hint = "--overwrite moves it aside and trains again"
         raise InputError(

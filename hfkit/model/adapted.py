@@ -4,7 +4,7 @@
     adapter/
       adapter_config.json              as peft reads it
       adapter_model.safetensors        the adapters, and whatever is new beside them
-      base.json                        the base model: its name, where it lay, the hash of its weights
+      base.json                        the base model: name, place, and hashes of its weights
 
 A folder of somebody else's can name any file here. So nothing is fetched for it, what it names is
 read as every model is, and only if the hashes agree. peft does not read these files, hfkit does;
@@ -36,8 +36,7 @@ log = logging.getLogger(__name__)
 
 FOLDER = "adapter"
 CONFIG, TENSORS, BASE = (
-    f"{FOLDER}/{name}"
-    for name in ("adapter_config.json", "adapter_model.safetensors", "base.json")
+    f"{FOLDER}/{name}" for name in ("adapter_config.json", "adapter_model.safetensors", "base.json")
 )
 FILES = (CONFIG, TENSORS, BASE)
 OWN = "base"  # where a base model may lie beside the adapter
@@ -156,19 +155,23 @@ def read_lora(folder: Path) -> tuple[Lora, tuple[str, ...], bool]:
     """What adapter_config.json says: the adapters, the modules that are stored whole, and whether
     weights lie in columns. Raises `InputError` where it is not one that hfkit has written."""
     found = gate.read_object(folder, CONFIG)
-    r, alpha, new = found.get("r"), found.get("lora_alpha"), found.get("modules_to_save") or []
-    targets = found.get("target_modules")
-    wrong = next((name for name, value in SIMPLE.items() if found.get(name) != value), "")
-    wrong = wrong or ("" if _is_number(r) and r == int(r) and r <= MOST else "r")
-    wrong = wrong or ("" if _is_number(alpha) else "lora_alpha")
-    wrong = wrong or ("" if _are_names(targets) else "target_modules")
-    wrong = wrong or ("" if _are_names(new) else "modules_to_save")
-    if wrong:
+    found.setdefault("modules_to_save", [])
+    fits = {
+        **{name: found.get(name) == value for name, value in SIMPLE.items()},
+        "r": _is_number(found.get("r")) and found["r"] in range(1, MOST),
+        "lora_alpha": _is_number(found.get("lora_alpha")),
+        "target_modules": _are_names(found.get("target_modules")),
+        "modules_to_save": _are_names(found["modules_to_save"]),
+    }
+    wrong = next((name for name, fitting in fits.items() if not fitting), None)
+    if wrong is not None:
         raise InputError(
-            f'"{wrong}" is not as hfkit writes it', place=str(folder / CONFIG),
+            f'"{wrong}" is not as hfkit writes it',
+            place=str(folder / CONFIG),
             hint="adapters of other tools have to be merged first",
-        )  # fmt: skip
-    return Lora(int(r), float(alpha)), tuple(new), found.get("fan_in_fan_out") is True
+        )
+    lora = Lora(int(found["r"]), float(found["lora_alpha"]))
+    return lora, tuple(found["modules_to_save"]), found.get("fan_in_fan_out") is True
 
 
 @contextmanager
@@ -212,7 +215,9 @@ def _read_base(folder: Path) -> dict[str, Any]:
         and "\0" not in f"{said['name']}{said.get('place')}"
         and isinstance(files, dict)
         and bool(files)
-        and all(isinstance(entry, dict) and {"size", "sha256"} <= {*entry} for entry in files.values())
+        and all(
+            isinstance(entry, dict) and {"size", "sha256"} <= {*entry} for entry in files.values()
+        )
     )
     if not whole:
         raise InputError("damaged", place=str(folder / BASE))

@@ -77,8 +77,10 @@ def write_folder(
             segments = getattr(model.config, "type_vocab_size", 0) > 1
             tokenizer = _loaded(tokenizer_source, languages, code=code)
             write_tokenizer(stage, tokenizer, max_length, segments=segments)
-            write_model(stage, model, weights=adapter is None)
-            if adapter is not None and base is not None:
+            if adapter is None or base is None:
+                write_model(stage, model)
+            else:
+                write_description(stage, model)
                 write(stage, adapter, base)
             if isinstance(model, Embedder):
                 write_sentence_files(stage, model, max_length)
@@ -110,17 +112,23 @@ def _move(stage: Path, folder: Path) -> list[Path]:
     return [folder / name for name in staged]
 
 
-def write_model(stage: Path, model: Any, *, weights: bool = True) -> None:
-    """Save the weights as one safetensors file, unless `weights` is false, and a config.json that
-    all versions understand."""
-    path = stage / "config.json"
-    if weights:
-        model.save_pretrained(stage, max_shard_size="1TB")
-        (stage / WEIGHTS).chmod(path.stat().st_mode)  # safetensors writes for the owner alone
-    else:
-        name, tensor = next(iter(model.state_dict().items()))
-        model.save_pretrained(stage, state_dict={name: tensor})  # it cannot do without any
-        (stage / WEIGHTS).unlink()
+def write_model(stage: Path, model: Any) -> None:
+    """Save the weights as one safetensors file and a config.json that all versions understand."""
+    model.save_pretrained(stage, max_shard_size="1TB")
+    # safetensors writes for the owner alone
+    (stage / WEIGHTS).chmod((stage / "config.json").stat().st_mode)
+    _complete_config(stage / "config.json", model)
+
+
+def write_description(stage: Path, model: Any) -> None:
+    """The same without the weights."""
+    name, weight = next(iter(model.state_dict().items()))
+    model.save_pretrained(stage, state_dict={name: weight})  # it cannot do without any
+    (stage / WEIGHTS).unlink()
+    _complete_config(stage / "config.json", model)
+
+
+def _complete_config(path: Path, model: Any) -> None:
     config = json.loads(path.read_text("utf-8"))
     for key in CONFIG_LEAKS:
         config.pop(key, None)
