@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,7 @@ def attach(
 
         config = LoraConfig(
             r=lora.r,
-            lora_alpha=lora.alpha,  # type: ignore[arg-type]
+            lora_alpha=lora.alpha,
             lora_dropout=lora.dropout,
             target_modules=paths,
             fan_in_fan_out=columns == {True},
@@ -144,6 +144,7 @@ def put(model: Any, adapter: Adapter, place: str) -> set[str]:
     Raises `InputError`, naming `place`, for tensors that do not fit.
     """
     inner = _inner(model)
+    adapter = _of_body(adapter, inner)
     own = dict(inner.state_dict(keep_vars=True))
     brought = {name: t for name, t in adapter.tensors.items() if not name.endswith((A, B))}
     for name, tensor in brought.items():
@@ -158,6 +159,15 @@ def put(model: Any, adapter: Adapter, place: str) -> set[str]:
     # Weights that are tied have several names.
     shared = {id(own[name]) for name in brought}
     return {prefix + name for name, value in own.items() if id(value) in shared}
+
+
+def _of_body(adapter: Adapter, inner: Any) -> Adapter:
+    """The adapter, or of it what a model without the head has a place for."""
+    body = inner.base_model_prefix
+    own = {n: t for n, t in adapter.tensors.items() if n.startswith(f"{body}.")}
+    if hasattr(inner, body) or not own:
+        return adapter
+    return replace(adapter, tensors={n.removeprefix(f"{body}."): t for n, t in own.items()})
 
 
 def freeze(model: Any, new: Iterable[str], *, embeddings: bool, layers: int) -> None:
