@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from hfkit import sealing
-from hfkit.errors import HfkitError, InputError
+from hfkit.errors import HfkitError, InputError, SafetyError
 from hfkit.model import gate
 from hfkit.model.locate import MINILM, Located, locate
 from hfkit.model.lora import Lora
@@ -118,10 +118,10 @@ def weight_files(folder: Path) -> list[Path]:
     if not is_adapted(folder):
         return gate.weight_files(folder)
     base = base_of(folder)
-    own = gate.inside(folder, TENSORS)
-    if not own.is_file():
-        raise InputError(f"no {TENSORS} in this folder", place=str(folder))
-    return [*gate.weight_files(base), own]
+    for name in FILES:
+        if not gate.inside(folder, name).is_file():
+            raise InputError(f"no {name} in this folder", place=str(folder))
+    return [*gate.weight_files(base), folder / TENSORS]
 
 
 def recorded_files(folder: Path) -> dict[str, str]:
@@ -221,6 +221,9 @@ def _read_base(folder: Path) -> dict[str, Any]:
     )
     if not whole:
         raise InputError("damaged", place=str(folder / BASE))
+    foreign = next((n for n in files if n != gate.INDEX and not n.endswith(".safetensors")), None)
+    if foreign is not None:
+        raise SafetyError(f"'{foreign[:40]}' is not safetensors", place=str(folder / BASE))
     return said
 
 

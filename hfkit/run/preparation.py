@@ -207,11 +207,11 @@ def prepare(config: FinetuneConfig) -> Prepared:
         model, reason = default_model(name, [str(texts_of(row)[0]) for row in train.rows[:500]])
         log.info("the base model is %s (%s); override with -m", model, reason)
         base = _located(config, model)
+    facts = describe(base.folder, code=base.code)
     if is_adapted(base.folder):
         raise InputError(
             "an adapter on another model", place=base.name, hint="fine-tune it with --merge first"
         )
-    facts = describe(base.folder, code=base.code)
     task.build_on(read_config(base.folder, code=base.code))
     lr, max_length = config.lr, checked_length(config.max_length, facts.max_length)
     if lr is None:

@@ -342,7 +342,7 @@ WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
     "no files": (lambda run: edit(run / adapted.BASE, files={}), "damaged"),
     "files elsewhere": (
         lambda run: edit(
-            run / adapted.BASE, files={"../outside": {"size": 1, "sha256": ""}}
+            run / adapted.BASE, files={"../outside.safetensors": {"size": 1, "sha256": ""}}
         ),
         "outside",
     ),
