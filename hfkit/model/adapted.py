@@ -19,6 +19,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -207,7 +208,7 @@ def _plain_files(base: Path) -> list[Path]:
 
 def _read_base(folder: Path) -> dict[str, Any]:
     said = gate.read_object(folder, BASE)
-    files = said.get("files")
+    files: Any = said.get("files")
     whole = (
         isinstance(said.get("name"), str)
         and isinstance(said.get("revision"), str | None)
@@ -236,12 +237,20 @@ def _places(folder: Path, said: Mapping[str, Any]) -> Iterator[Path]:
     yield folder / OWN
     if said["place"] is not None:
         yield folder / said["place"]
-    name = "minilm" if said["name"] == MINILM and not said["revision"] else said["name"]
     at = f"@{said['revision']}" if said["revision"] else ""
-    try:
-        yield locate(f"{name}{at}", offline=True).folder  # never fetched for a folder's sake
-    except HfkitError as error:
-        log.debug("%s: %s", folder, error)
+    packaged = ["minilm"] if said["name"] == MINILM else []
+    for name in (*packaged, f"{said['name']}{at}"):
+        try:
+            yield _here(name, Path.cwd())
+        except HfkitError as error:
+            log.debug("%s: %s", folder, error)
+
+
+@lru_cache
+def _here(name: str, working: Path) -> Path:
+    """The folder of a model on this disk, asked for once in a `working` folder. It is never fetched
+    for the sake of another one."""
+    return locate(name, offline=True).folder
 
 
 def _files_in(folder: Path, names: Iterable[str]) -> dict[str, Path]:

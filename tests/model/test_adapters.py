@@ -21,6 +21,7 @@ from hfkit.model.folder import write_folder
 from hfkit.model.load import load_anew, load_for_prediction
 from hfkit.model.locate import Located
 from hfkit.model.lora import parse
+from hfkit.model.unpad import unpad
 
 CLASSIFIER = "AutoModelForSequenceClassification"
 TOKENS = "AutoModelForTokenClassification"
@@ -208,6 +209,26 @@ def test_peft_reads_the_adapter(trained: Any) -> None:
         output = found(**given)
     own = output.last_hidden_state if auto_class == EMBEDDER else output.logits
     assert (own - wanted).abs().max() < 1e-4 * wanted.abs().max()
+
+
+@pytest.mark.parametrize("family", ["bert", "modernbert", "deberta-v2", "distilbert", "mpnet"])
+def test_adapters_compute_without_padding(family: str, tmp_path: Path) -> None:
+    model, new = load(write_base(tmp_path / "base", family, CLASSIFIER), CLASSIFIER)
+    attach(model, parse("r=4,targets=all"), new, seed=1)
+    learn(model)
+    rows = torch.tensor([[5, 6, 7, 8, 3], [9, 3, 0, 0, 0]])
+    given = {"input_ids": rows, "attention_mask": (rows != 0).long()}
+    found = []
+    for _ in range(2):
+        model.zero_grad()
+        model.eval()
+        model(**given).logits.square().sum().backward()
+        found.append({n: p.grad for n, p in model.named_parameters() if p.requires_grad})
+        assert len(found) == 2 or unpad(model, gradients=True)
+    assert found[0].keys() == found[1].keys()
+    for name, gradient in found[0].items():
+        assert gradient is not None and gradient.abs().max() > 0, name
+        torch.testing.assert_close(found[1][name], gradient, rtol=1e-3, atol=1e-5)
 
 
 def test_all_linear_layers(tiny_base_folder: Path) -> None:
