@@ -30,7 +30,7 @@ from hfkit.imports import without
 from hfkit.model import adapted, gate
 from hfkit.model.heads import Embedder
 from hfkit.model.load import quiet, seeded
-from hfkit.model.lora import Lora, chosen
+from hfkit.model.lora import PLACE, Lora, chosen
 from hfkit.model.writer import writes
 
 log = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ def attach(
     paths = chosen(linear, lora.targets)
     columns = {type(linear[path]) is Conv1D for path in paths}
     if len(columns) > 1:
-        raise InputError("these layers do not keep their weights alike", place="--lora")
+        raise InputError("these layers do not keep their weights alike", place=PLACE)
     with without("kernels"), without("bitsandbytes"), quiet(), seeded(seed):
         from peft import LoraConfig, inject_adapter_in_model
 
@@ -204,7 +204,11 @@ def learnt_whole(model: Any, new: Iterable[str]) -> list[str]:
     if inner is model and body is not None and not writes(model):
         head = {name.split(".")[0] for name, _ in model.named_parameters() if "." in name}
         found = [*sorted(head - {model.base_model_prefix}), *found]
-    paths = [path for path in dict.fromkeys(found) if path]
+    if "" in found:
+        raise InputError(
+            "a new weight stands in no layer, and adapters cannot save it", place=PLACE
+        )
+    paths = list(dict.fromkeys(found))
     return [path for path in paths if not _inside(path, set(paths) - {path})]
 
 
@@ -216,7 +220,7 @@ def _merge(inner: Any, adapter: Adapter) -> None:
         down, up = adapter.tensors[path + A], adapter.tensors[path + B]
         change = (up.double() @ down.double()) * (adapter.lora.alpha / adapter.lora.r)
         change = change.T if adapter.columns else change
-        if change.shape != weight.shape:
+        if change.shape != weight.shape or len(down) != adapter.lora.r:
             raise KeyError(path)
         weight.data.copy_((weight.data.cpu().double() + change).to(weight.dtype))
 

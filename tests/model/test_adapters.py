@@ -370,6 +370,7 @@ WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
     "another kind": (lambda run: edit(run / adapted.CONFIG, use_dora=True), "use_dora"),
     "no number": (lambda run: edit(run / adapted.CONFIG, lora_alpha="1"), "lora_alpha"),
     "no rank": (lambda run: edit(run / adapted.CONFIG, r=True), '"r"'),
+    "another rank": (lambda run: edit(run / adapted.CONFIG, r=2), "do not fit"),
     "a layer that is not there": (spoil(renamed), "do not fit"),
     "half an adapter": (spoil(lambda t: t.__delitem__(QUERY.replace("_A", "_B"))), "do not fit"),
     "another shape": (
