@@ -28,7 +28,7 @@ LEARNING_RATES: tuple[tuple[float, float], ...] = (
 )
 # Tasks whose best rate differs from that of a classifier of the same size, as a factor.
 TASK_FACTORS: dict[str, float] = {}
-# Adapters want larger steps than the weights they change.
+# Adapters want larger steps than the weights they change; from where: docs/learning-rates.md.
 OF_ADAPTERS = 10.0
 
 # First and last character of the blocks that tell scripts apart (Unicode 15).
