@@ -22,6 +22,8 @@ from hfkit.config import FinetuneConfig
 from hfkit.data.bad_rows import REJECTED
 from hfkit.errors import InputError, WorkersError
 from hfkit.layers import dump
+from hfkit.model import lora
+from hfkit.model.adapted import FILES
 from hfkit.report import trackers
 from hfkit.run.duration import seconds
 from hfkit.run.exporting import check_packages, export_run
@@ -88,6 +90,11 @@ def finetune(config: FinetuneConfig) -> Finetuned | DryRun:
 def _check(config: FinetuneConfig) -> None:
     """Find what is wrong with the settings among themselves, before anything is read."""
     trackers.check(config)
+    if config.lora:
+        lora.parse(config.lora)
+        lora.check_package()
+    elif config.merge:
+        raise InputError("without --lora there is nothing to merge", place="--merge")
     if config.max_time:
         seconds(config.max_time)
     launch.check_sharding(config)
@@ -164,7 +171,9 @@ def _finished(folder: Path) -> Finetuned:
     from hfkit.run.finishing import CHECKPOINTS, Finetuned
     from hfkit.run.opening import read_settings
 
-    wrong = sealing.damage(folder, only=("config.json", "model.safetensors", "tokenizer.json"))
+    wrong = sealing.damage(
+        folder, only=(*FILES, "config.json", "model.safetensors", "tokenizer.json")
+    )
     if wrong is not None:
         hint = "--overwrite moves it aside and trains again"
         raise InputError(

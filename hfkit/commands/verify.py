@@ -13,7 +13,8 @@ from typing import Any
 
 from hfkit import sealing
 from hfkit.config import VerifyConfig
-from hfkit.errors import InputError
+from hfkit.errors import HfkitError, InputError
+from hfkit.model.adapted import BASE, check_base, is_adapted
 from hfkit.run.exported import REPORT
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,11 @@ def verify(config: VerifyConfig) -> Verified:
         for name, wrong in sealing.damages(inner, manifest=manifest.name):
             damaged[_inside(folder, inner / name)] = wrong
         sealed |= {_inside(folder, manifest), *_sealed(folder, manifest)}
+    if is_adapted(folder):
+        try:
+            check_base(folder)
+        except HfkitError as error:
+            damaged[BASE] = error.message
     present = [_inside(folder, path) for path in _visible(folder) if path.is_file()]
     unsealed = [name for name in present if name not in sealed]
     if unsealed:

@@ -119,6 +119,22 @@ class Training(Hardware):
     max_grad_norm: float = setting(
         1.0, "Clip gradients to this norm; 0 turns clipping off", changes_result=True, ge=0
     )
+    lora: str | None = setting(
+        None,
+        "Train adapters beside the layers instead of these, as r=16, or with more said: "
+        "r=16,alpha=32,dropout=0.05,targets=query+value (targets=all: all linear layers)",
+        changes_result=True,
+    )
+    merge: bool = setting(
+        False, "With --lora: add the adapters to the weights, and save a plain model",
+        changes_result=True,
+    )  # fmt: skip
+    freeze_embeddings: bool = setting(
+        False, "Keep the base model's embeddings as they are", changes_result=True
+    )
+    freeze_layers: int = setting(
+        0, "Keep the first N layers of the encoder as they are", changes_result=True, ge=0
+    )
     dropout: float | None = setting(
         None, "Dropout of the model; default: as the model says", changes_result=True, ge=0, lt=1
     )

@@ -31,6 +31,7 @@ LOADED_AS = {
     "MaskedWords": "AutoModelForMaskedLM",
     "Pretraining": "AutoModelForPreTraining",
     "Generator": "AutoModelForCausalLM",
+    "Writer": "AutoModelForSeq2SeqLM",
 }
 LIMITS = """## Intended use and limits
 
@@ -69,6 +70,7 @@ class Card:
     settings: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     auto_class: str = "AutoModelForSequenceClassification"
+    adapter: bool = False
 
 
 def write_card(folder: Path, card: Card) -> Path:
@@ -117,6 +119,8 @@ def front_matter(card: Card) -> dict[str, Any]:
 
 
 def _library(card: Card) -> str:
+    if card.adapter:
+        return "peft"
     return "sentence-transformers" if card.auto_class.endswith(":Embedder") else "transformers"
 
 
@@ -140,6 +144,8 @@ def _summary(card: Card) -> str:
     if card.base_revision:
         base += f" (revision `{_shown(card.base_revision)}`)"
     text = f"A model for {card.task}, fine-tuned from {base} with hfkit.\n"
+    if card.adapter:
+        text += "\nThe folder holds an adapter (LoRA), which needs the weights of that model.\n"
     if card.labels:
         names = ", ".join(f"`{_shown(label)}`" for label in card.labels[:40])
         more = f" and {len(card.labels) - 40} more" if len(card.labels) > 40 else ""
@@ -173,11 +179,16 @@ def _python(card: Card) -> str:
     """How other libraries load the folder."""
     name = card.auto_class.rpartition(":")[2]
     name = LOADED_AS.get(name, name)
-    if name == "Embedder":
+    if card.adapter:
+        name = {"Embedder": "AutoModel"}.get(name, name)
+        lines = ["from peft import PeftModel", f"from transformers import AutoConfig, {name}", ""]
+        lines += ['config = AutoConfig.from_pretrained("FOLDER")']
+        lines += [f'base = {name}.from_pretrained("BASE", config=config)']
+        lines += ['model = PeftModel.from_pretrained(base, "FOLDER/adapter")']
+    elif name == "Embedder":
         lines = ["from sentence_transformers import SentenceTransformer", ""]
         lines += ['model = SentenceTransformer("FOLDER")', 'vectors = model.encode(["a text"])']
     else:
-        name = "AutoModelForSeq2SeqLM" if name == "Writer" else name
         lines = [f"from transformers import {name}, AutoTokenizer", ""]
         lines += [f'model = {name}.from_pretrained("FOLDER")']
         lines += ['tokenizer = AutoTokenizer.from_pretrained("FOLDER")']

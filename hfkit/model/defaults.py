@@ -30,6 +30,8 @@ LEARNING_RATES: tuple[tuple[float, float], ...] = (
 )
 # Tasks whose best rate differs from that of a classifier of the same size, as a factor.
 TASK_FACTORS: dict[str, float] = {}
+# Adapters want larger steps than the weights they change; from where: docs/learning-rates.md.
+OF_ADAPTERS = 10.0
 
 # First and last character of the blocks that tell scripts apart (Unicode 15).
 SCRIPTS: tuple[tuple[str, str, str], ...] = (
@@ -173,12 +175,14 @@ def script_of(letter: str) -> str:
     return "another script"
 
 
-def default_lr(facts: ModelFacts, task: str) -> tuple[float, str]:
+def default_lr(facts: ModelFacts, task: str, *, adapters: bool = False) -> tuple[float, str]:
     """The peak learning rate for a model of this size, and the reason.
 
     The size counted is without embeddings: a multilingual model has many, but learns like the
     English model with as many layers.
     """
     rate = next(rate for most, rate in LEARNING_RATES if facts.body_parameters <= most)
+    rate *= OF_ADAPTERS if adapters else 1.0
     size = f"{facts.body_parameters / 1e6:.0f}M parameters beside the embeddings"
+    size += ", by adapters" if adapters else ""
     return rate * TASK_FACTORS.get(task, 1.0), f"a {facts.model_type} with {size}"

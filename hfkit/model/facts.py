@@ -101,11 +101,11 @@ def describe(folder: Path, *, code: bool = False, fresh: bool = False) -> ModelF
     Of a `fresh` one, which has no weights yet, the number of parameters is an estimate.
     """
     config = gate.check(folder, code=code, fresh=fresh)
-    tensors: dict[str, Any] = _planned(config) if fresh else {}
-    for path in [] if fresh else gate.weight_files(folder):
-        tensors.update(gate.read_header(path))
+    tensors = _planned(config) if fresh else gate.headers(folder)
     sizes = {
-        name: prod(entry["shape"]) for name, entry in tensors.items() if entry["dtype"] in FLOATS
+        name: prod(entry["shape"])
+        for name, entry in tensors.items()
+        if entry["dtype"] in FLOATS and ".lora_" not in name  # which only change other ones
     }
     vocabulary = config.get("vocab_size")
     apart = [
@@ -201,10 +201,12 @@ def estimate_memory(
     shards: int = 1,
     recomputed: bool = False,
     stored_attention: bool = True,
+    trained: int | None = None,
 ) -> int:
     """Estimate the bytes that a process takes to train in fp32; `rows` is the micro-batch.
 
-    16 bytes a parameter (weight, gradient, two moments of AdamW), and per token and layer
+    4 bytes a parameter and 12 for each that is `trained`, all if not said otherwise (gradient, two
+    moments of AdamW), and per token and layer
 
         136 x hidden size + 10 x attention heads x length
 
@@ -222,7 +224,8 @@ def estimate_memory(
     1193
     """
     moments = {"adamw": 8.0, "adamw8bit": 2 + 8 / 256, "adafactor": 8 / facts.hidden_size}
-    whole = facts.parameters * (8 + moments[optimizer])
+    learns = facts.parameters if trained is None else trained
+    whole = facts.parameters * 4 + learns * (4 + moments[optimizer])
     kept = whole if shards == 1 else whole / shards + 4 * facts.parameters
     per_layer = 136 * facts.hidden_size
     if stored_attention:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from hfkit.model.load import quiet
 from hfkit.model.pooling import sentence_files
 
 if TYPE_CHECKING:
+    from hfkit.model.adapters import Adapter
     from hfkit.model.heads import Embedder
 
 # Leftovers of one machine and one call; no reader needs them, and some refuse them.
@@ -54,8 +55,13 @@ def write_folder(
     max_length: int,
     code: bool = False,
     languages: tuple[str, str] | None = None,
+    adapter: Adapter | None = None,
+    base: Mapping[str, Any] | None = None,
 ) -> list[Path]:
     """Write config.json, model.safetensors and the tokenizer's files; return their paths.
+
+    Where an `adapter` is given it is written in place of the weights, with what `describe_base`
+    says of its `base`.
 
     `tokenizer_source` is the base model's folder; `max_length` becomes the tokenizer's
     `model_max_length`; with `code` its own Python code runs; `languages` are those that are read
@@ -63,6 +69,7 @@ def write_folder(
     `model.config`, where `load_for_training` put them.
     Raises `ResourceError` when the disk is full or broken.
     """
+    from hfkit.model.adapters import write
     from hfkit.model.heads import Embedder
 
     with sealing.storing(folder):
@@ -71,7 +78,11 @@ def write_folder(
             segments = getattr(model.config, "type_vocab_size", 0) > 1
             tokenizer = _loaded(tokenizer_source, languages, code=code)
             write_tokenizer(stage, tokenizer, max_length, segments=segments)
-            write_model(stage, model)
+            if adapter is None or base is None:
+                write_model(stage, model)
+            else:
+                write_description(stage, model)
+                write(stage, adapter, base)
             if isinstance(model, Embedder):
                 write_sentence_files(stage, model, max_length)
             return _move(stage, folder)
@@ -105,8 +116,20 @@ def _move(stage: Path, folder: Path) -> list[Path]:
 def write_model(stage: Path, model: Any) -> None:
     """Save the weights as one safetensors file and a config.json that all versions understand."""
     model.save_pretrained(stage, max_shard_size="1TB")
-    path = stage / "config.json"
-    (stage / WEIGHTS).chmod(path.stat().st_mode)  # safetensors writes for the owner alone
+    # safetensors writes for the owner alone
+    (stage / WEIGHTS).chmod((stage / "config.json").stat().st_mode)
+    _complete_config(stage / "config.json", model)
+
+
+def write_description(stage: Path, model: Any) -> None:
+    """The same without the weights."""
+    name, weight = next(iter(model.state_dict().items()))
+    model.save_pretrained(stage, state_dict={name: weight})  # it cannot do without any
+    (stage / WEIGHTS).unlink()
+    _complete_config(stage / "config.json", model)
+
+
+def _complete_config(path: Path, model: Any) -> None:
     config = json.loads(path.read_text("utf-8"))
     for key in CONFIG_LEAKS:
         config.pop(key, None)

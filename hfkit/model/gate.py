@@ -54,10 +54,7 @@ def check(folder: Path, *, code: bool = False, fresh: bool = False) -> dict[str,
     """
     config = read_config(folder, code=code)
     if not fresh:
-        tensors: dict[str, Any] = {}
-        for path in weight_files(folder):
-            tensors.update(read_header(path))
-        check_values(config, tensors, str(folder / "config.json"))
+        check_values(config, headers(folder), str(folder / "config.json"))
     check_tokenizer(folder, code=code)
     return config
 
@@ -140,6 +137,17 @@ def inside(folder: Path, name: str) -> Path:
             "a link that leads out of the model's folder", place=place, hint="copy the file instead"
         )
     return path
+
+
+def headers(folder: Path) -> dict[str, Any]:
+    """What `read_header` says of all weights of the model; those of an adapter of hfkit's, and of
+    the base model that it belongs to, by the names of the whole."""
+    from hfkit.model import adapted  # which reads folders through this gate
+
+    tensors: dict[str, Any] = {}
+    for path in adapted.weight_files(folder):
+        tensors.update(adapted.bare(read_header(path)))
+    return tensors
 
 
 def weight_files(folder: Path) -> list[Path]:

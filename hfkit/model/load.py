@@ -17,8 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 from hfkit import culprit
 from hfkit.errors import HfkitError, InputError, is_out_of_memory
+from hfkit.model.adapted import TENSORS, composed, is_adapted
 from hfkit.model.facts import ModelFacts, describe, has_head_of, head_kind, require_head
 from hfkit.model.floors import check_libraries
+from hfkit.model.lacking import (
+    allow_or_refuse,
+    check_finite,
+    check_layers,
+    mismatched,
+    of_encoder,
+    report,
+    some,
+)
 from hfkit.registry import load_object
 
 if TYPE_CHECKING:
@@ -27,8 +37,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SPANS, TOKENS = "ForQuestionAnswering", "ForTokenClassification"
-# What the families call their stack of layers, inside the names of tensors.
-LAYERS = {"layer", "layers", "block", "h"}
 # How a model computes and in what it answers is not for its author to say.
 OURS = {"return_dict": True, "chunk_size_feed_forward": 0}
 
@@ -45,7 +53,26 @@ def load_for_training(
     allow_missing: bool = False,
     fresh: bool = False,
 ) -> Any:
-    """Load a base model and give it the head of the task, drawn from `seed`.
+    """Load a base model and give it the head of the task; see `load_anew`."""
+    given: dict[str, Any] = {"dropout": dropout, "seed": seed, "name": name, "code": code}
+    given |= {"allow_missing": allow_missing, "fresh": fresh}
+    return load_anew(folder, auto_class, head, **given)[0]
+
+
+def load_anew(
+    folder: Path,
+    auto_class: str,
+    head: Mapping[str, Any],
+    *,
+    dropout: float | None,
+    seed: int,
+    name: str = "",
+    code: bool = False,
+    allow_missing: bool = False,
+    fresh: bool = False,
+) -> tuple[Any, list[str]]:
+    """Load a base model, give it the head of the task, drawn from `seed`, and also return the names
+    of the weights that the folder lacks.
 
     `head` is put into the configuration. A head the folder already has is kept if its label names
     are those of `head`, in whatever order; otherwise it starts anew. A head that finds spans has no
@@ -63,21 +90,21 @@ def load_for_training(
         wanted = {**_foreign_labels(auto_class, head), **head}
         config = _config(folder, wanted, dropout, code=code)
         if fresh:
-            return _drawn(folder, auto_class, config, name)
+            return _drawn(folder, auto_class, config, name), []
         model, info = _load(folder, auto_class, config, code=code)
         if facts.has_head and head_kind(auto_class) and not kept:
             _restart(_output_layer(model), getattr(config, "initializer_range", 0.02))
     if kept and "id2label" in head:
         _reorder(model, facts.labels or [], config)
-    new = sorted({*info["missing_keys"], *_mismatched(info)})
-    absent = _of_encoder(model, new)
+    new = sorted({*info["missing_keys"], *mismatched(info)})
+    absent = of_encoder(model, new)
     if absent:
-        _allow_or_refuse(absent, name, allowed=allow_missing)
-    _check_layers(info, name)
-    _check_finite(model, name)
+        allow_or_refuse(absent, name, allowed=allow_missing)
+    check_layers(info, name)
+    check_finite(model, name)
     expected = [key for key in new if key not in set(absent)]
-    _report(name, facts, bool(head_kind(auto_class)), kept, expected)
-    return model
+    report(name, facts, bool(head_kind(auto_class)), kept, expected)
+    return model, new
 
 
 def load_for_prediction(
@@ -98,15 +125,25 @@ def load_for_prediction(
     check_libraries()
     require_head(describe(folder, code=code), auto_class, name)
     given = (head or {}) if ":" in auto_class else {}
-    with quiet():
-        config = _config(folder, given, None, code=code)
-        model, info = _load(folder, auto_class, config, code=code)
-    absent = sorted(info["missing_keys"]) + sorted(_mismatched(info))
+    with quiet(), composed(folder) as whole:
+        config = _config(whole, given, None, code=code)
+        model, info = _load(whole, auto_class, config, code=code)
+        brought = _adapted(model, folder)
+    absent = sorted({*info["missing_keys"], *mismatched(info)} - brought)
     if absent:
-        raise InputError(f"{_some(absent)} not in the weights, or of another shape", place=name)
-    _check_layers(info, name)
-    _check_finite(model, name)
+        raise InputError(f"{some(absent)} not in the weights, or of another shape", place=name)
+    check_layers(info, name)
+    check_finite(model, name)
     return model.eval()
+
+
+def _adapted(model: Any, folder: Path) -> set[str]:
+    """Add what an adapter in the folder has learnt; the names of the weights that it brings."""
+    if not is_adapted(folder):
+        return set()
+    from hfkit.model.adapters import put, read
+
+    return put(model, read(folder), str(folder / TENSORS))
 
 
 def _config(folder: Path, head: Mapping[str, Any], dropout: float | None, *, code: bool) -> Any:
@@ -309,75 +346,3 @@ def _reorder(model: Any, stored: list[str], config: Any) -> None:
         layer.weight.copy_(layer.weight[order].clone())
         if layer.bias is not None:
             layer.bias.copy_(layer.bias[order].clone())
-
-
-def _of_encoder(model: Any, missing: Iterable[str]) -> list[str]:
-    """Which of the weights that are missing every base model has. It may lack a head, and a pooler:
-    one pre-trained on masked words has none."""
-    prefixes: tuple[str, ...] = (f"{model.base_model_prefix}.",)
-    if getattr(model.config, "is_encoder_decoder", False):  # T5's parts stand at the top
-        prefixes += ("encoder.", "decoder.", "shared.")
-    return [key for key in missing if key.startswith(prefixes) and ".pooler." not in key]
-
-
-def _allow_or_refuse(absent: list[str], name: str, *, allowed: bool) -> None:
-    """An encoder with holes in it: half a model, unless somebody says that it is meant so."""
-    if not allowed:
-        raise InputError(
-            f"the weights lack {_some(absent)} of the encoder that config.json describes",
-            place=name,
-            hint="download the model again, or train them anew with --allow-missing",
-        )
-    count = "1 weight" if len(absent) == 1 else f"{len(absent)} weights"
-    log.warning(
-        "%s: %s of the encoder not in it, or of another shape, and so new and random: %s",
-        name, count, _some(absent),
-    )  # fmt: skip
-    log.debug("new and random: %s", ", ".join(absent))
-
-
-def _check_layers(info: Mapping[str, Any], name: str) -> None:
-    """Weights of layers that config.json does not have would silently take no part."""
-    unused = sorted(key for key in info["unexpected_keys"] if LAYERS & set(key.split(".")))
-    if unused:
-        raise InputError(
-            f"{_some(unused)} in the weights have no place in the model that config.json describes",
-            place=name,
-        )
-
-
-def _check_finite(model: Any, name: str) -> None:
-    import torch
-
-    for key, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise InputError(f"the weights hold NaN or infinity ({key})", place=name)
-
-
-def _mismatched(info: Mapping[str, Any]) -> list[str]:
-    """Names of weights with another shape; versions give (name, found, wanted) or the name."""
-    return [key if isinstance(key, str) else key[0] for key in info.get("mismatched_keys") or ()]
-
-
-def _report(name: str, facts: ModelFacts, headed: bool, kept: bool, new: list[str]) -> None:
-    """Say in one note which of the head's weights start at random, or that the head was kept."""
-    if kept and not new:
-        named = ", its labels are the same" if facts.labels else ""
-        log.info("%s: the trained head is kept%s", name, named)
-    elif facts.has_head and not headed:
-        log.info("%s: its trained head plays no part", name)
-    elif facts.has_head and not kept:
-        named = f" ({', '.join(facts.labels[:6])})" if facts.labels else ""
-        log.info("%s: its trained head%s answers another question and is replaced", name, named)
-    if new:
-        log.info("%s: not in it, and so new and random: %s", name, _some(new))
-
-
-def _some(names: list[str]) -> str:
-    """Up to four names and how many more.
-
-    >>> _some(["a", "b", "c", "d", "e"])
-    'a, b, c, d and 1 more'
-    """
-    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
-    return ", ".join(names[:4]) + more

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hfkit import sealing
 from hfkit.errors import InputError
-from hfkit.model import gate
+from hfkit.model import adapted, gate
 
 if TYPE_CHECKING:
     from hfkit.text import Tokenizer
@@ -204,6 +204,9 @@ def model_files(folder: Path) -> dict[str, str]:
     sealed = {}
     if (folder / sealing.MANIFEST).is_file():
         sealed = sealing.read_json(folder / sealing.MANIFEST).get("files", {})
+    if adapted.is_adapted(folder):
+        own = _hash(gate.inside(folder, adapted.TENSORS), sealed.get(adapted.TENSORS))
+        return {**adapted.recorded_files(folder), adapted.TENSORS: own}
     return {path.name: _hash(path, sealed.get(path.name)) for path in gate.weight_files(folder)}
 
 

@@ -15,6 +15,7 @@ from hfkit import __version__, sealing
 from hfkit.errors import InputError
 from hfkit.layers import dump
 from hfkit.metrics.statistics import Scores, score
+from hfkit.model.adapted import describe_base
 from hfkit.model.card import Card, CardScore, write_card
 from hfkit.model.folder import write_folder
 from hfkit.redaction import redacted
@@ -34,7 +35,8 @@ CHECKPOINTS = "checkpoints"
 # Settings worth a line in the card; hfkit.yaml has all of them.
 TOLD = (
     "epochs", "max_steps", "batch_size", "lr", "schedule", "warmup", "weight_decay",
-    "max_grad_norm", "max_length", "dropout", "precision", "num_processes", "seed",
+    "max_grad_norm", "max_length", "dropout", "lora", "freeze_embeddings", "freeze_layers",
+    "precision", "num_processes", "seed",
 )  # fmt: skip
 
 
@@ -109,8 +111,16 @@ def _write(fitted: Fitted, done: Finetuned) -> None:
     source, max_length = prepared.base.folder, config.max_length or 0
     code = prepared.base.code
     languages = prepared.task.languages
+    adapter = None if config.merge else fitted.adapter
     write_folder(
-        folder, fitted.model, source, max_length=max_length, code=code, languages=languages
+        folder,
+        fitted.model,
+        source,
+        max_length=max_length,
+        code=code,
+        languages=languages,
+        adapter=adapter,
+        base=describe_base(prepared.base, folder) if adapter else None,
     )
     sealing.write_bytes(folder / SETTINGS, _settings(prepared).encode())
     saved = done.to_json()
@@ -210,4 +220,5 @@ def _card(prepared: Prepared, done: Finetuned) -> Card:
         settings={name: config[name] for name in TOLD} | config["options"],
         versions=versions(),
         auto_class=prepared.task.auto_class,
+        adapter=prepared.config.lora is not None and not prepared.config.merge,
     )

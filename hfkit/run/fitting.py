@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
     from hfkit.infer.predictor import Predictor
+    from hfkit.model.adapters import Adapter
     from hfkit.train.loop import Event, Parts, Stopped
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class Fitted:
     outputs: Callable[[Packed], list[Outputs]]
     encoded: Mapping[str, Packed]
     steps: int
+    adapter: Adapter | None = None
 
     def answers(self, part: str) -> list[Answer]:
         """The answers to the rows of "validation" or "test"; the former settle the decisions."""
@@ -114,15 +116,19 @@ def fit(prepared: Prepared, accelerator: Accelerator, output: Output, watching: 
         keys=training.values.get("text_key") if distinct else None,
     )
     last = _trained(parts, watching)
-    return Fitted(prepared, model, accelerator, partial(_outputs, predictor), encoded, last.step)
+    adapter = _detached(model) if config.lora else None
+    outputs = partial(_outputs, predictor)
+    return Fitted(prepared, model, accelerator, outputs, encoded, last.step, adapter)
 
 
 def _model(prepared: Prepared) -> Any:
-    """The base model with the head of the task."""
-    from hfkit.model.load import load_for_training
+    """The base model with the head of the task, and that part of it to learn which is asked for."""
+    from hfkit.model.adapters import attach, freeze
+    from hfkit.model.load import load_anew
+    from hfkit.model.lora import parse
 
     base, task, config = prepared.base, prepared.task, prepared.config
-    return load_for_training(
+    model, new = load_anew(
         base.folder,
         task.auto_class,
         task.head(),
@@ -133,6 +139,20 @@ def _model(prepared: Prepared) -> Any:
         allow_missing=config.allow_missing,
         fresh=base.fresh,
     )
+    layers = config.freeze_layers
+    if config.lora:
+        attach(model, parse(config.lora), new, seed=config.seed, without_layers=layers)
+    elif config.freeze_embeddings or layers:
+        freeze(model, new, embeddings=config.freeze_embeddings, layers=layers)
+    return model
+
+
+def _detached(model: Any) -> Adapter:
+    """What the adapters have learnt; the model is scored with it added to its weights, as it will
+    be opened."""
+    from hfkit.model.adapters import detach
+
+    return detach(model)
 
 
 def _batch(

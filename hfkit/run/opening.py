@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hfkit import sealing
 from hfkit.errors import InputError, SafetyError
 from hfkit.model import gate
+from hfkit.model.adapted import FILES
 from hfkit.registry import find_task, make_task
 from hfkit.run.decisions import DECISIONS, read_decisions
 from hfkit.run.output import RUN
@@ -37,7 +38,7 @@ DECISIVE = (
     "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "bpe.codes", "spiece.model",
     "sentencepiece.bpe.model", "tokenizer.model", "source.spm", "target.spm", SETTINGS, DECISIONS,
     RUN, "modules.json", "generation_config.json", "chat_template.jinja", "1_Pooling/config.json",
-    "config_sentence_transformers.json",
+    "config_sentence_transformers.json", "adapter/adapter_config.json", "adapter/base.json",
 )  # fmt: skip
 # What a model from elsewhere is asked for, by the end of its architecture's name.
 TASK_OF_HEAD = {
@@ -194,7 +195,7 @@ def read_settings(folder: Path) -> FinetuneConfig | None:
 def check_weights(folder: Path) -> None:
     """Refuse a run whose weights are not those that were sealed; of what is no run none are."""
     if (folder / SETTINGS).is_file():
-        _check_sealed(folder, ("model.safetensors",))
+        _check_sealed(folder, ("model.safetensors", *FILES))
 
 
 def check_settings(folder: Path) -> None:

@@ -22,9 +22,11 @@ from hfkit.data.shape import infer_task
 from hfkit.errors import InputError
 from hfkit.layers import extra
 from hfkit.metrics.base import check_packages
+from hfkit.model import lora
+from hfkit.model.adapted import is_adapted
 from hfkit.model.defaults import default_lr, default_model
 from hfkit.model.facts import ModelFacts, describe, estimate_memory
-from hfkit.model.gate import read_config
+from hfkit.model.gate import headers, read_config
 from hfkit.model.locate import Located, locate
 from hfkit.processor import cores, has_accelerator, kernels_for, precision_for, this_processor
 from hfkit.redaction import redacted
@@ -157,7 +159,18 @@ class Prepared:
             optimizer=config.optim,
             shards=config.num_processes if config.fsdp else 1,
             recomputed=config.gradient_checkpointing,
+            trained=self._trained(),
         )
+
+    def _trained(self) -> int:
+        """About how many parameters learn."""
+        config, facts = self.config, self.facts
+        if config.lora:
+            return lora.count(headers(self.base.folder), lora.parse(config.lora))
+        frozen = facts.body_parameters * min(1.0, config.freeze_layers / facts.layers)
+        if config.freeze_embeddings:
+            frozen += facts.parameters - facts.body_parameters
+        return facts.parameters - round(frozen)
 
 
 def versions() -> dict[str, str]:
@@ -206,13 +219,14 @@ def prepare(config: FinetuneConfig) -> Prepared:
     facts = facts or _facts(base, task)
     lr, max_length = config.lr, checked_length(config.max_length, facts.max_length)
     if lr is None:
-        lr, reason = default_lr(facts, name)
+        lr, reason = default_lr(facts, name, adapters=config.lora is not None)
         log.info("the learning rate is %g (%s); override with --lr", lr, reason)
     decided = {
         "task": name,
         "options": task.resolved(),
         "model": model,
         "lr": lr,
+        "lora": str(lora.parse(config.lora)) if config.lora else None,
         "max_length": max_length,
         **_named(train),
         **_arithmetic(config),
@@ -230,6 +244,10 @@ def _redacted(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _facts(base: Located, task: Task[Any]) -> ModelFacts:
     """What the base model's files say. Raises `InputError` for one that cannot learn the task."""
     facts = describe(base.folder, code=base.code, fresh=base.fresh)
+    if is_adapted(base.folder):
+        raise InputError(
+            "an adapter on another model", place=base.name, hint="fine-tune it with --merge first"
+        )
     try:
         task.build_on(read_config(base.folder, code=base.code))
     except InputError as error:
@@ -255,6 +273,8 @@ def _base(config: FinetuneConfig) -> Located | None:
             hint = "a model that is loaded has its own; --config-size starts from scratch"
             raise InputError("plays no part", place="--tokenizer", hint=hint)
         return _located(config, config.model) if config.model else None
+    if config.lora or config.freeze_embeddings or config.freeze_layers:
+        raise InputError("a model from scratch learns as a whole", place=given[0])
     if not config.tokenizer:
         hint = "--tokenizer FOLDER; hfkit tokenizer train makes one"
         raise InputError("needs a tokenizer", place=given[0], hint=hint)

@@ -1,7 +1,7 @@
 """Checkpoints: sealed folders that hold everything a run needs to go on.
 
     checkpoints/step-120/
-      model.safetensors      the weights, by parameter name
+      model.safetensors      the weights that learn, by parameter name
       optimizer.safetensors  AdamW's moments, "name/exp_avg"
       progress.json          where the run stands
       manifest.json          size and SHA-256 of each file
@@ -99,7 +99,7 @@ class Checkpoints:
         `moments` is what `moments_of` gives. Raises `ResourceError` where the disk is full or
         fails; what was there before stays.
         """
-        weights = distinct(model.state_dict())
+        weights = learnt(model)
         size = sum(t.nbytes for t in (*weights.values(), *moments.values()))
         path = self.path(progress.step)
         try:
@@ -167,11 +167,11 @@ class Checkpoints:
         Raises `InputError` where the checkpoint is of another model.
         """
         path = self.path(step) / MODEL
-        wanted = distinct(model.state_dict())
+        wanted = learnt(model)
         weights = load_file(path)
         if {k: v.shape for k, v in weights.items()} != {k: v.shape for k, v in wanted.items()}:
             raise InputError("the weights are those of another model", place=str(path))
-        model.load_state_dict(weights, strict=False)  # tied weights are there once
+        model.load_state_dict(weights, strict=False)  # tied weights are there once, frozen ones not
 
     def check_room(self, model: torch.nn.Module, optim: str) -> None:
         """Find a disk that is too small for one more checkpoint now, not after an hour, and warn of
@@ -180,7 +180,7 @@ class Checkpoints:
         Raises `ResourceError`.
         """
         self.clean()
-        size = sum(weights.nbytes for weights in distinct(model.state_dict()).values())
+        size = sum(weights.nbytes for weights in learnt(model).values())
         if optim == "adamw":
             size += 2 * sum(
                 weights.nbytes for weights in model.parameters() if weights.requires_grad
@@ -202,6 +202,18 @@ class Checkpoints:
         steps = self.steps()
         from_where = f"from step {steps[-1]} " if steps else ""
         return f"make room and give the same command again: it goes on {from_where}".rstrip()
+
+
+def learnt(model: torch.nn.Module) -> dict[str, Tensor]:
+    """The weights that a step can change, each once, and the buffers. What does not learn is as it
+    is in the base model, whose hash is a part of the fingerprint."""
+    state = model.state_dict(keep_vars=True)
+    kept = {
+        name: value
+        for name, value in state.items()
+        if value.requires_grad or not isinstance(value, torch.nn.Parameter)
+    }
+    return distinct(kept)
 
 
 def distinct(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -26,6 +26,12 @@ from toys import toy_rows, write_csv
 import hfkit
 from hfkit.cli.app import run as command_line
 from hfkit.errors import HfkitError
+from hfkit.model import adapted
+from hfkit.model.adapters import attach, detach
+from hfkit.model.folder import write_folder
+from hfkit.model.load import load_anew
+from hfkit.model.locate import Located
+from hfkit.model.lora import parse
 
 WEIGHTS = "model.safetensors"
 TRIED: Counter[str] = Counter()  # what was given to a command and refused, by kind
@@ -188,6 +194,50 @@ def safe_adapter(model: Model) -> None:
     shutil.copy(model.folder / WEIGHTS, model.folder / "adapter_model.safetensors")
 
 
+def own_adapter(
+    spoil: Callable[[Model], Any] = lambda model: None, **changes: Any
+) -> Callable[[Model], None]:
+    """A run of ``--lora`` with its base model inside; then `spoil`, and `changes` of base.json."""
+
+    def make(model: Model) -> None:
+        folder, base = model.folder, model.folder / "base"
+        names = [path.name for path in folder.iterdir()]
+        base.mkdir()
+        for name in names:
+            (folder / name).rename(base / name)
+        head = json.loads((base / "config.json").read_text("utf-8"))
+        labels = {int(number): name for number, name in head["id2label"].items()}
+        head = {"num_labels": len(labels), "id2label": labels, "label2id": head["label2id"]}
+        head["problem_type"] = "single_label_classification"
+        auto_class = "AutoModelForSequenceClassification"
+        loaded, new = load_anew(base, auto_class, head, dropout=0.0, seed=1)
+        attach(loaded, parse("r=2"), new, seed=1)
+        facts = adapted.describe_base(Located(base, "somewhere", None), folder)
+        write_folder(folder, loaded, base, max_length=64, adapter=detach(loaded), base=facts)
+        if changes:
+            model.edit(adapted.BASE, **changes)
+        spoil(model)
+
+    return make
+
+
+def base_is_a_pickle(model: Model) -> None:
+    (model.folder / "base" / WEIGHTS).unlink()
+    model.write("base/pytorch_model.bin", model.payload())
+
+
+def linked_base(model: Model) -> None:
+    shutil.move(model.folder / "base" / WEIGHTS, model.folder.parent / "outside")
+    (model.folder / "base" / WEIGHTS).symlink_to(model.folder.parent / "outside")
+
+
+def base_elsewhere(model: Model) -> None:
+    shutil.rmtree(model.folder / "base")
+
+
+SIZE = {"size": 1, "sha256": "0" * 64}
+
+
 def config(**changes: Any) -> Callable[[Model], None]:
     return lambda model: model.edit("config.json", **changes)
 
@@ -227,6 +277,14 @@ REFUSED: dict[str, Callable[[Model], Any]] = {
     "settings a link": linked_settings,
     "adapter": adapter,
     "adapter alone": adapter_alone,
+    "own adapter, linked": own_adapter(link(adapted.TENSORS)),
+    "own adapter, its settings linked": own_adapter(link(adapted.CONFIG)),
+    "own adapter, a linked base": own_adapter(linked_base),
+    "own adapter on files upwards": own_adapter(files={"../outside.safetensors": SIZE}),
+    "own adapter on a file of the system": own_adapter(files={"/etc/passwd": SIZE}),
+    "own adapter on a pickle": own_adapter(base_is_a_pickle, files={"pytorch_model.bin": SIZE}),
+    "own adapter that brings code": own_adapter(auto_map),
+    "own adapter beside peft's": own_adapter(adapter),
     "other weights": config(transformers_weights="../outside.safetensors"),
 }
 
@@ -261,6 +319,17 @@ BROKEN: dict[str, Callable[[Model], Any]] = {
     "pickle renamed": renamed_pickle,
     "archive renamed": renamed_archive,
     "safe adapter": safe_adapter,
+    "own adapter, a pickle": own_adapter(
+        lambda model: model.write(adapted.TENSORS, model.payload())
+    ),
+    "own adapter on a model of the Hub": own_adapter(base_elsewhere, place=None),
+    "own adapter on a folder of the system": own_adapter(
+        base_elsewhere, place="/etc", files={"hostname.safetensors": SIZE}
+    ),
+    "own adapter on a device": own_adapter(
+        base_elsewhere, place="/dev", files={"zero.safetensors": SIZE}
+    ),
+    "own adapter on itself": own_adapter(base_elsewhere, place="."),
     "config a pipe": lambda model: pipe(model, "config.json"),
     "weights a pipe": lambda model: pipe(model, WEIGHTS),
     "tokenizer a pipe": lambda model: pipe(model, "tokenizer.json"),

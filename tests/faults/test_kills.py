@@ -35,6 +35,7 @@ CASES: dict[str, tuple[int, dict[str, Any]]] = {
     "plain": (counts(6, 100), {}),
     "accumulation": (counts(4, 60), {"micro_batch": 8}),
     "bf16": (counts(4, 60), {"precision": "bf16"}),
+    "lora": (counts(4, 40), {"lora": "r=4,dropout=0.1", "micro_batch": 8}),
     "one-kept": (counts(4, 40), {"keep": 1, "micro_batch": 8}),
     **{
         problem: (counts(2, 8), {"problem": problem, "micro_batch": 8})

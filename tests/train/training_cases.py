@@ -41,7 +41,9 @@ from transformers import (
 )
 
 from hfkit.config import Training
+from hfkit.model.adapters import attach, freeze
 from hfkit.model.heads import Embedder
+from hfkit.model.lora import parse
 from hfkit.train.checkpoint import Checkpoints
 from hfkit.train.launch import make_accelerator
 from hfkit.train.loop import Evaluation, Event, Parts, Step, train
@@ -141,7 +143,18 @@ def make_parts(
         "groups": data.groups,
         "keys": data.keys,
     }
-    return Parts(**{**given, **(parts or {})})
+    found = Parts(**{**given, **(parts or {})})
+    choose_what_learns(found.model, found.settings)
+    return found
+
+
+def choose_what_learns(model: Any, settings: Training) -> None:
+    """Adapters or frozen parts, as a run has them."""
+    layers = settings.freeze_layers
+    if settings.lora:
+        attach(model, parse(settings.lora), [], seed=settings.seed, without_layers=layers)
+    elif settings.freeze_embeddings or layers:
+        freeze(model, [], embeddings=settings.freeze_embeddings, layers=layers)
 
 
 IDLE = ("qa_outputs.bias",)  # shifts the logits of all tokens alike, which a softmax does not see
@@ -162,8 +175,13 @@ def fingerprint(model: torch.nn.Module) -> str:
 
 
 def flat(model: torch.nn.Module) -> np.ndarray:
-    """All weights in one vector, without those that no loss depends on: they hold only rounding."""
-    kept = [p.detach().flatten() for name, p in model.named_parameters() if name not in IDLE]
+    """All weights that learn in one vector, without those that no loss depends on: they hold only
+    rounding."""
+    kept = [
+        p.detach().flatten()
+        for name, p in model.named_parameters()
+        if name not in IDLE and p.requires_grad
+    ]
     return torch.cat(kept).double().numpy()
 
 
@@ -220,6 +238,8 @@ MEMORY: dict[str, dict[str, Any]] = {
     "tokens": {"batch_tokens": 20},
     "recomputed": {"gradient_checkpointing": True},
     "adafactor": {"optim": "adafactor"},
+    "lora": {"lora": "r=4,targets=all", "micro_batch": 3},
+    "frozen": {"freeze_embeddings": True, "freeze_layers": 1},
 }
 
 
@@ -229,6 +249,8 @@ SHARDED: dict[str, dict[str, Any]] = {
     "sharded-uneven": {"batch_tokens": 20},  # the processes cut their rows differently often
     "sharded-lonely": {"batch_size": 1},
     "sharded-recomputed": {"gradient_checkpointing": True, "micro_batch": 3},
+    "sharded-lora": {"lora": "r=4"},
+    "sharded-frozen": {"freeze_embeddings": True, "freeze_layers": 1},
     "sharded-distilbert": {"family": "distilbert", "problem": "tokens"},
 }
 
