@@ -68,7 +68,6 @@ def fit(prepared: Prepared, accelerator: Accelerator, output: Output, watching: 
     from hfkit.infer.torch_engine import bound_caches, engine_of
     from hfkit.model.arithmetic import keep_memory, set_arithmetic
     from hfkit.model.dropout import quicken
-    from hfkit.model.unpad import unpad
     from hfkit.train.checkpoint import Checkpoints
     from hfkit.train.loop import Parts
     from hfkit.train.losses import find_loss
@@ -91,12 +90,8 @@ def fit(prepared: Prepared, accelerator: Accelerator, output: Output, watching: 
     _check_vocabulary(prepared, encoded, model)
     engine = engine_of(model, accelerator.device)
     quicken(model)
-    if config.unpad and config.fsdp:  # the hooks of one model do not serve its shards
-        log.info("padding is computed too: --fsdp does not go with --unpad")
-    elif getattr(model, "writes", False):
-        log.info("padding is computed too: texts are written at each evaluation")
-    elif config.unpad:
-        unpad(model, gradients=True)
+    if config.unpad:
+        _without_padding(model, sharded=config.fsdp)
     predictor = Predictor(task, tokenizer, engine)
     training = encoded["train"]
     loss = find_loss(task.loss, task.loss_options)
@@ -119,6 +114,18 @@ def fit(prepared: Prepared, accelerator: Accelerator, output: Output, watching: 
     adapter = _detached(model) if config.lora else None
     outputs = partial(_outputs, predictor)
     return Fitted(prepared, model, accelerator, outputs, encoded, last.step, adapter)
+
+
+def _without_padding(model: Any, *, sharded: bool) -> None:
+    """Let a model compute real tokens alone, where that is possible."""
+    from hfkit.model.unpad import unpad
+
+    if sharded:  # the hooks of one model do not serve its shards
+        log.info("padding is computed too: --fsdp does not go with --unpad")
+    elif getattr(model, "writes", False):
+        log.info("padding is computed too: texts are written at each evaluation")
+    else:
+        unpad(model, gradients=True)
 
 
 def _model(prepared: Prepared) -> Any:
