@@ -22,7 +22,7 @@ from hfkit import sealing
 from hfkit.cli.app import run as command_line
 from hfkit.train.checkpoint import Checkpoints
 
-EVERY = counts(7, 1)  # at the gate every seventh operation
+EVERY = counts(13, 1)  # at the gate every thirteenth operation
 
 
 @pytest.fixture(scope="module")
