@@ -118,6 +118,7 @@ def test_each_operation_of_export_fails_once(tmp_path, capfd, files, measured):
         failed += 1
         if code == 0:  # the new one is in its place, only the old one could not be put away
             assert disk.failed == "rename" and (model / ".was-onnx").is_dir()
+            assert command_line([*arguments, "--overwrite"]) == 0  # it deletes that one, too
             done += 1
         else:
             assert_refused(disk, code, said)
