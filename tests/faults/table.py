@@ -42,7 +42,8 @@ def table() -> str:
         found = ", ".join(f"{name}: {_shown(value)}" for name, value in figures.items())
         test = entry["test"].split("::")[0]
         counts = "full" if entry["full"] else "reduced"
-        lines.append(f"| {entry['promise']} | {entry['text']} | {found} | {counts} | `{test}` |")
+        tried = entry["text"].replace("|", "\\|")  # else a cell would end there
+        lines.append(f"| {entry['promise']} | {tried} | {found} | {counts} | `{test}` |")
     return "\n".join(lines) + "\n"
 
 

@@ -31,11 +31,11 @@ def test_the_last_record_at_full_counts_stands(tmp_path, monkeypatch) -> None:
         '{"promise": "T10", "text": "x", "test": "a::b", "full": false, "kills": 1}',
         '{"promise": "T10", "text": "x", "test": "a::b", "full": true, "kills": 2000}',
         '{"promise": "T10", "text": "x", "test": "a::b", "full": false, "kills": 3}',
-        '{"promise": "T2", "text": "y", "test": "a::c", "full": false, "bad_rows": 0}',
+        '{"promise": "T2", "text": "`| y`", "test": "a::c", "full": false, "bad_rows": 0}',
     ]
     (tmp_path / "measured.jsonl").write_text("\n".join(lines) + "\n")
     monkeypatch.setattr(table, "MEASURED", tmp_path / "measured.jsonl")
     assert table.table().splitlines()[2:] == [
-        "| T2 | y | bad rows: 0 | reduced | `a` |",
+        "| T2 | `\\| y` | bad rows: 0 | reduced | `a` |",
         "| T10 | x | kills: 2,000 | full | `a` |",
     ]
