@@ -58,7 +58,7 @@ ALLOWED = {
         "processor", "imports", "masking",
     },
     "report": {"train", "metrics", "sealing"},
-    "run": {*ROOMS, "processor", "sealing", "text", "layers", "vectors"},
+    "run": {*ROOMS, "prompts", "processor", "sealing", "text", "layers", "vectors"},
     "commands": {
         *ROOMS, "run", "vectors", "spans", "sealing", "text", "layers", "recipe",
         "samples", "processor",
