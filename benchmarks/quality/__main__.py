@@ -14,7 +14,10 @@ from pathlib import Path
 
 from benchmarks.quality import __doc__ as about
 
-TASKS = {"ner": "ner", "qa": "qa", "similarity": "similarity", "zero-shot": "zero_shot"}
+TASKS = {
+    "ner": "ner", "qa": "qa", "similarity": "similarity", "zero-shot": "zero_shot",
+    "generation": "generation",
+}  # fmt: skip
 TOOLS = ("peer", "hfkit")
 
 

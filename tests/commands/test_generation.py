@@ -1,4 +1,4 @@
-"""Generation from the command line: training, going on, scores, what is written, what is refused."""
+"""Generation from the command line: training, going on, scores, texts, and what is refused."""
 
 from __future__ import annotations
 
@@ -104,7 +104,8 @@ def test_what_is_written_is_scored_on_request(hfkit: Command, done: Path) -> Non
     assert code == 0, err
     found = json.loads(out)
     assert found["values"]["loss"] == pytest.approx(values(done)["loss"], abs=1e-5)
-    assert found["values"]["exact_match"] > 0.7
+    asked = {"pairs": "exact_match", "talks": "rouge1"}  # the template puts a dot behind a turn
+    assert found["values"][asked[done.name.removeprefix("run_")]] > 0.7
     assert found["tables"]["tokens"] > 0 and "rouge" in found["tables"]["signatures"]
 
 
@@ -294,7 +295,12 @@ def test_a_resumed_run_ends_with_the_same_bytes(
     ],
 )  # fmt: skip
 def test_mistakes(
-    arguments: list[str], message: str, hfkit: Command, place: Path, monkeypatch: Any
+    arguments: list[str],
+    message: str,
+    hfkit: Command,
+    place: Path,
+    tmp_path: Path,
+    monkeypatch: Any,
 ) -> None:
     monkeypatch.chdir(place)
     if not Path("bert").exists():
@@ -302,10 +308,10 @@ def test_mistakes(
     write_rows(Path("half.jsonl"), [{"prompt": "rain", "number": 1}] * 20)
     row = {"instruction": "say", "input": "rain", "output": "snow"}
     write_rows(Path("alpaca.jsonl"), [row] * 20)
-    code, _, err = hfkit("finetune", *arguments, "-o", "out")
+    code, _, err = hfkit("finetune", *arguments, "-o", tmp_path / "out")
     assert code == 2, err
     assert message in err
-    assert not Path("out/manifest.json").exists()
+    assert not (tmp_path / "out" / "manifest.json").exists()
 
 
 def test_a_run_is_not_exported(hfkit: Command, done: Path) -> None:
