@@ -104,7 +104,11 @@ class Generation(Task[GenerationOptions]):
         self.is_chat = self.is_chat or "messages" in first
         if self.options.join and "text" not in first:
             raise InputError("joins texts, not prompts or conversations", place="--join")
-        if self.options.written and "text" in first:
+        self._check_written(first)
+
+    def _check_written(self, row: Row) -> None:
+        """Of a text nothing is left to write."""
+        if self.options.written and not self.asked and "text" in row:
             raise InputError("needs prompts with completions, or messages", place="--written")
 
     def resolved(self) -> dict[str, Any]:
@@ -175,6 +179,7 @@ class Generation(Task[GenerationOptions]):
         ``_learnt`` says of each token whether it is learnt, ``prompt_length`` (where texts are
         written) how many tokens are the prompt.
         """
+        self._check_written(rows[0] if rows else {})
         prompts = Prompts(tokenizer, self._ends, self.is_chat)
         if self.joined:
             return [_encoded(part, row) for part, row in prompts.joined(rows)]

@@ -201,6 +201,8 @@ def test_texts_alone(hfkit: Command, place: Path, tmp_path: Path, name: str) -> 
     assert code == 0, err
     losses = [e["scores"]["loss"] for e in read_jsonl(out / "metrics.jsonl") if "scores" in e]
     assert losses[-1] < losses[0]
+    code, _, err = hfkit("evaluate", out, place / "texts.txt", "--written")
+    assert code == 2 and "--written: needs prompts" in err
     code, stdout, err = hfkit("score", out, "the near old rain", "-q")
     assert code == 0, err
     assert json.loads(stdout)["prediction"]["perplexity"] > 1
