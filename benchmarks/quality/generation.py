@@ -16,7 +16,7 @@ from benchmarks.quality.rows import checksum, path
 
 JOBS = [
     {
-        "task": "generation", "set": name, "steps": 600, "lr": 2e-3, "batch_size": 16,
+        "task": "generation", "set": name, "steps": 300, "lr": 2e-3, "batch_size": 16,
         "warmup": 0.1, "weight_decay": 0.01, "max_length": 128, "vocabulary": 1024,
     }
     for name in ("tinyshakespeare", "wikitext2")
