@@ -141,7 +141,23 @@ def _texts_to_write(folder: Path) -> None:
         german = f"{first} verließ {place} vor {number} Tagen."
         pairs.append({"translation": {"en": english, "de": german}})
     _jsonl(folder / "dialogues.jsonl", rows)
+    asked = [
+        dict(zip(("prompt", "completion"), _asked(number), strict=True)) for number in range(20)
+    ]
+    _jsonl(folder / "answers.jsonl", asked)
     _jsonl(folder / "pairs.jsonl", pairs)
+
+
+def _asked(number: int) -> tuple[str, str]:
+    thing, spot = THINGS[number % 4], SPOTS[number * 3 % 4]
+    return f"Where is the {thing}, number {number}?", f" It is {spot}."
+
+
+def write_gpt2(folder: Path) -> None:
+    """A tiny GPT-2 where a page names the one of the Hub: a folder goes before it."""
+    from toys import write_generator
+
+    write_generator(folder / "openai-community" / "gpt2")
 
 
 def write_t5(folder: Path) -> None:

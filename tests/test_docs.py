@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from pages import run_shell, shell_blocks, write_files, write_t5
+from pages import run_shell, shell_blocks, write_files, write_gpt2, write_t5
 
 from hfkit.model.locate import packaged_minilm
 from hfkit.registry import TASKS
@@ -23,6 +23,8 @@ def test_the_commands_of_a_page_run(name: str, tmp_path: Path) -> None:
     folder = write_files(tmp_path)
     if "google-t5/t5-small" in script:
         write_t5(folder)
+    if "openai-community/gpt2" in script:
+        write_gpt2(folder)
     done = run_shell(script, folder)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "Traceback" not in done.stderr

@@ -17,6 +17,7 @@ from benchmarks.quality import __doc__ as about
 TASKS = {
     "ner": "ner", "qa": "qa", "similarity": "similarity", "zero-shot": "zero_shot",
     "text2text": "writing",
+    "generation": "generation",
 }  # fmt: skip
 TOOLS = ("peer", "hfkit")
 

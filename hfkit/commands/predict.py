@@ -61,6 +61,7 @@ def write_predictions(
     from hfkit.infer.stream import predict_stream
     from hfkit.run.journal import Journal, Position
     from hfkit.run.predicting import fingerprint, make_predictor
+    from hfkit.run.speaking import spoken
 
     naming, given = _naming(config), open_input(config)
     _check_resume(config, given)
@@ -74,6 +75,8 @@ def write_predictions(
         begun = journal.go_on((r.record for r in rows), writer) if config.resume else Position()
         tally = Tally(begun.rows, begun.errors, begun.truncated)
         predictor = make_predictor(opened, config)
+        if given.single and format == "table":
+            writer = spoken(writer, predictor, output.write)
         for window in predict_stream(rows, predictor, live=given.live, before=begun.windows):
             for result in window:
                 tally.add(result)

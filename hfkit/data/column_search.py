@@ -75,10 +75,11 @@ class Search:
             self._take_written()
         if "text_pair" in wanted and not {"text", "text_pair"} & set(self.columns):
             self._take_pair()
-        if "messages" in wanted:
+        settled = FORMS if "messages" in wanted else ()
+        if settled:
             self._take_form(wanted)
         for role in OTHERS:
-            if role in wanted and role not in (*FORMS, *self.columns):
+            if role in wanted and role not in (*settled, *self.columns):
                 texts_fit = role != "document"  # a column of documents may be the text itself
                 self._take_named(role, OTHERS[role], texts_fit)
         if "tokens" in wanted:

@@ -30,7 +30,7 @@ class Table(Plain):
         if self._single and isinstance(answer.get("scores"), dict):
             return _bars(answer["scores"], chosen=answer.get("labels"))
         if self._single and "text" in answer:  # a text that was written is wanted whole
-            return _shown(answer["text"], len(answer["text"])) + "\n"
+            return shown_lines(answer["text"]) + "\n"
         if self._single:
             return _brief(answer) + "\n"
         text = " | ".join(str(value) for value in record.fields.values() if value is not None)
@@ -80,6 +80,15 @@ def _bars(scores: Mapping[str, float], chosen: Sequence[str] | None) -> str:
         + "\n"
         for label, score in best
     )
+
+
+def shown_lines(text: str) -> str:
+    """A text with its lines, all other control characters spelled.
+
+    >>> shown_lines("a\\n\\x1b[31mb")
+    'a\\n\\\\x1b[31mb'
+    """
+    return "\n".join(_shown(line, len(line)) for line in text.split("\n"))
 
 
 def _shown(text: str, width: int) -> str:

@@ -197,6 +197,8 @@ def prepare(config: FinetuneConfig) -> Prepared:
     name, _, implied = find_task(chosen)
     base = _base(config.model_copy(update={"task": name})) if waits else base
     options = {**implied, **config.options}
+    if options.get("endpoint"):
+        raise InputError("what a server has is not trained from here", place="--endpoint")
     task = make_task(name, options)
     if config.export:
         check_exportable(task, "--export")

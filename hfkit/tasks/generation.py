@@ -74,7 +74,7 @@ class Generation(Task[GenerationOptions]):
 
     def __init__(self, options: GenerationOptions) -> None:
         super().__init__(options)
-        self._chat = options.chat
+        self.is_chat = options.chat
         self._tokenizer: Tokenizer | None = None
         self._positions = 0  # 0: without bounds
         self._ends: list[int] = []
@@ -110,15 +110,19 @@ class Generation(Task[GenerationOptions]):
     def learn(self, rows: Sequence[Row]) -> None:
         """See what kind of rows these are. Raises `InputError` for settings that do not fit."""
         first = rows[0] if rows else {}
-        self._chat = self._chat or "messages" in first
+        self.is_chat = self.is_chat or "messages" in first
         if self.options.join and "text" not in first:
             raise InputError("joins texts, not prompts or conversations", place="--join")
-        if self.options.written and "text" in first:
+        self._check_written(first)
+
+    def _check_written(self, row: Row) -> None:
+        """Of a text nothing is left to write."""
+        if self.options.written and not self.asked and "text" in row:
             raise InputError("needs prompts with completions, or messages", place="--written")
 
     def resolved(self) -> dict[str, Any]:
         """The options; whether texts are parts of conversations was found."""
-        return {**super().resolved(), "chat": self._chat}
+        return {**super().resolved(), "chat": self.is_chat}
 
     def build_on(self, model_config: Mapping[str, Any]) -> None:
         """See that the model goes from left to right, and how far."""
@@ -147,7 +151,7 @@ class Generation(Task[GenerationOptions]):
     def read_with(self, tokenizer: Tokenizer) -> None:
         """Keep what encodes and decodes. Raises `InputError` where a template is missing."""
         self._tokenizer = tokenizer
-        if self._chat and tokenizer.chat is None:
+        if self.is_chat and tokenizer.chat is None:
             raise InputError(
                 "the tokenizer has no chat template, which puts messages into words",
                 hint="take a model for conversations, or columns prompt and completion",
@@ -156,7 +160,11 @@ class Generation(Task[GenerationOptions]):
             self._ends = list(dict.fromkeys([tokenizer.end_id, *self._ends]))
         if not self._ends:
             log.warning("no token ends texts: a model does not learn when to stop")
-        if self.asked and tokenizer.chat and not self._chat:
+        if self.is_chat and tokenizer.chat and not self.asked:
+            which = "all turns are" if tokenizer.chat.is_marked else "last turn is"
+            log.info("the assistant's %s learnt, as the chat template marks %s", which,
+                     "them" if tokenizer.chat.is_marked else "none")  # fmt: skip
+        if self.asked and tokenizer.chat and not self.is_chat:
             log.info("texts are gone on with as they are; --chat asks as in a conversation")
 
     def head(self) -> dict[str, Any]:
@@ -180,7 +188,8 @@ class Generation(Task[GenerationOptions]):
         ``_learnt`` says of each token whether it is learnt, ``prompt_length`` (where texts are
         written) how many tokens are the prompt.
         """
-        prompts = Prompts(tokenizer, self._ends, self._chat)
+        self._check_written(rows[0] if rows else {})
+        prompts = Prompts(tokenizer, self._ends, self.is_chat)
         if self.joined:
             return [_encoded(part, row) for part, row in prompts.joined(rows)]
         found = []
@@ -235,7 +244,7 @@ class Generation(Task[GenerationOptions]):
             texts = self._known().spelled(written)
             for part, text in zip(encoded, texts, strict=True):
                 found = cut_before(text, self.options.stop)
-                answers[part["_row"]]["text"] = found.strip() if self._chat else found
+                answers[part["_row"]]["text"] = found.strip() if self.is_chat else found
         for part in encoded:
             if part.get("_truncated"):
                 answers[part["_row"]]["truncated"] = True

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 
 import pytest
+from toys import write_generator
 
 LIMIT = 50  # MiB that the long input may take more than the short one
 
 MEASURE = """
-import resource, sys
+import json, resource, sys
 from itertools import cycle, islice
 from hfkit.data.output import open_output
 from hfkit.data.record import Record
@@ -19,7 +21,7 @@ from hfkit.data.writer import Naming, make_writer
 from hfkit.infer.predictor import Predictor
 from hfkit.infer.stream import predict_stream, read_rows
 
-count, folder = int(sys.argv[1]), sys.argv[2]
+count, folder, options = int(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3])
 texts = ["rain sun " * (number % 37 * 2 + 1) for number in range(997)]
 given = enumerate(islice(cycle(texts), count), 1)
 records = (Record({"text": text}, row, "x", row) for row, text in given)
@@ -29,7 +31,7 @@ if folder:
     from hfkit.run.opening import open_run
     from hfkit.run.predicting import make_predictor
 
-    config = PredictConfig(device="cpu")
+    config = PredictConfig(device="cpu", options=options)
     predictor = make_predictor(open_run(folder, config), config)
 else:
     import numpy as np
@@ -65,10 +67,11 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
 
-def peak(count, folder=""):
+def peak(count, folder="", **options):
     """MiB that a prediction of `count` rows takes at most."""
+    given = [str(count), str(folder), json.dumps(options)]
     done = subprocess.run(
-        [sys.executable, "-c", MEASURE, str(count), str(folder)],
+        [sys.executable, "-c", MEASURE, *given],
         env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
         capture_output=True,
         check=False,
@@ -91,3 +94,10 @@ def test_a_model_is_flat_over_fifty_thousand_rows(tiny_classifier_folder):
 @pytest.mark.slow
 def test_a_model_is_flat_over_a_million_rows(tiny_classifier_folder):
     assert peak(1_000_000, tiny_classifier_folder) - peak(10_000, tiny_classifier_folder) < LIMIT
+
+
+@pytest.mark.slow
+def test_a_model_that_writes_is_flat_over_a_hundred_thousand_rows(tmp_path):
+    folder = write_generator(tmp_path)
+    few, many = (peak(count, folder, max_new_tokens=4) for count in (10_000, 100_000))
+    assert many - few < LIMIT
