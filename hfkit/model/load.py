@@ -42,21 +42,10 @@ OURS = {"return_dict": True, "chunk_size_feed_forward": 0}
 
 
 def load_for_training(
-    folder: Path,
-    auto_class: str,
-    head: Mapping[str, Any],
-    *,
-    dropout: float | None,
-    seed: int,
-    name: str = "",
-    code: bool = False,
-    allow_missing: bool = False,
-    fresh: bool = False,
+    folder: Path, auto_class: str, head: Mapping[str, Any], **settings: Any
 ) -> Any:
     """Load a base model and give it the head of the task; see `load_anew`."""
-    given: dict[str, Any] = {"dropout": dropout, "seed": seed, "name": name, "code": code}
-    given |= {"allow_missing": allow_missing, "fresh": fresh}
-    return load_anew(folder, auto_class, head, **given)[0]
+    return load_anew(folder, auto_class, head, **settings)[0]
 
 
 def load_anew(

@@ -51,6 +51,16 @@ def done(
     return out
 
 
+def test_a_resumed_run_ends_with_the_same_bytes(
+    assert_goes_on_exactly: Callable[..., None],
+    files: dict[str, Path],
+    bases: dict[str, Path],
+    tmp_path: Path,
+) -> None:
+    more = ["--epochs", 1, "--batch-size", 32, "--checkpoint-every", 1, "--dropout", 0.1]
+    assert_goes_on_exactly(settings(files, bases["t5"], *more), tmp_path)
+
+
 def test_it_learns_and_says_what_it_guessed(
     hfkit: Command, files: dict[str, Path], bases: dict[str, Path], tmp_path: Path
 ) -> None:
