@@ -79,7 +79,7 @@ def spoken(
     tokenizer: Any = getattr(predictor, "tokenizer", None)
     if not hasattr(engine, "listener") or engine.model.model.generation_config.num_beams > 1:
         return table
-    options = predictor.task.options
-    writer = Spoken(table, write, tokenizer.spelled, options.stop, strips=predictor.task.is_chat)
+    task: Any = predictor.task
+    writer = Spoken(table, write, tokenizer.spelled, task.options.stop, strips=task.is_chat)
     engine.listener = writer.hear
     return writer
