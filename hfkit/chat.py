@@ -123,7 +123,7 @@ def read_template(folder: Path, named: Mapping[str, Any]) -> Template | None:
 
     `named` holds the special tokens, as tokenizer_config.json names them.
     """
-    texts = {name: named.get(name) for name in TOKENS}
+    texts: dict[str, Any] = {name: named.get(name) for name in TOKENS}
     tokens = {
         name: str(one["content"] if isinstance(one, dict) else one)
         for name, one in texts.items()
