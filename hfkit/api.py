@@ -48,11 +48,13 @@ if TYPE_CHECKING:
     from hfkit.run.finishing import Finetuned
     from hfkit.tasks.options import (
         ClassificationOptions,
+        GenerationOptions,
         MlmOptions,
         NerOptions,
         NspOptions,
         QaOptions,
         SimilarityOptions,
+        Text2TextOptions,
         ZeroShotOptions,
     )
 
@@ -161,6 +163,8 @@ if TYPE_CHECKING:
         SimilarityOptions,
         MlmOptions,
         NspOptions,
+        Text2TextOptions,
+        GenerationOptions,
         ZeroShotOptions,
     ):
         """Options of the built-in tasks."""
