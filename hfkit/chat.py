@@ -139,6 +139,6 @@ def read_template(folder: Path, named: Mapping[str, Any]) -> Template | None:
         return None
     source = json.loads(path.read_text("utf-8")).get("chat_template")
     if isinstance(source, list):  # several, by name
-        several = {one.get("name"): one.get("template") for one in source if isinstance(one, dict)}
-        source = several.get("default")
+        by_name = {one.get("name"): one.get("template") for one in source if isinstance(one, dict)}
+        source = by_name.get("default")
     return Template(source, tokens, str(path)) if isinstance(source, str) else None
