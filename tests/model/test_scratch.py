@@ -59,6 +59,14 @@ def test_the_tokenizer_decides_the_vocabulary(tmp_path: Path) -> None:
     assert base.name == "bert-from-scratch"
 
 
+def test_a_t5_begins_to_write_with_the_padding_token(tmp_path: Path) -> None:
+    write_tokenizer(tmp_path / "tokenizer")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "t5"}))
+    base = make_base(str(tmp_path / "tokenizer"), None, str(tmp_path / "config.json"))
+    config = json.loads((base.folder / "config.json").read_text())
+    assert config["decoder_start_token_id"] == config["pad_token_id"] == 0
+
+
 @pytest.mark.parametrize(
     ("config", "error"),
     [
