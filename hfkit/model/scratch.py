@@ -71,6 +71,8 @@ def make_base(
         config.setdefault("type_vocab_size", SEGMENTS[config["model_type"]])
     if config["model_type"] in WRITE:
         config.setdefault("is_encoder_decoder", True)
+    if config["model_type"] == "bart" and "eos_token_id" in config:
+        config.setdefault("forced_eos_token_id", config["eos_token_id"])
     if config["model_type"] in BEGIN_WITH_PADDING:
         config.setdefault("decoder_start_token_id", config.get("pad_token_id", 0))
     (folder / "config.json").write_text(json.dumps(config, indent=2), "utf-8")
@@ -123,6 +125,8 @@ def _numbers(folder: Path, config: dict[str, Any], tokenizer: str) -> dict[str, 
     found: dict[str, Any] = {"vocab_size": stated or size}
     for role in NUMBERED:
         token = settings.get(role)
+        if token is None and role == "eos_token" and config["model_type"] in WRITE:
+            token = settings.get("sep_token")  # which BERT's tokenizer puts behind a text
         token = token.get("content") if isinstance(token, dict) else token
         number = backend.token_to_id(token) if token else None
         if number is not None:
