@@ -40,6 +40,8 @@ WRITE = frozenset(
         "switch_transformers", "t5", "umt5",
     }
 )  # fmt: skip
+# Families whose decoder begins with the padding token, which their config.json may leave unsaid.
+BEGIN_WITH_PADDING = frozenset({"longt5", "mt5", "switch_transformers", "t5", "umt5"})
 NUMBERED = ("pad_token", "bos_token", "eos_token")
 
 
@@ -69,6 +71,10 @@ def make_base(
         config.setdefault("type_vocab_size", SEGMENTS[config["model_type"]])
     if config["model_type"] in WRITE:
         config.setdefault("is_encoder_decoder", True)
+    if config["model_type"] == "bart" and "eos_token_id" in config:
+        config.setdefault("forced_eos_token_id", config["eos_token_id"])
+    if config["model_type"] in BEGIN_WITH_PADDING:
+        config.setdefault("decoder_start_token_id", config.get("pad_token_id", 0))
     (folder / "config.json").write_text(json.dumps(config, indent=2), "utf-8")
     name = f"{family}-{size}" if config_file is None else f"{config['model_type']}-from-scratch"
     return Located(folder, name, None, fresh=True)
@@ -119,6 +125,8 @@ def _numbers(folder: Path, config: dict[str, Any], tokenizer: str) -> dict[str, 
     found: dict[str, Any] = {"vocab_size": stated or size}
     for role in NUMBERED:
         token = settings.get(role)
+        if token is None and role == "eos_token" and config["model_type"] in WRITE:
+            token = settings.get("sep_token")  # which BERT's tokenizer puts behind a text
         token = token.get("content") if isinstance(token, dict) else token
         number = backend.token_to_id(token) if token else None
         if number is not None:

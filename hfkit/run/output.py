@@ -105,8 +105,14 @@ def _difference(folder: Path, identity: Identity) -> str:
     stored = sealing.read_json(folder / RUN).get("identity")
     if not isinstance(stored, dict):
         return "is not empty, and holds no run"
-    changed = first_difference(stored, identity)
+    changed = "" if _learnt_nothing(folder) else first_difference(stored, identity)
     return f"holds another run ({changed})" if changed else ""
+
+
+def _learnt_nothing(folder: Path) -> bool:
+    """Whether the run in `folder` ended on an error before its first checkpoint: it leaves run.json
+    alone, and the corrected command may have the folder."""
+    return all(path.name == RUN or sealing.is_leftover(path) for path in folder.iterdir())
 
 
 def first_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
@@ -189,6 +195,11 @@ def _holder(inode: int) -> str:
     return ""
 
 
+def _is_other(path: Path, identity: Identity) -> bool:
+    stored = sealing.read_json(path).get("identity")
+    return isinstance(stored, dict) and bool(first_difference(stored, identity))
+
+
 def begin(
     folder: Path, identity: Identity, data: Mapping[str, Any], harmless: Mapping[str, Any]
 ) -> dict[str, tuple[Any, Any]]:
@@ -199,7 +210,7 @@ def begin(
     (was, now).
     """
     path = folder / RUN
-    if not path.exists():
+    if not path.exists() or (_learnt_nothing(folder) and _is_other(path, identity)):
         sealing.write_json(path, {"identity": identity, **data, "begun_with": dict(harmless)})
         return {}
     begun = sealing.read_json(path).get("begun_with")

@@ -169,6 +169,22 @@ def test_another_run_is_refused(
     assert "--overwrite" in last
 
 
+def test_a_run_that_failed_before_its_first_checkpoint_leaves_its_folder_to_the_corrected_one(
+    hfkit: Command, tmp_path: Path, toy_files: dict[str, Path], tiny_base_folder: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "run.json").write_text(json.dumps({"identity": {"seed": 7}, "begun_with": {}}))
+    (out / "notes.txt").write_text("mine")
+    command = settings(toy_files, tiny_base_folder, "-o", out, "--max-steps", 1)
+    code, _, stderr = hfkit("finetune", *command)
+    assert (code, "holds another run (" in stderr) == (2, True)
+    (out / "notes.txt").unlink()
+    code, _, stderr = hfkit("finetune", *command)
+    assert code == 0, stderr
+    assert json.loads((out / "run.json").read_text())["identity"]["seed"] == 42
+
+
 def test_other_data_and_another_base_model_are_another_run(
     hfkit: Command, done: Path, toy_files: dict[str, Path], tiny_base_folder: Path, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from toys import write_tokenizer
 
+from hfkit.backend import read_backend
 from hfkit.errors import InputError, SafetyError
 from hfkit.model.facts import describe
 from hfkit.model.load import load_for_training
@@ -57,6 +58,23 @@ def test_the_tokenizer_decides_the_vocabulary(tmp_path: Path) -> None:
     assert (config["vocab_size"], config["pad_token_id"]) == (9999, 0)
     assert "architectures" not in config
     assert base.name == "bert-from-scratch"
+
+
+def test_what_writes_stops_at_the_separator_of_a_tokenizer_without_an_end(tmp_path: Path) -> None:
+    write_tokenizer(tmp_path / "tokenizer")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bart"}))
+    base = make_base(str(tmp_path / "tokenizer"), None, str(tmp_path / "config.json"))
+    config = json.loads((base.folder / "config.json").read_text())
+    separator = read_backend(base.folder).token_to_id("[SEP]")
+    assert config["eos_token_id"] == config["forced_eos_token_id"] == separator
+
+
+def test_a_t5_begins_to_write_with_the_padding_token(tmp_path: Path) -> None:
+    write_tokenizer(tmp_path / "tokenizer")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "t5"}))
+    base = make_base(str(tmp_path / "tokenizer"), None, str(tmp_path / "config.json"))
+    config = json.loads((base.folder / "config.json").read_text())
+    assert config["decoder_start_token_id"] == config["pad_token_id"] == 0
 
 
 @pytest.mark.parametrize(
