@@ -10,7 +10,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from toys import tiny_config, toy_rows, write_classifier, write_csv, write_tokenizer
+from toys import (
+    tiny_config,
+    toy_rows,
+    write_classifier,
+    write_csv,
+    write_generator,
+    write_tokenizer,
+)
 
 from hfkit.cli.app import run as command_line
 
@@ -102,9 +109,15 @@ def test_one_line_with_the_remedy(
     assert found == code
 
 
+@pytest.fixture(scope="module")
+def tiny_generator_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random GPT-2."""
+    return write_generator(tmp_path_factory.mktemp("generator"))
+
+
 @pytest.mark.parametrize("case", CORPUS, ids=lambda case: f"{case['file']}-{case['exit']}")
 def test_the_corpus_of_bad_files(
-    fail: Fail, case: dict, tiny_base_folder: Path, tmp_path: Path
+    fail: Fail, case: dict, tiny_base_folder: Path, tiny_generator_folder: Path, tmp_path: Path
 ) -> None:
     if case["exit"] == 0:
         pytest.skip("a good file")
@@ -114,7 +127,8 @@ def test_the_corpus_of_bad_files(
         value = BAD_INPUTS / value if name == "label_names" else value
         flags += [f"--{name.replace('_', '-')}", *([] if value is True else [value])]
     file = BAD_INPUTS / case["file"]
-    code, line = fail("finetune", file, "-m", tiny_base_folder, "-o", tmp_path / "out", *flags)
+    base = tiny_generator_folder if case.get("task") == "generation" else tiny_base_folder
+    code, line = fail("finetune", file, "-m", base, "-o", tmp_path / "out", *flags)
     assert code == case["exit"]
     assert case["says"] in line
     assert not (tmp_path / "out").exists()

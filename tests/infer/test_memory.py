@@ -42,6 +42,7 @@ else:
 
     class Task:
         token_outputs = ()
+        joined = False
 
         def features(self, rows, tokenizer):
             return [{"input_ids": [1, 2, 3], "_row": number} for number in range(len(rows))]
