@@ -7,6 +7,7 @@ as ``module:Class``.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from hfkit.tasks.base import LabelKind, Task
+
+log = logging.getLogger(__name__)
 
 
 EXAMPLE = '"some text"'
@@ -241,7 +244,24 @@ def make_task(name: str, options: Mapping[str, Any]) -> Task[Any]:
     if not hasattr(task_class, "features"):
         raise InputError(f"{target} is not a task", place="--task")
     _check_owner(name, task_class.Options, options)
-    return task_class(checked(task_class.Options, {**implied, **options}))
+    found = checked(task_class.Options, {**implied, **options})
+    _tell_idle(found)
+    return task_class(found)
+
+
+def _tell_idle(options: BaseModel) -> None:
+    """Say which settings of drawing play no part, as tokens are not drawn."""
+    from hfkit.layers import flag
+
+    if getattr(options, "sample", True):
+        return
+    idle = [
+        flag(name)
+        for name, one in type(options).model_fields.items()
+        if name.startswith("sample_") and getattr(options, name) != one.default
+    ]
+    if idle:
+        log.warning("%s: no part without --sample", ", ".join(idle))
 
 
 def _check_owner(task: str, known: type[BaseModel], options: Mapping[str, Any]) -> None:

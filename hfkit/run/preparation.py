@@ -276,7 +276,8 @@ def _base(config: FinetuneConfig) -> Located | None:
             raise InputError("plays no part", place="--tokenizer", hint=hint)
         return _located(config, config.model) if config.model else None
     if config.lora or config.freeze_embeddings or config.freeze_layers:
-        raise InputError("a model from scratch learns as a whole", place=given[0])
+        hint = "leave out --lora and --freeze-…, or take a model with -m"
+        raise InputError("a model from scratch learns as a whole", place=given[0], hint=hint)
     if not config.tokenizer:
         hint = "--tokenizer FOLDER; hfkit tokenizer train makes one"
         raise InputError("needs a tokenizer", place=given[0], hint=hint)

@@ -132,6 +132,13 @@ def test_answers_end_and_do_not_depend_on_the_batch(
         assert predicted(*drawn, *flags) == predicted(*drawn)
 
 
+def test_how_to_draw_is_not_dropped_in_silence(hfkit: Command, done: Path) -> None:
+    command = ["predict", done, "the near old rain", "--sample-seed", 3, "--sample-top-k", 2]
+    says = "--sample-top-k, --sample-seed: no part without --sample"
+    assert says in hfkit(*command)[2]
+    assert says not in hfkit(*command, "--sample")[2]
+
+
 def test_transformers_loads_it_and_writes_the_same(hfkit: Command, done: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
