@@ -44,7 +44,8 @@ class Vocabulary:
 
         if tokenizer.mask_id is None:
             raise InputError(
-                "the model's tokenizer has no mask, so no word can be hidden",
+                "it has no mask, so no word can be hidden",
+                place="the model's tokenizer",
                 hint="take an encoder such as BERT or RoBERTa",
             )
         tokens = tokenizer.vocabulary()

@@ -6,7 +6,7 @@ Texts are read as they are needed, so files may be larger than memory. Nothing h
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -97,21 +97,33 @@ def _batches(texts: _Counted) -> Iterator[list[str]]:
 
 def _texts(config: TokenizerConfig) -> Iterator[str]:
     """Every text of every file. Lines without anything are passed over."""
-    from hfkit.data.columns import find_columns
     from hfkit.data.source import read
 
-    chosen = Columns(text_column=config.text_column)
     for source in config.files:
-        column: Any = None
+        columns: list[Any] = []
         for record in read(source, config, offline=config.offline):
             if record.error:
                 raise InputError(record.error, place=record.place)
-            if column is None:
-                names, sample = list(record.fields), [record.fields]
-                found = find_columns(names, sample, {"text": ""}, chosen, need_label=False)
-                column = found.columns["text"]
-            text = record.fields.get(column)
-            if not isinstance(text, str):
-                raise InputError(f"no text in column {column!r}", place=record.place)
-            if text.strip():
-                yield text
+            columns = columns or _columns(record.fields, config.text_column)
+            for column in columns:
+                text = record.fields.get(column)
+                if not isinstance(text, str):
+                    raise InputError(f"no text in column {column!r}", place=record.place)
+                if text.strip():
+                    yield text
+
+
+def _columns(fields: Mapping[str, Any], wanted: str | None) -> list[Any]:
+    """The columns with texts: that of the name, those of several names, or the one that is found.
+    Raises `InputError` for one that is not there."""
+    from hfkit.data.columns import find_columns
+
+    several = "," in (wanted or "") and wanted not in fields
+    names: list[str | None] = list((wanted or "").split(",")) if several else [wanted]
+    found = []
+    for name in names:
+        chosen = Columns(text_column=name.strip() if name else name)
+        sample = [dict(fields)]
+        columns = find_columns(list(fields), sample, {"text": ""}, chosen, need_label=False).columns
+        found.append(columns["text"])
+    return found

@@ -29,7 +29,9 @@ class TokenizerConfig(Machine, Reading):
     min_frequency: int = setting(2, "Times that a pair of pieces must occur to be joined", ge=1)
     lowercase: bool = setting(False, "Read texts in lower case; wordpiece then drops accents too")
     max_length: int = setting(512, "Tokens that the model will read at once", ge=4)
-    text_column: str | None = setting(None, "Column with the text", flags=("--column",))
+    text_column: str | None = setting(
+        None, "Column with the text, or several: source,target", flags=("--column",)
+    )
     overwrite: bool = setting(False, "Move what stands in the output folder aside")
 
 

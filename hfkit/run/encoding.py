@@ -215,6 +215,8 @@ def _features(
             RowError(error.message, row=start + error.row, hint=error.hint)
         ) from error
     except InputError as whole:
+        if whole.place:  # it knows better than by the row
+            raise
         for number, row in enumerate(rows):  # one of them is at fault: find which
             try:
                 task.features([row], tokenizer)

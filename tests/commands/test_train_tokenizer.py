@@ -210,3 +210,14 @@ def test_no_torch_is_imported(corpus: Path, tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_several_columns(hfkit: Command, tmp_path: Path) -> None:
+    rows = [{"source": "rain rain rain", "target": "Regen Regen Regen"}]
+    file = write_csv(tmp_path / "pairs.csv", rows)
+    usual = ["tokenizer", "train", file, "--kind", "bpe", "--vocab-size", 280, "--text-column"]
+    code, _, err = hfkit(*usual, "source,target", "-o", tmp_path / "both")
+    assert code == 0 and "learnt from 2 texts" in err
+    assert len(loaded(tmp_path / "both").encode(" Regen")) == 1
+    code, _, err = hfkit(*usual, "source,targte", "-o", tmp_path / "none")
+    assert code == 2 and "no column 'targte'" in err
