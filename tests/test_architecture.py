@@ -33,6 +33,7 @@ ALLOWED = {
     "signals": set(),
     "panics": set(),
     "remarks": set(),
+    "families": set(),
     "culprit": {"panics"},
     "vocabulary": set(),
     "processor": set(),
@@ -55,10 +56,13 @@ ALLOWED = {
     "data": {"windows", "spans", "words"},
     "tasks": {
         "windows", "spans", "answers", "nbest", "words", "text", "targets", "vectors", "choices",
-        "thresholds", "masking", "segments", "prompts",
+        "families", "thresholds", "masking", "segments", "prompts",
     },
     "metrics": {"tasks", "spans", "answers", "vectors", "thresholds"},
-    "model": {"backend", "chat", "sealing", "text", "languages", "processor", "imports", "culprit"},
+    "model": {
+        "backend", "chat", "culprit", "families", "imports", "languages", "processor", "sealing",
+        "text",
+    },
     "train": {"imports", "sealing", "signals", "text", "targets", "processor"},
     "infer": {
         "tasks", "text", "windows", "spans", "answers", "nbest", "data", "targets", "vectors",
@@ -74,7 +78,6 @@ ALLOWED = {
     "cli": {
         "api", "layers", "recipe", "report", "commands", "metrics", "tasks", "train", "signals",
         "panics",
-        "remarks",
     },
     "samples": set(),
 }  # fmt: skip

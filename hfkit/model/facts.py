@@ -15,6 +15,7 @@ from typing import Any
 
 from hfkit.config import Optimizer
 from hfkit.errors import InputError
+from hfkit.families import RELATIVE
 from hfkit.model import gate
 from hfkit.model.configuration import (
     ATTENTION_HEAD_KEYS,
@@ -259,7 +260,10 @@ def _layers(config: Mapping[str, Any]) -> int:
 
 
 def _max_length(folder: Path, config: Mapping[str, Any]) -> int:
-    """The longest input in tokens: positions, less the family's offset, at most the tokenizer's."""
+    """The longest input in tokens: positions, less the family's offset, at most the tokenizer's; of
+    families without positions any."""
+    if config["model_type"] in RELATIVE:
+        return SANE_LENGTH
     longest = _first(config, POSITION_KEYS, 0)
     if longest and config["model_type"] in OFFSET_FAMILIES:
         pad = config.get("pad_token_id")

@@ -24,6 +24,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hfkit.errors import InputError
+from hfkit.families import RELATIVE
 from hfkit.registry import TASKS
 from hfkit.tasks.base import Answer, EncodedRow, LabelKind, Outputs, Row, Task
 from hfkit.tasks.options import Text2TextOptions
@@ -37,7 +38,6 @@ METRICS = {"text": "texts", "summarization": "summaries", "translation": "transl
 BEST = {"text": "rougeL", "summarization": "rougeL", "translation": "chrf++"}
 WRITING = "hfkit_writing"  # where a configuration in memory says how to write
 POSITIONS = ("max_position_embeddings", "n_positions")  # of a decoder that counts them
-RELATIVE = ("t5", "mt5", "umt5", "longt5", "switch_transformers")  # those that count distances
 
 
 class Text2Text(Task[Text2TextOptions]):

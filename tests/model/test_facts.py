@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toys import write_base_model, write_classifier
+from toys import write_base_model, write_classifier, write_writer
 
 from hfkit.errors import InputError
 from hfkit.model.facts import (
@@ -133,3 +133,10 @@ def test_memory_shrinks_with_what_saves_it(tiny_base_folder: Path) -> None:
     assert by_optimizer == pytest.approx([16, 10.03, 8.25], rel=1e-3)
     kept, again = (estimate_memory(facts, 8, 64, recomputed=again) for again in (False, True))
     assert again < kept - 8 * 64 * (facts.layers - 1) * 100 * facts.hidden_size
+
+
+def test_a_family_without_positions_reads_any_length(tmp_path):
+    write_writer(tmp_path)
+    settings = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**settings, "n_positions": 512}))
+    assert describe(tmp_path).max_length > 100_000
