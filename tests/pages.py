@@ -144,7 +144,7 @@ def _texts_to_write(folder: Path) -> None:
     asked = [
         dict(zip(("prompt", "completion"), _asked(number), strict=True)) for number in range(20)
     ]
-    _jsonl(folder / "answers.jsonl", asked)
+    _jsonl(folder / "prompts.jsonl", asked)
     _jsonl(folder / "pairs.jsonl", pairs)
 
 

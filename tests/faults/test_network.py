@@ -67,12 +67,30 @@ def commands(folder: Path) -> list[list[str]]:
         ["predict", "out", "rain and sun", "--engine", "onnx"],
         ["bench", "out", "--rows", "4", "--rounds", "1", "--cold-starts", "0", *cpu],
         ["verify", "out"],
+        ["finetune", "toy.csv", "-m", "base", "-o", "adapted", "--lora", "r=2", *short],
+        ["predict", "adapted", "rain and sun", *cpu],
+        *_from_scratch(short, cpu),
         ["tasks"],
         ["recipes", "ls"],
         ["config", "show"],
         ["env"],
         *demo,
         ["finetune", "toy.csv", "-m", "base", "-o", "together", *two, *short],
+    ]
+
+
+def _from_scratch(short: list[str], cpu: list[str]) -> list[list[str]]:
+    """Language models, and what is asked of them."""
+    new = ["--config-size", "tiny", "--tokenizer"]
+    train = ["tokenizer", "train", "corpus.txt"]
+    return [
+        [*train, "-o", "pieces", "--vocab-size", "200"],
+        [*train, "-o", "bytes", "--kind", "bpe", "--vocab-size", "400"],
+        ["finetune", "corpus.txt", "-t", "mlm", *new, "pieces", "-o", "masked", *short],
+        ["finetune", "corpus.txt", "-t", "nsp", *new, "pieces", "-o", "next", *short],
+        ["finetune", "corpus.txt", "-t", "clm", *new, "bytes", "-o", "causal", *short],
+        ["predict", "causal", "rain and sun", *cpu],
+        ["score", "masked", "rain and sun", *cpu],
     ]
 
 
