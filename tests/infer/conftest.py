@@ -121,3 +121,21 @@ def served(monkeypatch) -> Iterator[Server]:
     yield found
     found.server.shutdown()
     found.server.server_close()
+
+
+@pytest.fixture
+def assert_neighbours_do_not_show() -> Callable[[Callable[[int], Predictor], list[Any]], None]:
+    """Texts are written alike alone, all together, and some at once in another order.
+
+    The check is given what makes a predictor of so many rows at once, and the rows.
+    """
+
+    def check(make: Callable[[int], Predictor], given: list[Any]) -> None:
+        alone = make(1).predict(given)
+        texts = {one["text"] for one in alone}
+        assert len(texts) > 3, "the random model says the same to everything"
+        together = make(23).predict(given)
+        some = make(5).predict(given[::-1])[::-1]
+        assert alone == together == some
+
+    return check

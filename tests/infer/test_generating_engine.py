@@ -48,13 +48,10 @@ MANNERS = {
 
 
 @pytest.mark.parametrize("manner", MANNERS)
-def test_neighbours_do_not_show(folder, manner):
-    given = rows()
-    alone = predictor(folder, 1, **MANNERS[manner]).predict(given)
-    assert len({one["text"] for one in alone}) > 3, "the random model says the same to everything"
-    together = predictor(folder, 23, **MANNERS[manner]).predict(given)
-    some = predictor(folder, 5, **MANNERS[manner]).predict(given[::-1])[::-1]
-    assert alone == together == some
+def test_neighbours_do_not_show(folder, manner, assert_neighbours_do_not_show):
+    assert_neighbours_do_not_show(
+        lambda at_once: predictor(folder, at_once, **MANNERS[manner]), rows()
+    )
 
 
 @pytest.mark.parametrize("beams", [1, 3])
