@@ -15,7 +15,7 @@ from typing import Any
 
 from hfkit.config import Optimizer
 from hfkit.errors import InputError
-from hfkit.families import RELATIVE
+from hfkit.families import OF_T5
 from hfkit.model import gate
 from hfkit.model.configuration import (
     ATTENTION_HEAD_KEYS,
@@ -262,7 +262,7 @@ def _layers(config: Mapping[str, Any]) -> int:
 def _max_length(folder: Path, config: Mapping[str, Any]) -> int:
     """The longest input in tokens: positions, less the family's offset, at most the tokenizer's; of
     families without positions any."""
-    if config["model_type"] in RELATIVE:
+    if config["model_type"] in OF_T5:
         return SANE_LENGTH
     longest = _first(config, POSITION_KEYS, 0)
     if longest and config["model_type"] in OFFSET_FAMILIES:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from hfkit.backend import read_backend
 from hfkit.chat import FILE as CHAT
 from hfkit.errors import InputError
+from hfkit.families import OF_T5, WRITE_FOR_TEXTS
 from hfkit.model import gate
 from hfkit.model.locate import Located
 
@@ -32,16 +33,6 @@ SEGMENTS = {
     "albert": 2, "bert": 2, "big_bird": 2, "convbert": 2, "electra": 2, "ernie": 4, "fnet": 4,
     "megatron-bert": 2, "mobilebert": 2, "rembert": 2, "roformer": 2,
 }  # fmt: skip
-# Families that write what they read, which config.json may leave unsaid in the same way.
-WRITE = frozenset(
-    {
-        "bart", "bigbird_pegasus", "blenderbot", "blenderbot-small", "led", "longt5", "m2m_100",
-        "marian", "mbart", "mt5", "pegasus", "pegasus_x", "plbart", "prophetnet",
-        "switch_transformers", "t5", "umt5",
-    }
-)  # fmt: skip
-# Families whose decoder begins with the padding token, which their config.json may leave unsaid.
-BEGIN_WITH_PADDING = frozenset({"longt5", "mt5", "switch_transformers", "t5", "umt5"})
 NUMBERED = ("pad_token", "bos_token", "eos_token")
 
 
@@ -69,11 +60,11 @@ def make_base(
     config.update(_numbers(folder, config, tokenizer))
     if config["model_type"] in SEGMENTS:
         config.setdefault("type_vocab_size", SEGMENTS[config["model_type"]])
-    if config["model_type"] in WRITE:
+    if config["model_type"] in WRITE_FOR_TEXTS:
         config.setdefault("is_encoder_decoder", True)
     if config["model_type"] == "bart" and "eos_token_id" in config:
         config.setdefault("forced_eos_token_id", config["eos_token_id"])
-    if config["model_type"] in BEGIN_WITH_PADDING:
+    if config["model_type"] in OF_T5:
         config.setdefault("decoder_start_token_id", config.get("pad_token_id", 0))
     (folder / "config.json").write_text(json.dumps(config, indent=2), "utf-8")
     name = f"{family}-{size}" if config_file is None else f"{config['model_type']}-from-scratch"
@@ -125,7 +116,7 @@ def _numbers(folder: Path, config: dict[str, Any], tokenizer: str) -> dict[str, 
     found: dict[str, Any] = {"vocab_size": stated or size}
     for role in NUMBERED:
         token = settings.get(role)
-        if token is None and role == "eos_token" and config["model_type"] in WRITE:
+        if token is None and role == "eos_token" and config["model_type"] in WRITE_FOR_TEXTS:
             token = settings.get("sep_token")  # which BERT's tokenizer puts behind a text
         token = token.get("content") if isinstance(token, dict) else token
         number = backend.token_to_id(token) if token else None

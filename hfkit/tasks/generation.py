@@ -26,6 +26,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hfkit.errors import InputError, RowError
+from hfkit.families import BOTH_SIDES
 from hfkit.prompts import (
     ASSISTANT,
     Prompts,
@@ -49,14 +50,6 @@ log = logging.getLogger(__name__)
 WRITING = "hfkit_writing"  # where a configuration in memory says how to write
 USUAL = 128  # tokens written
 POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
-# Families that look at both sides of a token, unless they are configured not to.
-BOTH_SIDES = frozenset({
-    "albert", "bert", "big_bird", "camembert", "convbert", "data2vec-text", "deberta", "deberta-v2",
-    "distilbert", "electra", "ernie", "esm", "flaubert", "fnet", "ibert", "layoutlm", "longformer",
-    "luke", "megatron-bert", "mobilebert", "modernbert", "mpnet", "nystromformer", "rembert",
-    "roberta", "roberta-prelayernorm", "roformer", "squeezebert", "xlm-roberta", "xlm-roberta-xl",
-    "xmod", "yoso",
-})  # fmt: skip
 
 
 class Generation(Task[GenerationOptions]):

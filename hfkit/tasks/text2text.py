@@ -24,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hfkit.errors import InputError
-from hfkit.families import RELATIVE
+from hfkit.families import OF_T5
 from hfkit.registry import TASKS
 from hfkit.tasks.base import Answer, EncodedRow, LabelKind, Outputs, Row, Task
 from hfkit.tasks.options import Text2TextOptions
@@ -107,7 +107,7 @@ class Text2Text(Task[Text2TextOptions]):
                 hint="text2text needs an encoder and a decoder, as google-t5/t5-small has them",
             )
         known = [model_config[name] for name in POSITIONS if model_config.get(name)]
-        longest = min(known, default=0) if kind not in RELATIVE else 0
+        longest = min(known, default=0) if kind not in OF_T5 else 0
         if longest and self.options.max_target_length > longest:
             raise InputError(
                 f"{self.options.max_target_length} tokens are more than the model writes "

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from exports import flip
 from pages import write_files
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -204,19 +205,13 @@ def test_verify_sees_the_base_model(hfkit: Command, adapter: Path) -> None:
 
 
 def test_what_was_changed_is_refused(hfkit: Command, adapter: Path) -> None:
-    weights = adapter / "adapter" / "adapter_model.safetensors"
-    content = bytearray(weights.read_bytes())
-    content[-1] ^= 1
-    weights.write_bytes(content)
+    flip(adapter / "adapter" / "adapter_model.safetensors")
     code, _, stderr = hfkit("predict", adapter, "rain", "--device", "cpu")
     assert code == 2 and "damaged: adapter/adapter_model.safetensors" in stderr
 
 
 def test_another_base_model_is_refused(hfkit: Command, adapter: Path) -> None:
-    weights = adapter.parent / "bert" / "model.safetensors"
-    content = bytearray(weights.read_bytes())
-    content[-1] ^= 1
-    weights.write_bytes(content)
+    flip(adapter.parent / "bert" / "model.safetensors")
     code, _, stderr = hfkit("predict", adapter, "rain", "--device", "cpu")
     assert code == 2 and "not those that the adapter was trained on" in stderr
 
