@@ -12,11 +12,13 @@ from hfkit.errors import InputError, did_you_mean
 @dataclass(frozen=True)
 class Writing:
     """How texts to write are encoded, where that is not as texts to read are: `post_processor` adds
-    their special tokens, `first_id` is the first of them. `has_languages`: both depend on languages
-    that nobody has named."""
+    their special tokens, `language_id` is that of their language. With it texts begin, or with
+    `language_starts` the decoder does, and it is no part of what is written. `has_languages`: all
+    depends on languages that nobody has named."""
 
     post_processor: Any = None
-    first_id: int | None = None
+    language_id: int | None = None
+    language_starts: bool = False
     has_languages: bool = False
 
     def encode(
@@ -54,7 +56,17 @@ def set_languages(loaded: Any, languages: tuple[str, str]) -> Writing:
     loaded._switch_to_target_mode()
     post_processor = loaded.backend_tokenizer.post_processor if loaded.is_fast else None
     loaded._switch_to_input_mode()
-    return Writing(post_processor, _language_id(loaded, languages[1]))
+    language = _language_id(loaded, languages[1])
+    # mBART of 25 languages has it behind the end, from where it is turned to the front.
+    starts = loaded(text_target="")["input_ids"][-1] == language
+    return Writing(post_processor, language, starts)
+
+
+def unnamed() -> InputError:
+    """The error for a model of many languages where they are not named."""
+    hint = "name both: --source-language and --target-language, as the model spells them"
+    problem = "this model reads and writes several languages"
+    return InputError(problem, place="--target-language", hint=hint)
 
 
 def _language_id(loaded: Any, language: str) -> int | None:

@@ -73,9 +73,9 @@ class Tokenizer:
         self.clear()
 
     @property
-    def first_id(self) -> int | None:
-        """The token that every text to write begins with, that of its language; None: none."""
-        return self.writing.first_id
+    def language_id(self) -> int | None:
+        """The token of the language that is written; None where there is none."""
+        return self.writing.language_id
 
     @property
     def has_languages(self) -> bool:

@@ -159,6 +159,9 @@ WRITERS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+TRANSLATED = {"rain": "regen", "snow": "schnee"}
+
+
 def write_writer(folder: Path, family: str = "t5", **changes: Any) -> Path:
     """A random model that writes, with its tokenizer."""
     import torch
@@ -168,6 +171,45 @@ def write_writer(folder: Path, family: str = "t5", **changes: Any) -> Path:
     config = AutoConfig.for_model(family, **{**WRITERS[family], **changes})
     AutoModelForSeq2SeqLM.from_config(config).save_pretrained(folder)
     return write_tokenizer(folder)
+
+
+def write_polyglot(folder: Path, family: str) -> Path:
+    """A random mBART or NLLB with a tokenizer of the four words of `translated_rows`."""
+    import torch
+    from transformers import AutoConfig, AutoModelForSeq2SeqLM, MBartTokenizer, NllbTokenizer
+
+    words = [(f"▁{word}", -2.0) for pair in TRANSLATED.items() for word in pair]
+    special = [(token, 0.0) for token in ("<s>", "<pad>", "</s>", "<unk>")]
+    if family == "mbart":
+        tokenizer: Any = MBartTokenizer(vocab=[*special, *words, ("▁", -3.0)])
+    else:
+        merges = list(dict.fromkeys((w[:n], w[n]) for w, _ in words for n in range(1, len(w))))
+        pieces = [token for token, _ in special] + [piece for pair in merges for piece in pair]
+        pieces = list(dict.fromkeys([*pieces, *(word for word, _ in words)]))
+        numbers = {piece: number for number, piece in enumerate(pieces)}
+        tokenizer = NllbTokenizer(vocab=numbers, merges=merges)
+    tokenizer.model_max_length = 64
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(
+        {"mbart": "mbart", "nllb": "m2m_100"}[family],
+        vocab_size=len(tokenizer), d_model=32, encoder_layers=1, decoder_layers=1,
+        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=32,
+        decoder_ffn_dim=64, max_position_embeddings=64, pad_token_id=1, eos_token_id=2,
+        bos_token_id=0, decoder_start_token_id=2,
+    )  # fmt: skip
+    AutoModelForSeq2SeqLM.from_config(config).save_pretrained(folder)
+    return folder
+
+
+def translated_rows(count: int, seed: int = 0) -> list[dict[str, str]]:
+    """Two words of English each with their German ones."""
+    chance = random.Random(seed)
+    rows = []
+    for _ in range(count):
+        words = chance.choices(list(TRANSLATED), k=2)
+        rows.append({"en": " ".join(words), "de": " ".join(TRANSLATED[word] for word in words)})
+    return rows
 
 
 def picked_rows(count: int, seed: int = 0) -> list[dict[str, str]]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hfkit.infer.likelihood import Scorer
     from hfkit.infer.stream import Readable, Result, ToRow
 
-TARGET = {"text_pair": "target"}  # the usual name of that column
+TARGET: dict[str, str | list[str]] = {"label": "target"}  # the usual name of that column
 
 
 def scores(config: ScoreConfig) -> Iterator[Fields]:
@@ -102,5 +102,9 @@ def _to_row(
         raise InputError("this model reads a source and a target", hint=hint)
     chosen = Columns()
     if not (given.single and len(names) == 1):
-        chosen = Columns(text_column=config.text_column, text_pair_column=config.text_pair_column)
-    return find_columns(names, [record.fields], roles, chosen, TARGET, need_label=False).row
+        chosen = Columns(text_column=config.text_column, label_column=config.target_column)
+    found = find_columns(
+        names, [record.fields], roles, chosen, {**TARGET, **scorer.known},
+        need_label="label" in roles, label_kind=scorer.label_kind,
+    )  # fmt: skip
+    return found.row

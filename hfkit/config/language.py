@@ -52,9 +52,13 @@ class ScoreConfig(Machine, Trust, Reading, Computing):
     text_column: str | None = setting(
         None, "Column with the text, or the source of a target", flags=("--column",)
     )
-    text_pair_column: str | None = setting(
-        None, "Column with the target that is scored", flags=("--target-column",)
+    target_column: str | None = setting(
+        None, "Column with the target that is scored", flags=("--label-column",)
     )
+    source_language: str | None = setting(
+        None, "Language of the sources, as the model spells it (en, en_XX, eng_Latn)"
+    )
+    target_language: str | None = setting(None, "Language of the targets, as the model spells it")
     endpoint: str | None = setting(
         None, "URL of an OpenAI-compatible server that scores instead of a model here"
     )

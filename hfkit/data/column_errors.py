@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from hfkit.data.column_names import FLAGS, LabelKind, spoken
+from hfkit.data.column_names import FLAGS, LabelKind, flag_of, spoken
 from hfkit.data.display import listed, shown
 from hfkit.errors import InputError, did_you_mean
 
@@ -23,7 +23,7 @@ def not_found(role: str, names: Sequence[str], kind: LabelKind, *, headless: boo
     what = "entities" if role == "label" and kind == "entities" else what
     what = "text to write" if role == "label" and kind == "texts" else what
     problem = f"no column for the {what}; the columns are {listed(names)}"
-    hints = [f"name one with {FLAGS[role]}"] if role in FLAGS else []
+    hints = [f"name one with {flag_of(role, kind)}"] if role in FLAGS else []
     if role == "candidates":
         hints = ["name them for all rows with --labels", *hints]
     if len(names) == 1 and re.search(r"[,;\t|]", names[0]):
@@ -33,7 +33,7 @@ def not_found(role: str, names: Sequence[str], kind: LabelKind, *, headless: boo
     return InputError(problem, hint="; ".join(hints))
 
 
-def ambiguous(role: str, candidates: Iterable[str]) -> InputError:
+def ambiguous(role: str, candidates: Iterable[str], kind: LabelKind) -> InputError:
     """Several columns fit equally well."""
     problem = f"several columns could be the {spoken(role)}: {listed(candidates)}"
-    return InputError(problem, hint=f"choose with {FLAGS[role]}")
+    return InputError(problem, hint=f"choose with {flag_of(role, kind)}")

@@ -106,6 +106,15 @@ FLAGS = {
 }
 
 
+def flag_of(role: str, kind: LabelKind) -> str:
+    """The flag that names the column of a role, as the pages of the task spell it.
+
+    >>> flag_of("text_pair", "labels"), flag_of("label", "texts")
+    ('--text-pair-column', '--target-column')
+    """
+    return "--target-column" if (role, kind) == ("label", "texts") else FLAGS[role]
+
+
 def plain(name: str) -> str:
     """Return a name as it is compared.
 

@@ -25,6 +25,7 @@ from hfkit.data.column_names import (
     TOKENS,
     LabelKind,
     Names,
+    flag_of,
     plain,
     spoken,
 )
@@ -144,7 +145,7 @@ class Search:
             return
         for name in several:
             if name not in self.names:
-                raise no_such(name, self.names, FLAGS[role])
+                raise no_such(name, self.names, flag_of(role, self.kind))
         if role == "label" and self.kind == "answers" and len(several) > 2:
             problem = f"expected a column of answers and one of their starts, got {listed(several)}"
             raise InputError(problem, place=FLAGS[role])
@@ -183,7 +184,7 @@ class Search:
     def _take_named(self, role: str, tiers: Sequence[Names], texts_fit: bool) -> None:
         found = self._named(tiers, lambda name: texts_fit or not self._holds_text(name))
         if len(found) > 1:
-            raise ambiguous(role, found)
+            raise ambiguous(role, found, self.kind)
         if found:
             self._take(role, found[0], "its name")
 
@@ -204,7 +205,8 @@ class Search:
         pairs = [pair for pair in known if all(word in by_plain for word in pair)]
         found = [(by_plain[first], by_plain[second]) for first, second in pairs]
         if len(found) > 1:
-            raise ambiguous("text", dict.fromkeys(name for pair in found for name in pair))
+            names = dict.fromkeys(name for pair in found for name in pair)
+            raise ambiguous("text", names, self.kind)
         for first, second in found:
             self._take("text", first, f"its name beside {shown(second)}")
             self._take("text_pair", second, f"its name beside {shown(first)}")
@@ -229,7 +231,7 @@ class Search:
             return
         found = self._named(TOKENS, self._holds_words)
         if len(found) > 1:
-            raise ambiguous("tokens", found)
+            raise ambiguous("tokens", found, self.kind)
         if found:
             self._take("tokens", found[0], "its name, and it holds lists of words")
 
@@ -254,7 +256,7 @@ class Search:
         if len(found) == 1:
             self._take("label", found[0], self.reasons.pop("label", "its name"))
         elif found and self.need_label:
-            raise ambiguous("label", found)
+            raise ambiguous("label", found, self.kind)
 
     def _named_labels(self) -> list[str]:
         found = [n for n in self._free() if plain(n) in LABELS["labels"][0] | {*LABEL_WORDS}]
@@ -282,7 +284,7 @@ class Search:
         free = self._free()
         named = [name for name in free if plain(name) in TEXT]
         if len(named) > 1:
-            raise ambiguous("text", named)
+            raise ambiguous("text", named, self.kind)
         if named:
             self._take("text", named[0], "its name")
         elif free and self._header_is_data():
@@ -292,7 +294,7 @@ class Search:
         else:
             texts = [name for name in free if self._holds_text(name)]
             if len(texts) > 1:
-                raise ambiguous("text", texts)
+                raise ambiguous("text", texts, self.kind)
             if texts:
                 self._take("text", texts[0], "the only column that holds texts")
 
@@ -380,7 +382,7 @@ class Search:
             column = self.columns[role]
             if reason == GIVEN or column == role:
                 continue
-            flag = FLAGS[role]
+            flag = flag_of(role, self.kind)
             what = "text to write" if (role, self.kind) == ("label", "texts") else spoken(role)
             be = "column %s is" if isinstance(column, str) else "columns %s are"
             text = f"{be} the %s (%s); override with %s"

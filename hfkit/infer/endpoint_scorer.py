@@ -17,7 +17,7 @@ from hfkit.infer.server import COMPLETIONS, RefusedError, ServerPredictor
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hfkit.tasks.base import Answer, Row
+    from hfkit.tasks.base import Answer, LabelKind, Row
 
 
 class EndpointScorer(ServerPredictor):
@@ -25,6 +25,8 @@ class EndpointScorer(ServerPredictor):
 
     path: ClassVar[str] = COMPLETIONS
     columns: ClassVar[Mapping[str, str]] = TEXT
+    label_kind: ClassVar[LabelKind] = "none"
+    known: ClassVar[Mapping[str, str | list[str]]] = {}
 
     def answered(self, row: Row) -> Answer | str:
         """The log-probability of a text, its mean over the tokens, and the perplexity."""

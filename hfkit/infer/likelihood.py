@@ -25,7 +25,7 @@ from hfkit.windows import central, cut
 
 if TYPE_CHECKING:
     from hfkit.infer.engine import Engine
-    from hfkit.tasks.base import Answer, EncodedRow, Outputs, Row
+    from hfkit.tasks.base import Answer, EncodedRow, LabelKind, Outputs, Row
     from hfkit.text import Tokenizer
 
 TEXT = {"text": "the text"}
@@ -37,6 +37,7 @@ class Question(Protocol):
 
     auto_class: str
     columns: Mapping[str, str]
+    label_kind: LabelKind
     token_outputs: Sequence[str]
 
     def encode(self, rows: Sequence[Row], tokenizer: Tokenizer) -> list[EncodedRow]:
@@ -53,6 +54,7 @@ class Causal:
 
     auto_class = "hfkit.model.likelihood:Causal"
     columns: Mapping[str, str] = TEXT
+    label_kind: LabelKind = "none"
     token_outputs: Sequence[str] = ("answered",)
 
     def __init__(self, stride: int | None) -> None:
@@ -88,6 +90,7 @@ class Masked:
 
     auto_class = "hfkit.model.pretraining:MaskedWords"
     columns: Mapping[str, str] = TEXT
+    label_kind: LabelKind = "none"
     token_outputs: Sequence[str] = ()
 
     def __init__(self, stride: int | None) -> None:
@@ -119,24 +122,38 @@ class Masked:
 
 
 class Conditional:
-    """The tokens of a target given its source and those before them."""
+    """The tokens of a target given its source, behind `prefix`, and those before them. The token of
+    a language is given too."""
 
     auto_class = "hfkit.model.likelihood:Conditional"
-    columns: Mapping[str, str] = {"text": "the source", "text_pair": "the target"}
+    columns: Mapping[str, str] = {"text": "the source", "label": "the target"}
+    label_kind: LabelKind = "texts"
     token_outputs: Sequence[str] = ()
 
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+
     def encode(self, rows: Sequence[Row], tokenizer: Tokenizer) -> list[EncodedRow]:
-        """Sources with their targets. Raises `InputError` for one that is too long."""
-        sources = tokenizer.encode([row["text"] for row in rows], on_long="error")
-        targets = tokenizer.encode([row["text_pair"] for row in rows], on_long="error")
-        return [
-            {"input_ids": source["input_ids"], "answers": target["input_ids"], "_row": number}
-            for number, ((source,), (target,)) in enumerate(zip(sources, targets, strict=True))
-        ]
+        """Sources with their targets; ``_from`` and ``_to`` bound the tokens that count. Raises
+        `InputError` for a source that is too long, `RowError` for a target."""
+        texts = [f"{self.prefix}{row['text']}" for row in rows]
+        sources = tokenizer.encode(texts, on_long="error")
+        most = tokenizer.max_length
+        targets = tokenizer.encode_targets([row["label"] for row in rows], most)
+        parts: list[EncodedRow] = []
+        for number, ((source,), (target, long)) in enumerate(zip(sources, targets, strict=True)):
+            if long:
+                raise RowError(f"the target has more than {most} tokens", row=number)
+            language = tokenizer.language_id
+            part: EncodedRow = {"input_ids": source["input_ids"], "answers": target}
+            part["_from"] = int(target[0] == language)
+            part["_to"] = len(target) - int(target[-1] == language)
+            parts.append({**part, "_row": number})
+        return parts
 
     def answered(self, output: Outputs, part: EncodedRow) -> Any:
-        """Those of all its tokens."""
-        return output["answered"][: len(part["answers"])]
+        """Those of its tokens that count."""
+        return output["answered"][part["_from"] : part["_to"]]
 
 
 class Scorer(Answerer):
@@ -149,7 +166,9 @@ class Scorer(Answerer):
         engine: Engine,
         batch_size: int | None = None,
         batch_tokens: int | None = None,
+        known: Mapping[str, str | list[str]] | None = None,
     ) -> None:
+        self.known = known or {}  # which column a run has read as what
         self.question = question
         self.tokenizer = tokenizer
         self.engine = engine
@@ -160,6 +179,11 @@ class Scorer(Answerer):
     def columns(self) -> Mapping[str, str]:
         """The columns that are read."""
         return self.question.columns
+
+    @property
+    def label_kind(self) -> LabelKind:
+        """What the column with a target holds."""
+        return self.question.label_kind
 
     @property
     def token_outputs(self) -> Sequence[str]:
@@ -203,12 +227,15 @@ def told(log_prob: float, tokens: int) -> Answer:
     }
 
 
-def make_question(kind: str, stride: int | None, max_length: int) -> Question:
-    """What a kind of model is asked. Raises `InputError` for a stride that leaves tokens out."""
+def make_question(kind: str, stride: int | None, max_length: int, prefix: str = "") -> Question:
+    """What a kind of model is asked; `prefix` stands before each source.
+
+    Raises `InputError` for a stride that leaves tokens out.
+    """
     if stride is not None and stride >= max_length:
         raise InputError(
             f"a window of {max_length} tokens cannot move on by {stride}", place="--stride"
         )
     if kind == "seq2seq":
-        return Conditional()
+        return Conditional(prefix)
     return Causal(stride) if kind == "causal" else Masked(stride)

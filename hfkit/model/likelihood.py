@@ -14,6 +14,8 @@ import transformers
 from torch import Tensor, nn
 from transformers.modeling_outputs import ModelOutput
 
+from hfkit.model.writer import shifted
+
 
 @dataclass
 class Answered(ModelOutput):  # type: ignore[misc]
@@ -66,11 +68,10 @@ class Conditional(Causal):
     ) -> Answered:
         """The log-probability ``[B, U]`` of each token of `answers` given the source `input_ids`
         ``[B, T]`` and the answers before it."""
-        start = torch.full_like(answers[:, :1], self.config.decoder_start_token_id)
         outputs = self.model(
             input_ids=input_ids,
             attention_mask=attention_mask,
-            decoder_input_ids=torch.cat([start, answers[:, :-1]], dim=1),
+            decoder_input_ids=shifted(self.model, answers),
             use_cache=False,
         )
         return Answered(answered=log_probabilities(outputs.logits, answers))

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from transformers import AutoModelForSeq2SeqLM, GenerationConfig
 
 from hfkit.errors import InputError
@@ -102,16 +103,22 @@ def writes(model: Any) -> bool:
 
 
 def decoder_inputs(model: Any, labels: NDArray[Any]) -> NDArray[Any]:
-    """What the decoder reads while it learns ``labels [B, T]``: the right tokens, one place later.
+    """What the decoder reads while it learns ``labels [B, T]``; see `shifted`."""
+    return np.asarray(shifted(model, torch.from_numpy(np.ascontiguousarray(labels))).numpy())
+
+
+def shifted(model: Any, right: Tensor) -> Tensor:
+    """The right tokens ``[B, T]``, one place later.
 
     Each family shifts in its own way, some of them turn the last token to the front.
     """
-    right = torch.from_numpy(np.ascontiguousarray(labels))
     own = getattr(model, "prepare_decoder_input_ids_from_labels", None)
     if own is not None:
-        return np.asarray(own(right).numpy())
+        found: Tensor = own(right)
+        return found
     shift = getattr(sys.modules[type(model).__module__], "shift_tokens_right", None)  # M2M, NLLB
     if shift is None:
         raise InputError(f"{type(model).__name__} does not say how its labels are shifted")
     config = model.config
-    return np.asarray(shift(right, config.pad_token_id, config.decoder_start_token_id).numpy())
+    found = shift(right, config.pad_token_id, config.decoder_start_token_id)
+    return found

@@ -115,7 +115,7 @@ def open_run(
         located, max_length, of_run=saved is not None, anew=anew, languages=task.languages
     )
     task.read_with(tokenizer)
-    data = _data_of(located.folder) if own else {}
+    data = data_of(located.folder) if own else {}
     return Opened(model, located.folder, task, tokenizer, saved, code=located.code, **data)
 
 
@@ -209,7 +209,7 @@ def _check_sealed(folder: Path, names: Collection[str]) -> None:
         raise InputError(f"damaged: {wrong}", place=str(folder), hint="fine-tune it again")
 
 
-def _data_of(folder: Path) -> dict[str, Any]:
+def data_of(folder: Path) -> dict[str, Any]:
     """How the run in `folder` read its data; nothing where it is not a run."""
     path = folder / RUN
     if not path.is_file():

@@ -7,10 +7,12 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from hfkit import languages
 from hfkit.errors import InputError
+from hfkit.registry import find_task
 
 if TYPE_CHECKING:
-    from hfkit.config import ScoreConfig
+    from hfkit.config import FinetuneConfig, ScoreConfig
     from hfkit.infer.endpoint_scorer import EndpointScorer
     from hfkit.infer.likelihood import Scorer
 
@@ -32,8 +34,6 @@ SAID = {
     "masked": "each token given all others (pseudo-log-likelihood)",
     "seq2seq": "each token of the target given the source",
 }
-# Families whose targets are not written as their sources are.
-OTHER_TARGETS = ("marian", "mbart", "m2m_100", "nllb-moe", "fsmt", "plbart", "seamless_m4t")
 
 
 def open_scorer(config: ScoreConfig) -> Scorer | EndpointScorer:
@@ -46,7 +46,13 @@ def open_scorer(config: ScoreConfig) -> Scorer | EndpointScorer:
     from hfkit.model.facts import describe
     from hfkit.model.locate import locate
     from hfkit.run.engines import Wanted, open_engine
-    from hfkit.run.opening import check_settings, checked_length, load_tokenizer, read_settings
+    from hfkit.run.opening import (
+        check_settings,
+        checked_length,
+        data_of,
+        load_tokenizer,
+        read_settings,
+    )
 
     name = config.model or ""
     if config.endpoint is not None:
@@ -58,19 +64,25 @@ def open_scorer(config: ScoreConfig) -> Scorer | EndpointScorer:
     facts = describe(located.folder, code=located.code)
     settings = json.loads((located.folder / "config.json").read_text("utf-8"))
     kind = _kind(config.kind, facts.architecture, settings, name)
-    if kind == "seq2seq" and facts.model_type in OTHER_TARGETS:
-        raise InputError(f"targets of a {facts.model_type} cannot be read here", place=name)
+    manner = _manner(config, saved)
+    named = (manner.get("source_language"), manner.get("target_language"))
     log.info("%s: %s; override with --kind", name, SAID[kind])
     longest = min(facts.max_length, USUAL_LENGTH)
     max_length = checked_length(config.max_length or longest, facts.max_length)
-    question = make_question(kind, config.stride, max_length)
-    tokenizer = load_tokenizer(located, max_length, of_run=saved is not None)
+    question = make_question(kind, config.stride, max_length, manner.get("source_prefix") or "")
+    tokenizer = load_tokenizer(
+        located, max_length, of_run=saved is not None,
+        languages=named if kind == "seq2seq" and all(named) else None,
+    )  # fmt: skip
+    if kind == "seq2seq" and tokenizer.has_languages:
+        raise languages.unnamed()
     tokenizer.padding["answers"] = tokenizer.padding["input_ids"]
     wanted = Wanted(
         located.folder, question.auto_class, None, config.device, name, code=located.code
     )
     engine = open_engine(wanted, config)
-    return Scorer(question, tokenizer, engine, config.batch_size, config.batch_tokens)
+    known = data_of(located.folder).get("columns")
+    return Scorer(question, tokenizer, engine, config.batch_size, config.batch_tokens, known)
 
 
 def _of_server(config: ScoreConfig, url: str) -> EndpointScorer:
@@ -81,6 +93,16 @@ def _of_server(config: ScoreConfig, url: str) -> EndpointScorer:
         raise InputError("a server reads from left to right", place=f"--kind {config.kind}")
     at_once = config.batch_size or AT_ONCE
     return EndpointScorer(config.model or "", url, offline=config.offline, at_once=at_once)
+
+
+def _manner(config: ScoreConfig, saved: FinetuneConfig | None) -> dict[str, Any]:
+    """What a run has put before its sources, and the languages, of which flags win."""
+    writes = saved is not None and find_task(saved.task or "")[0] == "text2text"
+    given = {name: getattr(config, name) for name in ("source_language", "target_language")}
+    return {
+        **(saved.options if saved and writes else {}),
+        **{name: value for name, value in given.items() if value is not None},
+    }
 
 
 def _kind(wanted: str, architecture: str, settings: Mapping[str, Any], name: str) -> str:

@@ -23,6 +23,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from hfkit import languages
 from hfkit.errors import InputError
 from hfkit.families import OF_T5
 from hfkit.registry import TASKS
@@ -138,19 +139,16 @@ class Text2Text(Task[Text2TextOptions]):
         """Keep what encodes and decodes what is written. Raises `InputError` for a model of many
         languages where they are not named."""
         if tokenizer.has_languages and self.languages is None:
-            raise InputError(
-                "this model reads and writes several languages",
-                place="--target-language",
-                hint="name both: --source-language and --target-language, as the model spells them",
-            )
+            raise languages.unnamed()
         self._tokenizer = tokenizer
 
     def head(self) -> dict[str, Any]:
         """How to write; what is not set stays as the model has it."""
         settings = {"max_new_tokens": self.options.max_target_length, **self.options.manner()}
-        first = self._tokenizer.first_id if self._tokenizer else None
-        if first is not None:
-            settings["forced_bos_token_id"] = first
+        writing = self._tokenizer.writing if self._tokenizer else None
+        if writing and writing.language_id is not None:
+            place = "decoder_start_token_id" if writing.language_starts else "forced_bos_token_id"
+            settings[place] = writing.language_id
         return {WRITING: settings}
 
     def restore(self, model_config: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from toys import tiny_config, toy_rows, write_tokenizer
+from toys import picked_rows, tiny_config, toy_rows, write_tokenizer, write_writer
 
 import hfkit as library
 
@@ -266,3 +266,32 @@ def test_mistakes(
     code, _, err = hfkit("score", *(named.get(one, one) for one in arguments))
     assert code == 2, err
     assert message in err
+
+
+def test_a_run_is_scored_as_it_was_trained(hfkit: Command, tmp_path: Path) -> None:
+    rows = [{"document": row["document"], "summary": row["summary"]} for row in picked_rows(24)]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    base, run = write_writer(tmp_path / "base"), tmp_path / "run"
+    code, _, err = hfkit(
+        "finetune", path, "-t", "summarization", "-m", base, "-o", run, "--epochs", 1,
+        "--max-target-length", 6, "--source-prefix", "sum: ", "--device", "cpu",
+    )  # fmt: skip
+    assert code == 0, err
+    code, of_run, err = hfkit("score", run, path)
+    assert code == 0, err
+    given = tmp_path / "given.jsonl"
+    sources = [{"source": f"sum: {row['document']}", "target": row["summary"]} for row in rows]
+    given.write_text("".join(json.dumps(row) + "\n" for row in sources))
+    # The same model as one of somebody else's, which puts nothing before a text.
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
+        (elsewhere / name).write_bytes((run / name).read_bytes())
+    code, by_hand, err = hfkit("score", elsewhere, given, "--text-column", "source")
+    assert code == 0, err
+    scores = [[json.loads(line)["prediction"] for line in out.splitlines()]
+              for out in (of_run, by_hand)]  # fmt: skip
+    assert [one["log_prob"] for one in scores[0]] == pytest.approx(
+        [one["log_prob"] for one in scores[1]], abs=1e-5
+    )

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from toys import write_writer
+from toys import write_polyglot, write_writer
 
 from hfkit import text
 from hfkit.errors import InputError
@@ -201,23 +201,7 @@ def test_a_tokenizer_that_exists_in_python_only(tmp_path):
 @pytest.fixture(scope="module")
 def mbart(tmp_path_factory):
     """A tiny mBART with a tokenizer of a few words."""
-    from transformers import MBartConfig, MBartForConditionalGeneration, MBartTokenizer
-
-    folder = tmp_path_factory.mktemp("mbart")
-    special = [("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
-    words = [(f"▁{word}", -2.0) for word in ("rain", "snow", "regen", "schnee")]
-    tokenizer = MBartTokenizer(vocab=[*special, *words, ("▁", -3.0)])
-    tokenizer.model_max_length = 64
-    tokenizer.save_pretrained(folder)
-    torch.manual_seed(0)
-    config = MBartConfig(
-        vocab_size=len(tokenizer), d_model=16, encoder_layers=1, decoder_layers=1,
-        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=32,
-        decoder_ffn_dim=32, max_position_embeddings=64, pad_token_id=1, eos_token_id=2,
-        bos_token_id=0, decoder_start_token_id=2, forced_eos_token_id=2,
-    )  # fmt: skip
-    MBartForConditionalGeneration(config).save_pretrained(folder)
-    return folder
+    return write_polyglot(tmp_path_factory.mktemp("mbart"), "mbart")
 
 
 def test_languages_stand_where_the_model_expects_them(mbart):
@@ -228,10 +212,20 @@ def test_languages_stand_where_the_model_expects_them(mbart):
     ((target, cut),) = tokenizer.encode_targets(["regen"], 32)
     assert target[-2:] == [2, ids("de_DE")] and not cut
     assert tokenizer.encode(["rain snow"])[0][0] == source, "reading goes on as before"
-    assert tokenizer.first_id == ids("de_DE")
+    assert tokenizer.language_id == ids("de_DE")
     assert tokenizer.decode([[ids("de_DE"), *target]]) == ["regen"]
     task = made("translation", tokenizer, source_language="en_XX", target_language="de_DE")
-    assert task.head()["hfkit_writing"]["forced_bos_token_id"] == ids("de_DE")
+    assert task.head()["hfkit_writing"]["decoder_start_token_id"] == ids("de_DE")
+
+
+def test_a_language_that_begins_texts_is_forced(tmp_path):
+    folder = write_polyglot(tmp_path, "nllb")
+    tokenizer = text.from_transformers(folder, 32, languages=("eng_Latn", "deu_Latn"))
+    ((target, _),) = tokenizer.encode_targets(["regen"], 32)
+    assert target[0] == tokenizer.language_id == tokenizer.backend.token_to_id("deu_Latn")
+    task = made("translation", tokenizer, source_language="eng_Latn", target_language="deu_Latn")
+    writing = task.head()["hfkit_writing"]
+    assert writing["forced_bos_token_id"] == target[0] and "decoder_start_token_id" not in writing
 
 
 def test_languages_have_to_be_named_and_known(mbart):
@@ -245,4 +239,4 @@ def test_languages_have_to_be_named_and_known(mbart):
 
 def test_a_tokenizer_of_one_language_takes_no_notice(folder):
     found = text.from_transformers(folder, 32, languages=("en", "de"))
-    assert found.first_id is None and not found.has_languages
+    assert found.language_id is None and not found.has_languages
