@@ -19,21 +19,17 @@ def train(
 ) -> list[Scores]:
     """Train as the examples do; `score` gets the predictions for `held_out` after each epoch, in
     the order of its rows. Returns the scores of each epoch."""
-    from torch.utils.data import SequentialSampler
     from transformers import Trainer, TrainingArguments
 
     history: list[Scores] = []
 
-    class InOrder(Trainer):
-        def _get_eval_sampler(self, eval_dataset: Any) -> Any:
-            return SequentialSampler(eval_dataset)  # grouping by length would mix the rows up
-
+    class Scored(in_order(Trainer)):  # type: ignore[misc]
         def evaluate(self, *_: Any, **__: Any) -> Scores:
             history.append(score(self.predict(held_out)))
             return history[-1]
 
     with tempfile.TemporaryDirectory() as out:
-        trainer = InOrder(
+        trainer = Scored(
             model=model,
             args=TrainingArguments(
                 out, **arguments(job), train_sampling_strategy="group_by_length",
@@ -45,6 +41,17 @@ def train(
         )  # fmt: skip
         trainer.train()
     return history
+
+
+def in_order(trainer: Any) -> Any:
+    """A trainer that predicts rows in their order: grouping by length would mix them up."""
+    from torch.utils.data import SequentialSampler
+
+    class InOrder(trainer):  # type: ignore[misc]
+        def _get_eval_sampler(self, eval_dataset: Any) -> Any:
+            return SequentialSampler(eval_dataset)
+
+    return InOrder
 
 
 def arguments(job: dict) -> dict[str, Any]:
