@@ -250,10 +250,13 @@ def make_task(name: str, options: Mapping[str, Any]) -> Task[Any]:
 
 
 def _tell_idle(options: BaseModel) -> None:
-    """Say which settings of drawing play no part, as tokens are not drawn."""
+    """Say which settings play no part: those of drawing where tokens are not drawn, beams where
+    they are."""
     from hfkit.layers import flag
 
     if getattr(options, "sample", True):
+        if (getattr(options, "beams", None) or 1) > 1:
+            log.warning("--beams: no part with --sample")
         return
     idle = [
         flag(name)
@@ -266,6 +269,8 @@ def _tell_idle(options: BaseModel) -> None:
 
 def _check_owner(task: str, known: type[BaseModel], options: Mapping[str, Any]) -> None:
     """Raise `InputError` for an option that only other tasks have."""
+    from hfkit.layers import flag
+
     for option in options:
         if option in known.model_fields:
             continue
@@ -273,7 +278,7 @@ def _check_owner(task: str, known: type[BaseModel], options: Mapping[str, Any]) 
             if entry.options and option in load_object(entry.options).model_fields:
                 raise InputError(
                     f"a setting of {other}; the task is {task}",
-                    place=option,
+                    place=flag(option),
                     hint=f"leave it out, or choose the task with -t {other}",
                 )
 

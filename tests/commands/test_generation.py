@@ -136,7 +136,8 @@ def test_how_to_draw_is_not_dropped_in_silence(hfkit: Command, done: Path) -> No
     command = ["predict", done, "the near old rain", "--sample-seed", 3, "--sample-top-k", 2]
     says = "--sample-top-k, --sample-seed: no part without --sample"
     assert says in hfkit(*command)[2]
-    assert says not in hfkit(*command, "--sample")[2]
+    drawn = hfkit(*command, "--sample", "--beams", 3)[2]
+    assert says not in drawn and "--beams: no part with --sample" in drawn
 
 
 def test_transformers_loads_it_and_writes_the_same(hfkit: Command, done: Path) -> None:

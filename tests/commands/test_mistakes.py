@@ -51,7 +51,7 @@ CASES = [
     (["predict", "{base}", "a text"], 2, "is a base model without a trained head; fine-tune it first: hfkit finetune DATA -m"),
     (["predict", "{base}", "a text"], 2, "labels without training: -t zero-shot --labels A,B"),
     (["predict", "{base}", "a text", "--labels", "a,b"], 2,
-     "labels: a setting of zero-shot; the task is classification; leave it out, or choose the task with -t zero-shot"),
+     "--labels: a setting of zero-shot; the task is classification; leave it out, or choose the task with -t zero-shot"),
     (["predict", "{classifier}", "nowhere.csv"], 2, "nowhere.csv: no such file"),
     (["predict", "{classifier}", "{toy}", "--text-column", "txt"], 2, "--text-column: no column 'txt'"),
     (["predict", "nobody/nothing", "a text"], 2, "nobody/nothing: no such folder, and not in the local cache"),
