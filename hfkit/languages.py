@@ -56,10 +56,10 @@ def set_languages(loaded: Any, languages: tuple[str, str]) -> Writing:
     loaded._switch_to_target_mode()
     post_processor = loaded.backend_tokenizer.post_processor if loaded.is_fast else None
     loaded._switch_to_input_mode()
-    language = _language_id(loaded, languages[1])
+    written = _language_id(loaded, languages[1])
     # mBART of 25 languages has it behind the end, from where it is turned to the front.
-    starts = loaded(text_target="")["input_ids"][-1] == language
-    return Writing(post_processor, language, starts)
+    starts = loaded(text_target="")["input_ids"][-1] == written
+    return Writing(post_processor, written, starts)
 
 
 def unnamed() -> InputError:

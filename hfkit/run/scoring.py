@@ -65,15 +65,13 @@ def open_scorer(config: ScoreConfig) -> Scorer | EndpointScorer:
     settings = json.loads((located.folder / "config.json").read_text("utf-8"))
     kind = _kind(config.kind, facts.architecture, settings, name)
     manner = _manner(config, saved)
-    named = (manner.get("source_language"), manner.get("target_language"))
+    source, target = manner.get("source_language"), manner.get("target_language")
+    named = (source, target) if kind == "seq2seq" and source and target else None
     log.info("%s: %s; override with --kind", name, SAID[kind])
     longest = min(facts.max_length, USUAL_LENGTH)
     max_length = checked_length(config.max_length or longest, facts.max_length)
     question = make_question(kind, config.stride, max_length, manner.get("source_prefix") or "")
-    tokenizer = load_tokenizer(
-        located, max_length, of_run=saved is not None,
-        languages=named if kind == "seq2seq" and all(named) else None,
-    )  # fmt: skip
+    tokenizer = load_tokenizer(located, max_length, of_run=saved is not None, languages=named)
     if kind == "seq2seq" and tokenizer.has_languages:
         raise languages.unnamed()
     tokenizer.padding["answers"] = tokenizer.padding["input_ids"]

@@ -1,4 +1,4 @@
-"""Models of many languages: trained, asked and scored with the tokens of both languages in place."""
+"""Models of many languages are trained, asked and scored with the tokens of both in place."""
 
 from __future__ import annotations
 
