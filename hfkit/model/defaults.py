@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from hfkit.errors import InputError
+from hfkit.families import OF_T5
 from hfkit.model.facts import ModelFacts
 from hfkit.model.locate import MINILM, is_cached, packaged_minilm
 
@@ -28,8 +29,8 @@ LEARNING_RATES: tuple[tuple[float, float], ...] = (
     (500e6, 2e-5),
     (float("inf"), 1e-5),
 )
-# Tasks whose best rate differs from that of a classifier of the same size, as a factor.
-TASK_FACTORS: dict[str, float] = {}
+# T5 and its kin want larger steps than encoders of their size.
+LEARNING_RATES_OF_T5: tuple[tuple[float, float], ...] = ((500e6, 3e-4), (float("inf"), 1e-4))
 # Adapters want larger steps than the weights they change; from where: docs/learning-rates.md.
 OF_ADAPTERS = 10.0
 
@@ -175,14 +176,15 @@ def script_of(letter: str) -> str:
     return "another script"
 
 
-def default_lr(facts: ModelFacts, task: str, *, adapters: bool = False) -> tuple[float, str]:
-    """The peak learning rate for a model of this size, and the reason.
+def default_lr(facts: ModelFacts, *, adapters: bool = False) -> tuple[float, str]:
+    """The peak learning rate for a model of this family and size, and the reason.
 
     The size counted is without embeddings: a multilingual model has many, but learns like the
     English model with as many layers.
     """
-    rate = next(rate for most, rate in LEARNING_RATES if facts.body_parameters <= most)
+    table = LEARNING_RATES_OF_T5 if facts.model_type in OF_T5 else LEARNING_RATES
+    rate = next(rate for most, rate in table if facts.body_parameters <= most)
     rate *= OF_ADAPTERS if adapters else 1.0
     size = f"{facts.body_parameters / 1e6:.0f}M parameters beside the embeddings"
     size += ", by adapters" if adapters else ""
-    return rate * TASK_FACTORS.get(task, 1.0), f"a {facts.model_type} with {size}"
+    return rate, f"a {facts.model_type} with {size}"

@@ -221,7 +221,7 @@ def prepare(config: FinetuneConfig) -> Prepared:
     facts = facts or _facts(base, task)
     lr, max_length = config.lr, checked_length(config.max_length, facts.max_length)
     if lr is None:
-        lr, reason = default_lr(facts, name, adapters=config.lora is not None)
+        lr, reason = default_lr(facts, adapters=config.lora is not None)
         log.info("the learning rate is %g (%s); override with --lr", lr, reason)
     decided = {
         "task": name,

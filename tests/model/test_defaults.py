@@ -103,7 +103,9 @@ def test_without_anything_the_flag_is_proposed(monkeypatch: pytest.MonkeyPatch) 
 def test_learning_rate_falls_with_size(tiny_base_folder: Path) -> None:
     facts = describe(tiny_base_folder)
     sizes = [1_000_000, 10_800_000, 40_000_000, 85_000_000, 300_000_000, 10**9]
-    rates = [default_lr(replace(facts, body_parameters=size), "classification") for size in sizes]
+    rates = [default_lr(replace(facts, body_parameters=size)) for size in sizes]
     assert [rate for rate, _ in rates] == [2e-4, 2e-4, 1e-4, 5e-5, 2e-5, 1e-5]
     assert "85M parameters" in rates[3][1]
+    t5 = [default_lr(replace(facts, model_type="mt5", body_parameters=n)) for n in (10**7, 10**9)]
+    assert [rate for rate, _ in t5] == [3e-4, 1e-4]
     assert [most for most, _ in LEARNING_RATES] == sorted(most for most, _ in LEARNING_RATES)
