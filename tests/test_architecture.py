@@ -56,7 +56,7 @@ ALLOWED = {
     "data": {"windows", "spans", "words"},
     "tasks": {
         "windows", "spans", "answers", "nbest", "words", "text", "targets", "vectors", "choices",
-        "families", "thresholds", "masking", "segments", "prompts",
+        "families", "thresholds", "masking", "segments", "prompts", "languages",
     },
     "metrics": {"tasks", "spans", "answers", "vectors", "thresholds"},
     "model": {
@@ -69,7 +69,10 @@ ALLOWED = {
         "processor", "imports", "masking",
     },
     "report": {"train", "metrics", "sealing"},
-    "run": {*ROOMS, "backend", "prompts", "processor", "sealing", "text", "layers", "vectors"},
+    "run": {
+        *ROOMS, "backend", "prompts", "processor", "sealing", "text", "layers", "vectors",
+        "languages",
+    },
     "commands": {
         *ROOMS, "run", "vectors", "spans", "sealing", "text", "layers", "recipe",
         "samples", "processor",

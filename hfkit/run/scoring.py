@@ -7,8 +7,8 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from hfkit import languages
 from hfkit.errors import InputError
+from hfkit.languages import unnamed
 from hfkit.registry import find_task
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def open_scorer(config: ScoreConfig) -> Scorer | EndpointScorer:
     question = make_question(kind, config.stride, max_length, manner.get("source_prefix") or "")
     tokenizer = load_tokenizer(located, max_length, of_run=saved is not None, languages=named)
     if kind == "seq2seq" and tokenizer.has_languages:
-        raise languages.unnamed()
+        raise unnamed()
     tokenizer.padding["answers"] = tokenizer.padding["input_ids"]
     wanted = Wanted(
         located.folder, question.auto_class, None, config.device, name, code=located.code

@@ -23,9 +23,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hfkit import languages
 from hfkit.errors import InputError
 from hfkit.families import OF_T5
+from hfkit.languages import unnamed
 from hfkit.registry import TASKS
 from hfkit.tasks.base import Answer, EncodedRow, LabelKind, Outputs, Row, Task
 from hfkit.tasks.options import Text2TextOptions
@@ -139,7 +139,7 @@ class Text2Text(Task[Text2TextOptions]):
         """Keep what encodes and decodes what is written. Raises `InputError` for a model of many
         languages where they are not named."""
         if tokenizer.has_languages and self.languages is None:
-            raise languages.unnamed()
+            raise unnamed()
         self._tokenizer = tokenizer
 
     def head(self) -> dict[str, Any]:
