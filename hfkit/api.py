@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from hfkit.config import (
     BenchConfig,
+    CompareConfig,
     ConvertConfig,
     EmbedConfig,
     EvaluateConfig,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hfkit.commands.bench import Benched
+    from hfkit.commands.compare import Compared
     from hfkit.commands.convert import Converted
     from hfkit.commands.evaluate import Evaluated
     from hfkit.commands.finetune import DryRun
@@ -178,6 +180,9 @@ if TYPE_CHECKING:
     class EvaluateArguments(EvaluateConfig, Options):  # type: ignore[misc]
         """Arguments of `evaluate`."""
 
+    class CompareArguments(CompareConfig, Options):  # type: ignore[misc]
+        """Arguments of `compare`."""
+
     class PredictArguments(PredictConfig, Options):  # type: ignore[misc]
         """Arguments of `predict`."""
 
@@ -190,7 +195,7 @@ if TYPE_CHECKING:
 else:  # these are for editors; to make such classes would take a tenth of `hfkit --help`
     FinetuneArguments, EvaluateArguments = FinetuneConfig, EvaluateConfig
     PredictArguments, BenchArguments = PredictConfig, BenchConfig
-    ExportArguments = ExportConfig
+    ExportArguments, CompareArguments = ExportConfig, CompareConfig
 
 
 @verb(FinetuneConfig, FinetuneArguments, "train")
@@ -213,6 +218,18 @@ def evaluate(config: EvaluateConfig) -> Evaluated:
     from hfkit.commands import evaluate as command
 
     return command.evaluate(config)
+
+
+@verb(CompareConfig, CompareArguments, "models")
+def compare(config: CompareConfig) -> Compared:
+    """Compare runs, models or files of predictions on labelled data; the last name is the data's.
+
+    Scores with intervals, differences of each pair with paired intervals and tests, and the
+    examples that one has right and the other wrong.
+    """
+    from hfkit.commands import compare as command
+
+    return command.compare(config)
 
 
 @verb(PredictConfig, PredictArguments, "model", "inputs")

@@ -20,6 +20,7 @@ from hfkit import __version__
 from hfkit.api import (
     Verb,
     bench,
+    compare,
     convert,
     embed,
     evaluate,
@@ -32,6 +33,8 @@ from hfkit.api import (
     train_tokenizer,
     verify,
 )
+from hfkit.cli.compare import COMPARE
+from hfkit.cli.compare import act as show_comparison
 from hfkit.cli.console import is_terminal, print_json, printable, say, show_scores, start_notes
 from hfkit.cli.failures import Ending, asks_for_json, ending, speak_json
 from hfkit.cli.groups import AsJson, recipes, settings, tokenizer
@@ -212,6 +215,10 @@ def _evaluate(given: dict[str, Any]) -> Ending:
     return Ending(FINDINGS if result.missed or result.rejected else 0)
 
 
+def _compare(given: dict[str, Any]) -> Ending:
+    return show_comparison(_resolved(compare, given))
+
+
 def _predict(given: dict[str, Any]) -> Ending:
     from hfkit.commands.predict import write_predictions
 
@@ -300,6 +307,7 @@ def _add(verb: Verb[Any, Any, Any], act: Callable[[dict[str, Any]], Ending], hel
 
 _add(finetune, _finetune, FINETUNE)
 _add(evaluate, _evaluate, EVALUATE)
+_add(compare, _compare, COMPARE)
 _add(predict, _predict, PREDICT)
 _add(score, _score, SCORE)
 _add(embed, _embed, EMBED)
