@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from hfkit.commands.verify import Verified
     from hfkit.run.exported import Exported
     from hfkit.run.finishing import Finetuned
+    from hfkit.run.seeds import SeedRuns
     from hfkit.tasks.options import (
         ClassificationOptions,
         GenerationOptions,
@@ -199,13 +200,14 @@ else:  # these are for editors; to make such classes would take a tenth of `hfki
 
 
 @verb(FinetuneConfig, FinetuneArguments, "train")
-def finetune(config: FinetuneConfig) -> Finetuned | DryRun:
+def finetune(config: FinetuneConfig) -> Finetuned | SeedRuns | DryRun:
     """Fine-tune a model on labelled data and score it; returns the run's folder and its scores.
 
     Task, columns and sizes are guessed from the data where they are not given. Options of the task
     (`hfkit tasks` lists them) are arguments like any other. Calling it again with the same
     arguments continues an interrupted run and leaves a finished one as it is. With `dry_run`
-    nothing is trained, and the plan is returned.
+    nothing is trained, and the plan is returned; with `seeds` a run of each seed is, in folders of
+    `output`.
     """
     from hfkit.commands import finetune as command
 

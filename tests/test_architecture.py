@@ -69,7 +69,10 @@ ALLOWED = {
         "processor", "imports", "masking",
     },
     "report": {"train", "metrics", "sealing"},
-    "run": {*ROOMS, "backend", "prompts", "processor", "sealing", "text", "layers", "vectors"},
+    "run": {
+        *ROOMS, "backend", "prompts", "processor", "sealing", "spans", "text", "layers", "vectors",
+        "words",
+    },
     "commands": {
         *ROOMS, "run", "vectors", "spans", "sealing", "text", "layers", "recipe",
         "samples", "processor",

@@ -39,6 +39,7 @@ from hfkit.cli.console import is_terminal, print_json, printable, say, show_scor
 from hfkit.cli.failures import Ending, asks_for_json, ending, speak_json
 from hfkit.cli.groups import AsJson, recipes, settings, tokenizer
 from hfkit.cli.options import verb_command
+from hfkit.cli.seeds import tell_seeds
 from hfkit.cli.wording import (
     BENCH,
     CONVERT,
@@ -184,6 +185,8 @@ def _finetune(given: dict[str, Any]) -> Ending:
 
 def _tell_finetuned(result: Any, as_json: bool, quiet: bool) -> None:
     """The run's folder is the one line on stdout; scores and what to do next go to stderr."""
+    if hasattr(result, "runs"):
+        return tell_seeds(result, as_json, quiet)
     if as_json:
         print_json(result.to_json())
     if not hasattr(result, "folder"):  # a dry run

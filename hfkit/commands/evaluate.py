@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from hfkit.config import EvaluateConfig
 from hfkit.data.bad_rows import REJECTED
 from hfkit.data.output import open_output
+from hfkit.data.source import is_file
 from hfkit.errors import InputError
 from hfkit.run import gate
-from hfkit.run.answered import Answered, answers_of
+from hfkit.run.answered import Answered, answers_of, gold_of, load_labelled
 from hfkit.run.gate import Against
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ def _evaluated(
     more = _more_metrics(config)
     answered = answers_of(model, config)
     scores = _scored(answered, more)
+    if config.baselines:
+        scores = replace(scores, baselines=_baselines(answered, config))
     lower = find_metric(answered.task.metric).lower_is_better
     missed = [text for limit in limits for text in gate.missed(scores, *limit, lower)]
     against = gate.against(answered, scores.headline, config) if config.no_worse_than else None
@@ -97,6 +100,34 @@ def _evaluated(
     write(answered.bad.lines)
     source, rejected = config.data or model, answered.bad.count
     return Evaluated(scores, answered.task.metric, model, source, missed, rejected, against)
+
+
+def _baselines(answered: Answered, config: EvaluateConfig) -> dict[str, dict[str, float]]:
+    """The scores of simple models that learn from the rows the run was trained on.
+
+    Raises `InputError` where those are not at hand.
+    """
+    from hfkit.run.baselines import baseline_scores, encoder_of
+
+    opened = answered.opened
+    if opened is None:
+        hint = "give the model in place of its predictions"
+        raise InputError("predictions say nothing of training", place="--baselines", hint=hint)
+    saved = opened.settings
+    source = config.training_data or (saved.train if saved else None)
+    if source is None or not (config.training_data or is_file(source)):
+        gone = f"the training data {source} are not here" if source else "no training data"
+        raise InputError(gone, place="--baselines", hint="name them with --training-data")
+    training = load_labelled(source, config.model_copy(update={"limit": None}), opened)
+    gold_of(opened.task, training)  # its labels are those of the model
+    embed = None
+    if saved and saved.model and saved.task == "classification":
+        embed = encoder_of(
+            saved.model, offline=config.offline, device=config.device, computing=config,
+            code=config.allow_remote_code,
+        )  # fmt: skip
+    log.info("baselines learn from the %d rows of %s", len(training.rows), source)
+    return baseline_scores(answered.task, training.rows, answered.data.rows, answered.gold, embed)
 
 
 def _more_metrics(config: EvaluateConfig) -> dict[str, UserMetric]:

@@ -16,7 +16,7 @@ class Seeds(Section):
         ge=2, le=100, saved=False,
     )  # fmt: skip
     split_seed: int | None = setting(
-        None, "Seed of the split alone; default: --seed",
+        None, "Seed of the split, and of what --limit draws; default: --seed",
         changes_result=True, ge=0, lt=2**63,
     )  # fmt: skip
 
