@@ -199,6 +199,7 @@ LIGHT_COMMANDS = [
     ["finetune", "--help"],
     ["predict", "--help"],
     ["evaluate", "--help"],
+    ["compare", "--help"],
     ["convert", "--help"],
     ["bench", "--help"],
     ["export", "--help"],

@@ -67,6 +67,9 @@ class EvaluateConfig(
     )
     data: str | None = setting(None, "Data with the right answers", flags=("-d",), saved=False)
     output: str | None = setting(None, "Also write the scores to this JSON file", flags=("-o",))
+    training_data: str | None = setting(
+        None, "Rows that --baselines learn from; default: the run's own training file"
+    )
     metric: list[str] = setting(
         [], "More metrics: a name, a path to a script, or org/name (repeatable)"
     )

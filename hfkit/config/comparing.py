@@ -40,9 +40,6 @@ class Gate(Section):
         None, "Exit 1 if MODEL is worse than this run, model or file of predictions beyond chance"
     )
     margin: float = setting(0, "With --no-worse-than: how much worse is tolerated", ge=0)
-    training_data: str | None = setting(
-        None, "Rows that --baselines learn from; default: the run's own training file"
-    )
 
 
 class CompareConfig(

@@ -103,10 +103,13 @@ def against(answered: Answered, score: str, config: EvaluateConfig) -> Against:
         what = f"is scored as {theirs.task.metric}, the model as {metric}"
         raise InputError(what, place=f"--no-worse-than {other}")
     check_same_gold(answered, theirs, f"--no-worse-than {other}")
-    systems = [System(other, theirs.answers, theirs.gold)]
-    systems.append(System(config.model or "", answered.answers, answered.gold))
     gain, bound = difference_bound(
-        find_metric(metric), *systems, answered.task.labels, score, confidence=CONFIDENCE
+        find_metric(metric),
+        System(other, theirs.answers, theirs.gold),
+        System(config.model or "", answered.answers, answered.gold),
+        answered.task.labels,
+        score,
+        confidence=CONFIDENCE,
     )
     known = bound if math.isfinite(bound) else None
     worse = known is not None and known < -config.margin
