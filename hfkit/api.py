@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from hfkit.config import (
     BenchConfig,
+    CompareConfig,
     ConvertConfig,
     EmbedConfig,
     EvaluateConfig,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hfkit.commands.bench import Benched
+    from hfkit.commands.compare import Compared
     from hfkit.commands.convert import Converted
     from hfkit.commands.evaluate import Evaluated
     from hfkit.commands.finetune import DryRun
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from hfkit.commands.verify import Verified
     from hfkit.run.exported import Exported
     from hfkit.run.finishing import Finetuned
+    from hfkit.run.seeds import SeedRuns
     from hfkit.tasks.options import (
         ClassificationOptions,
         GenerationOptions,
@@ -178,6 +181,9 @@ if TYPE_CHECKING:
     class EvaluateArguments(EvaluateConfig, Options):  # type: ignore[misc]
         """Arguments of `evaluate`."""
 
+    class CompareArguments(CompareConfig, Options):  # type: ignore[misc]
+        """Arguments of `compare`."""
+
     class PredictArguments(PredictConfig, Options):  # type: ignore[misc]
         """Arguments of `predict`."""
 
@@ -190,17 +196,18 @@ if TYPE_CHECKING:
 else:  # these are for editors; to make such classes would take a tenth of `hfkit --help`
     FinetuneArguments, EvaluateArguments = FinetuneConfig, EvaluateConfig
     PredictArguments, BenchArguments = PredictConfig, BenchConfig
-    ExportArguments = ExportConfig
+    ExportArguments, CompareArguments = ExportConfig, CompareConfig
 
 
 @verb(FinetuneConfig, FinetuneArguments, "train")
-def finetune(config: FinetuneConfig) -> Finetuned | DryRun:
+def finetune(config: FinetuneConfig) -> Finetuned | SeedRuns | DryRun:
     """Fine-tune a model on labelled data and score it; returns the run's folder and its scores.
 
     Task, columns and sizes are guessed from the data where they are not given. Options of the task
     (`hfkit tasks` lists them) are arguments like any other. Calling it again with the same
     arguments continues an interrupted run and leaves a finished one as it is. With `dry_run`
-    nothing is trained, and the plan is returned.
+    nothing is trained, and the plan is returned; with `seeds` a run of each seed is, in folders of
+    `output`.
     """
     from hfkit.commands import finetune as command
 
@@ -213,6 +220,18 @@ def evaluate(config: EvaluateConfig) -> Evaluated:
     from hfkit.commands import evaluate as command
 
     return command.evaluate(config)
+
+
+@verb(CompareConfig, CompareArguments, "models")
+def compare(config: CompareConfig) -> Compared:
+    """Compare runs, models or files of predictions on labelled data; the last name is the data's.
+
+    Scores with intervals, differences of each pair with paired intervals and tests, and the
+    examples that one has right and the other wrong.
+    """
+    from hfkit.commands import compare as command
+
+    return command.compare(config)
 
 
 @verb(PredictConfig, PredictArguments, "model", "inputs")

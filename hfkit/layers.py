@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hfkit.config import (
     BenchConfig,
+    CompareConfig,
     Computing,
     ConvertConfig,
     EmbedConfig,
@@ -42,8 +43,8 @@ C = TypeVar("C", bound=Section)
 M = TypeVar("M", bound="BaseModel")
 
 CONFIGS: tuple[type[Section], ...] = (
-    FinetuneConfig, EvaluateConfig, PredictConfig, EmbedConfig, SearchConfig, ScoreConfig,
-    ConvertConfig, BenchConfig, ExportConfig, VerifyConfig, TokenizerConfig,
+    FinetuneConfig, EvaluateConfig, CompareConfig, PredictConfig, EmbedConfig, SearchConfig,
+    ScoreConfig, ConvertConfig, BenchConfig, ExportConfig, VerifyConfig, TokenizerConfig,
 )  # fmt: skip
 ABOUT_THE_RECIPE = frozenset({"about", "expected", "smoke"})  # notes in a recipe, not settings
 PREFIX = "HFKIT_"

@@ -71,7 +71,7 @@ ALLOWED = {
     "report": {"train", "metrics", "sealing"},
     "run": {
         *ROOMS, "backend", "prompts", "processor", "sealing", "text", "layers", "vectors",
-        "languages",
+        "languages", "spans", "words",
     },
     "commands": {
         *ROOMS, "run", "vectors", "spans", "sealing", "text", "layers", "recipe",
@@ -199,6 +199,7 @@ LIGHT_COMMANDS = [
     ["finetune", "--help"],
     ["predict", "--help"],
     ["evaluate", "--help"],
+    ["compare", "--help"],
     ["convert", "--help"],
     ["bench", "--help"],
     ["export", "--help"],

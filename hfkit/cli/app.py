@@ -20,6 +20,7 @@ from hfkit import __version__
 from hfkit.api import (
     Verb,
     bench,
+    compare,
     convert,
     embed,
     evaluate,
@@ -32,10 +33,13 @@ from hfkit.api import (
     train_tokenizer,
     verify,
 )
+from hfkit.cli.compare import COMPARE
+from hfkit.cli.compare import act as show_comparison
 from hfkit.cli.console import is_terminal, print_json, printable, say, show_scores, start_notes
 from hfkit.cli.failures import Ending, asks_for_json, ending, speak_json
 from hfkit.cli.groups import AsJson, recipes, settings, tokenizer
 from hfkit.cli.options import verb_command
+from hfkit.cli.seeds import tell_seeds
 from hfkit.cli.wording import (
     BENCH,
     CONVERT,
@@ -181,6 +185,8 @@ def _finetune(given: dict[str, Any]) -> Ending:
 
 def _tell_finetuned(result: Any, as_json: bool, quiet: bool) -> None:
     """The run's folder is the one line on stdout; scores and what to do next go to stderr."""
+    if hasattr(result, "runs"):
+        return tell_seeds(result, as_json, quiet)
     if as_json:
         print_json(result.to_json())
     if not hasattr(result, "folder"):  # a dry run
@@ -210,6 +216,10 @@ def _evaluate(given: dict[str, Any]) -> Ending:
     for missed in result.missed:
         say("warning", missed)
     return Ending(FINDINGS if result.missed or result.rejected else 0)
+
+
+def _compare(given: dict[str, Any]) -> Ending:
+    return show_comparison(_resolved(compare, given))
 
 
 def _predict(given: dict[str, Any]) -> Ending:
@@ -300,6 +310,7 @@ def _add(verb: Verb[Any, Any, Any], act: Callable[[dict[str, Any]], Ending], hel
 
 _add(finetune, _finetune, FINETUNE)
 _add(evaluate, _evaluate, EVALUATE)
+_add(compare, _compare, COMPARE)
 _add(predict, _predict, PREDICT)
 _add(score, _score, SCORE)
 _add(embed, _embed, EMBED)

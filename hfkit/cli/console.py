@@ -156,7 +156,8 @@ def show_scores(scores: Scores, stream: TextIO, data: str = "") -> None:
     title = f"{data}: {scores.count} rows" if data else f"{scores.count} rows"
     if scores.intervals:
         title += f"; {scores.confidence:.0%} intervals from {scores.resamples} resamples"
-    parts: list[Any] = [title, table(_score_rows(scores), ("value", "low", "high", "baseline"))]
+    right = ("value", "low", "high", "baseline", *scores.baselines)
+    parts: list[Any] = [title, table(_score_rows(scores), right)]
     per_class = scores.tables.get("per_class", [])
     if per_class:
         shown, left_out = _weakest(per_class)
@@ -181,6 +182,7 @@ def _score_rows(scores: Scores) -> list[dict[str, str]]:
                 "low": number(low),
                 "high": number(high),
                 "baseline": number(scores.baseline.get(name)),
+                **{key: number(one.get(name)) for key, one in scores.baselines.items()},
             }
         )
     return rows

@@ -38,7 +38,11 @@ Libraries below hfkit are asked to send no usage reports (`HF_HUB_DISABLE_TELEME
 
 MORE_CODES = [
     (0, "done"),
-    (1, "done, but rows have no answer, a score is under `--fail-under`, or int8 was not kept"),
+    (
+        1,
+        "done, but rows have no answer, a score is under `--fail-under`, a model is worse than "
+        "`--no-worse-than`, or int8 was not kept",
+    ),
     (130, "Ctrl-C, after saving where there was something to save; the same command goes on"),
     (141, "the reader of a pipe is gone; nothing is said about it"),
     (143, "SIGTERM, after saving; the same command goes on"),

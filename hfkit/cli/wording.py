@@ -7,6 +7,7 @@ EXAMPLES = """Fine-tune, evaluate and predict with Hugging Face models.
   hfkit finetune reviews.csv -m MODEL -o out   task and columns are guessed, and said
   hfkit finetune -c recipe.yaml --lr 3e-5      a recipe, with one setting changed
   hfkit evaluate out test.csv                  scores with intervals
+  hfkit compare old new test.csv               what differs by more than chance
   hfkit predict out "I loved it"               one text
   hfkit predict out < texts.txt > answers.jsonl
   hfkit predict minilm "Two goals in injury time" -t zero-shot --labels sports,politics
@@ -22,6 +23,7 @@ continues an interrupted run. Prints the run's folder.
   hfkit finetune reviews.csv -m distilbert-base-uncased -o out
   hfkit finetune train.tsv --validation dev.tsv --test test.tsv --class-weights balanced
   hfkit finetune -c classification-en-sst2 --epochs 1
+  hfkit finetune reviews.csv -o out --seeds 5 --baselines
 """
 
 EVALUATE = """Score MODEL on the labelled rows of DATA.
@@ -32,6 +34,7 @@ terminal, JSON elsewhere.
 \b
   hfkit evaluate out test.csv
   hfkit evaluate out test.csv --fail-under accuracy=0.9 -o scores.json
+  hfkit evaluate new test.csv --no-worse-than old --margin 0.01
 """
 
 PREDICT = """Answer texts or the rows of files with MODEL.

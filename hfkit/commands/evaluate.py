@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import json
 import logging
-import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfkit.config import EvaluateConfig
 from hfkit.data.bad_rows import REJECTED
 from hfkit.data.output import open_output
-from hfkit.errors import InputError, RowError, did_you_mean
-from hfkit.run.answered import Answered, from_predictions, gold_of, load_labelled
+from hfkit.data.source import is_file
+from hfkit.errors import InputError
+from hfkit.run import gate
+from hfkit.run.answered import Answered, answers_of, gold_of, load_labelled
+from hfkit.run.gate import Against
 
 if TYPE_CHECKING:
     from hfkit.metrics.statistics import Scores
@@ -31,7 +33,7 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Evaluated:
     """The scores of one evaluation. `missed` tells of each threshold that was not met, `rejected`
-    how many rows were left out as bad."""
+    how many rows were left out as bad, `against` how it compares with `no_worse_than`."""
 
     scores: Scores
     metric: str
@@ -39,12 +41,14 @@ class Evaluated:
     data: str
     missed: list[str] = field(default_factory=list)
     rejected: int = 0
+    against: Against | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return what `-o` and `--json` write."""
         head = {"model": self.model, "data": self.data, "metric": self.metric}
         found = {"missed": self.missed, "rejected": self.rejected}
-        return {**head, **self.scores.to_json(), **found}
+        against = {"no_worse_than": asdict(self.against)} if self.against else {}
+        return {**head, **self.scores.to_json(), **found, **against}
 
 
 def evaluate(config: EvaluateConfig) -> Evaluated:
@@ -80,43 +84,50 @@ def _rejects(config: EvaluateConfig) -> Iterator[Callable[[bytes], None]]:
 def _evaluated(
     model: str, config: EvaluateConfig, write: Callable[[bytes], None] = lambda lines: None
 ) -> Evaluated:
-    from hfkit.data.predictions import is_predictions
     from hfkit.registry import find_metric
 
-    limits = [_limit(text) for text in config.fail_under]
+    limits = [gate.limit(text) for text in config.fail_under]
     more = _more_metrics(config)
-    read = from_predictions if is_predictions(model) else _from_model
-    answered = read(model, config)
+    answered = answers_of(model, config)
     scores = _scored(answered, more)
+    if config.baselines:
+        scores = replace(scores, baselines=_baselines(answered, config))
     lower = find_metric(answered.task.metric).lower_is_better
-    missed = [text for name, limit in limits for text in _missed(scores, name, limit, lower)]
+    missed = [text for limit in limits for text in gate.missed(scores, *limit, lower)]
+    against = gate.against(answered, scores.headline, config) if config.no_worse_than else None
+    if against and against.worse:
+        missed.append(against.told())
     write(answered.bad.lines)
     source, rejected = config.data or model, answered.bad.count
-    return Evaluated(scores, answered.task.metric, model, source, missed, rejected)
+    return Evaluated(scores, answered.task.metric, model, source, missed, rejected, against)
 
 
-def _from_model(model: str, config: EvaluateConfig) -> Answered:
-    """Answer the rows of the data with a model."""
-    from hfkit.metrics.base import check_packages
-    from hfkit.registry import find_metric
-    from hfkit.run.opening import open_run
-    from hfkit.run.predicting import make_predictor
+def _baselines(answered: Answered, config: EvaluateConfig) -> dict[str, dict[str, float]]:
+    """The scores of simple models that learn from the rows the run was trained on.
 
-    if not config.data:
-        raise InputError("no data", hint="name a file with the right answers after the model")
-    opened = open_run(model, config)
-    check_packages(find_metric(opened.task.metric))
-    data = load_labelled(config.data, config, opened)
-    gold = gold_of(opened.task, data)
-    predictor = make_predictor(opened, config)
-    try:
-        answers = predictor.predict(data.rows)
-    except RowError as error:
-        raise data.located(error) from error
-    cut = sum(bool(answer.get("truncated")) for answer in answers)
-    if cut:
-        log.warning("%d of %d texts are longer than the model reads and were cut", cut, len(gold))
-    return Answered(opened.task, answers, gold, data.bad)
+    Raises `InputError` where those are not at hand.
+    """
+    from hfkit.run.baselines import baseline_scores, encoder_of
+
+    opened = answered.opened
+    if opened is None:
+        hint = "give the model in place of its predictions"
+        raise InputError("predictions say nothing of training", place="--baselines", hint=hint)
+    saved = opened.settings
+    source = config.training_data or (saved.train if saved else None)
+    if source is None or not (config.training_data or is_file(source)):
+        gone = f"the training data {source} are not here" if source else "no training data"
+        raise InputError(gone, place="--baselines", hint="name them with --training-data")
+    training = load_labelled(source, config.model_copy(update={"limit": None}), opened)
+    gold_of(opened.task, training)  # its labels are those of the model
+    embed = None
+    if saved and saved.model and saved.task == "classification":
+        embed = encoder_of(
+            saved.model, offline=config.offline, device=config.device, computing=config,
+            code=config.allow_remote_code,
+        )  # fmt: skip
+    log.info("baselines learn from the %d rows of %s", len(training.rows), source)
+    return baseline_scores(answered.task, training.rows, answered.data.rows, answered.gold, embed)
 
 
 def _more_metrics(config: EvaluateConfig) -> dict[str, UserMetric]:
@@ -136,38 +147,10 @@ def _scored(answered: Answered, more: Mapping[str, UserMetric]) -> Scores:
     from hfkit.metrics.statistics import score
     from hfkit.registry import find_metric
 
-    task, answers, gold, _ = answered
+    task, answers, gold = answered.task, answered.answers, answered.gold
     scores: Scores = score(find_metric(task.metric)(answers, gold, task.labels))
     values = dict(scores.values)
     for metric, compute in more.items():
         for name, value in compute(answers, gold, task.labels).items():
             values[name if name not in values else f"{Path(metric).stem}:{name}"] = value
     return replace(scores, values=values)
-
-
-def _limit(text: str) -> tuple[str, float]:
-    name, equals, value = text.partition("=")
-    try:
-        limit = float(value)
-    except ValueError:
-        limit = math.nan
-    if not math.isfinite(limit):
-        wanted = "a number" if equals else "name=value"
-        raise InputError(
-            f"expected {wanted}, got '{text}'",
-            place="--fail-under",
-            hint="as --fail-under accuracy=0.9",
-        )
-    return name.strip(), limit
-
-
-def _missed(scores: Scores, name: str, limit: float, lower: Collection[str]) -> list[str]:
-    """Say that a score is worse than its limit; raise `InputError` for one that does not exist."""
-    if name not in scores.values:
-        raise InputError(
-            f"no score '{name}'", place="--fail-under", hint=did_you_mean(name, scores.values)
-        )
-    value = scores.values[name]
-    if name in lower:  # errors: a good one is small
-        return [] if value <= limit else [f"{name} is {value:.4g}, above {limit:g}"]
-    return [] if value >= limit else [f"{name} is {value:.4g}, below {limit:g}"]

@@ -29,6 +29,7 @@ from hfkit.run.duration import seconds
 from hfkit.run.exporting import check_packages, export_run
 from hfkit.run.output import Identity, Output, begin, choose, locked, masked
 from hfkit.run.preparation import Prepared, prepare, versions
+from hfkit.run.seeds import SeedRuns, train_seeds
 from hfkit.train import launch
 
 if TYPE_CHECKING:
@@ -53,8 +54,9 @@ class DryRun:
         return self.plan
 
 
-def finetune(config: FinetuneConfig) -> Finetuned | DryRun:
+def finetune(config: FinetuneConfig) -> Finetuned | SeedRuns | DryRun:
     """Fine-tune ``config.model`` on ``config.train``; go on with the same run, skip a finished one.
+    With ``config.seeds`` that is done for each seed.
 
     Raises `InputError` for anything wrong with data or settings, `InUseError` when another process
     writes to the folder, `StoppedError` when a signal or ``max_time`` ended it early.
@@ -65,6 +67,8 @@ def finetune(config: FinetuneConfig) -> Finetuned | DryRun:
     if launch.inside() and config.num_processes == 1:  # torchrun has said how many
         config = config.model_copy(update={"num_processes": launch.world()[2]})
     _check(config)
+    if config.seeds and not config.dry_run:
+        return train_seeds(config, finetune)
     prepared = prepare(config)
     if config.dry_run:
         return DryRun(prepared.to_json())

@@ -25,6 +25,7 @@ from hfkit.config.commands import (
     PredictConfig,
     VerifyConfig,
 )
+from hfkit.config.comparing import Baselines, CompareConfig, Gate, Seeds
 from hfkit.config.language import (
     LanguageModelKind,
     ScoreConfig,
@@ -57,11 +58,12 @@ from hfkit.config.training import (
 from hfkit.config.vectors import EmbedConfig, SearchConfig, Vectors
 
 __all__ = [
-    "Arithmetic", "BenchConfig", "Columns", "Computing", "ConvertConfig", "DataFormat", "Device",
-    "EmbedConfig", "Engine", "EvaluateConfig", "ExportConfig", "Exportable", "FinetuneConfig",
-    "FromScratch", "Hardware", "InputFormat", "Int8Method", "Kernels", "Knowledge",
-    "LanguageModelKind", "Machine", "ModelSize", "Optimizer", "OutputFormat", "Precision",
-    "PredictConfig", "Processes", "Reading", "Schedule", "ScoreConfig", "SearchConfig", "Section",
-    "Strictness", "TaskSettings", "TokenizerConfig", "TokenizerFamily", "TokenizerKind", "Training",
-    "Trust", "Vectors", "VerifyConfig", "setting",
+    "Arithmetic", "Baselines", "BenchConfig", "Columns", "CompareConfig", "Computing",
+    "ConvertConfig", "DataFormat", "Device", "EmbedConfig", "Engine", "EvaluateConfig",
+    "ExportConfig", "Exportable", "FinetuneConfig", "FromScratch", "Gate", "Hardware",
+    "InputFormat", "Int8Method", "Kernels", "Knowledge", "LanguageModelKind", "Machine",
+    "ModelSize", "Optimizer", "OutputFormat", "Precision", "PredictConfig", "Processes", "Reading",
+    "Schedule", "ScoreConfig", "SearchConfig", "Section", "Seeds", "Strictness", "TaskSettings",
+    "TokenizerConfig", "TokenizerFamily", "TokenizerKind", "Training", "Trust", "Vectors",
+    "VerifyConfig", "setting",
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from hfkit.config.base import Section, setting
+from hfkit.config.comparing import Baselines, Gate, Seeds
 from hfkit.config.machine import Computing, Exportable, Machine, Processes, Trust
 from hfkit.config.reading import Columns, Reading, Strictness
 from hfkit.config.training import FromScratch, TaskSettings, Training
@@ -18,8 +19,9 @@ DataFormat = Literal[
 
 
 class FinetuneConfig(
-    Machine, Trust, Reading, Columns, Strictness, TaskSettings, FromScratch, Training
-):
+    Machine, Trust, Reading, Columns, Strictness, TaskSettings, FromScratch, Training, Seeds,
+    Baselines,
+):  # fmt: skip
     """Settings of `hfkit finetune`."""
 
     train: str | None = setting(
@@ -52,8 +54,9 @@ class FinetuneConfig(
 
 
 class EvaluateConfig(
-    Machine, Trust, Reading, Columns, Strictness, TaskSettings, Computing, Processes
-):
+    Machine, Trust, Reading, Columns, Strictness, TaskSettings, Computing, Processes, Gate,
+    Baselines,
+):  # fmt: skip
     """Settings of `hfkit evaluate`."""
 
     model: str | None = setting(
@@ -64,7 +67,9 @@ class EvaluateConfig(
     )
     data: str | None = setting(None, "Data with the right answers", flags=("-d",), saved=False)
     output: str | None = setting(None, "Also write the scores to this JSON file", flags=("-o",))
-    fail_under: list[str] = setting([], "Exit 1 if a score is worse: accuracy=0.9 (repeatable)")
+    training_data: str | None = setting(
+        None, "Rows that --baselines learn from; default: the run's own training file"
+    )
     metric: list[str] = setting(
         [], "More metrics: a name, a path to a script, or org/name (repeatable)"
     )

@@ -34,6 +34,8 @@ class Metric(ABC):
     lower_is_better: ClassVar[frozenset[str]] = frozenset()  # the scores that are errors
     packages: ClassVar[tuple[str, ...]] = ()  # of the extra `text`, without which there is no score
     clusters: Sequence[Hashable] | None = None  # per example: what it is drawn with, its document
+    right_share: ClassVar[str] = ""  # the score that is the share of what `is_right`
+    linear: ClassVar[frozenset[str]] = frozenset()  # what only a line through `score` leaves alone
 
     def __init__(
         self, answers: Sequence[Answer], gold: Sequence[Answer], labels: Sequence[str]
@@ -58,6 +60,15 @@ class Metric(ABC):
     def baseline(self) -> dict[str, float]:
         """The scores of answering the same for every example, without reading it; of texts, of
         copying what was read."""
+
+    def is_right(self) -> NDArray[np.bool_] | None:
+        """Whether each example is answered rightly; None where answers are not right or wrong."""
+        return None
+
+    def beside(self, other: Metric) -> Metric | None:
+        """The metric of the examples of both, these first; None where it can be made anew from
+        the answers of both, as each example is judged on its own."""
+        return None
 
     def values(self, index: NDArray[np.intp] | None = None) -> dict[str, float]:
         """The scores on the examples of `index` (repeats count; None: on all examples once).

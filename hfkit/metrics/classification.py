@@ -50,6 +50,7 @@ class SingleLabel(Metric):
     """
 
     headline: ClassVar[str] = "accuracy"
+    right_share: ClassVar[str] = "accuracy"
 
     def __init__(
         self, answers: Sequence[Answer], gold: Sequence[Answer], labels: Sequence[str]
@@ -99,6 +100,9 @@ class SingleLabel(Metric):
         gold = [{"label": self.labels[number]} for number in self.references]
         return SingleLabel([constant] * self.count, gold, self.labels).values()
 
+    def is_right(self) -> NDArray[np.bool_]:
+        return np.asarray(self.predictions == self.references)
+
 
 class MultiLabel(Metric):
     """Any number of labels per example: F1, precision and recall, subset accuracy, Hamming loss,
@@ -110,6 +114,7 @@ class MultiLabel(Metric):
     """
 
     headline: ClassVar[str] = "f1_micro"
+    right_share: ClassVar[str] = "subset_accuracy"
     lower_is_better: ClassVar[frozenset[str]] = frozenset({"hamming_loss"})
 
     def __init__(
@@ -169,6 +174,10 @@ class MultiLabel(Metric):
             for row in self.references
         ]
         return MultiLabel([constant] * self.count, gold, self.labels).values()
+
+    def is_right(self) -> NDArray[np.bool_]:
+        """Whether the set of labels is exactly right."""
+        return np.asarray(self._wrong == 0)
 
 
 def _same_scores(ranking: Ranking | None, labels: Sequence[str]) -> dict[str, Any]:

@@ -47,6 +47,7 @@ class Entities(Metric):
         declared = {split(label)[1] for label in labels} - {""}
         seen = {span.label for span in chain(*predicted, *expected)}
         self.types = sorted(declared | seen)
+        self._right = np.array([a == b for a, b in zip(predicted, expected, strict=True)])
         both = [one & other for one, other in zip(predicted, expected, strict=True)]
         self._found = [_table(one, self.types) for one in (both, predicted, expected)]
         pairs = zip(expected, predicted, strict=True)
@@ -98,6 +99,10 @@ class Entities(Metric):
             for one in self.gold
         ]
         return Entities(nothing, self.gold, []).values()
+
+    def is_right(self) -> NDArray[np.bool_]:
+        """Whether every entity of a text is found, and nothing else."""
+        return self._right
 
     def _class_counts(self, counts: Counts) -> ClassCounts:
         size = len(self.types)

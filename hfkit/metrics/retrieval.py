@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, ClassVar
+from copy import copy
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,16 @@ class Retrieval(Metric):
     def weighted(self, counts: Counts) -> dict[str, float]:
         """The mean over the queries that have something to find."""
         return {name: _mean(scores, counts) for name, scores in self._of_each.items()}
+
+    def beside(self, other: Metric) -> Metric:
+        """Each text was searched for among the vectors of its own model."""
+        both = copy(self)
+        both.count = self.count + other.count
+        theirs = cast(Retrieval, other)._of_each
+        both._of_each = {
+            name: np.concatenate([scores, theirs[name]]) for name, scores in self._of_each.items()
+        }
+        return both
 
     def tables(self) -> dict[str, Any]:
         sizes = [len(one) for one in self._relevance]

@@ -31,6 +31,7 @@ class Similarity(Metric):
     """
 
     headline: ClassVar[str] = "spearman"
+    linear: ClassVar[frozenset[str]] = frozenset({"pearson"})
 
     def __init__(
         self, answers: Sequence[Answer], gold: Sequence[Answer], labels: Sequence[str]
@@ -66,6 +67,7 @@ class BinarySimilarity(Metric):
     """
 
     headline: ClassVar[str] = "average_precision"
+    right_share: ClassVar[str] = "accuracy_same"
 
     def __init__(
         self, answers: Sequence[Answer], gold: Sequence[Answer], labels: Sequence[str]
@@ -108,6 +110,10 @@ class BinarySimilarity(Metric):
         """The same score for every pair."""
         gold = [{"score": float(one)} for one in self.positive]
         return BinarySimilarity([{"score": 0.0}] * self.count, gold, []).values()
+
+    def is_right(self) -> NDArray[np.bool_] | None:
+        """Whether a pair is told right by the threshold that the model brought along."""
+        return None if self._same is None else self._same == self.positive
 
 
 def _finite(values: Sequence[Any]) -> NDArray[np.float64]:

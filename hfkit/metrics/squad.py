@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hfkit.answers import Compared, Floats, rules_of, run_f1, sweep_of, texts_of
 from hfkit.errors import InputError
@@ -31,6 +32,7 @@ class Answers(Metric):
     """
 
     headline: ClassVar[str] = "f1"
+    right_share: ClassVar[str] = "exact_match"
 
     def __init__(
         self, answers: Sequence[Answer], gold: Sequence[Answer], labels: Sequence[str]
@@ -121,6 +123,10 @@ class Answers(Metric):
         if self.sweep is not None:
             scores |= {f"best_{name}": always for name in self.parts}
         return defined(scores)
+
+    def is_right(self) -> NDArray[np.bool_]:
+        """Whether an answer is exactly right."""
+        return np.asarray(self.parts["exact_match"] == 1)
 
 
 def _text(answer: Answer, number: int) -> str:

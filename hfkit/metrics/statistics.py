@@ -18,7 +18,8 @@ class Scores:
     """The scores of one evaluation, with what is needed to read them.
 
     `intervals` holds (low, high) per score, `baseline` the scores of answering without reading,
-    `headline` the name of the score to show first.
+    `baselines` those of simple models by their name, `headline` the name of the score to show
+    first.
     """
 
     values: dict[str, float]
@@ -26,6 +27,7 @@ class Scores:
     headline: str
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
     baseline: dict[str, float] = field(default_factory=dict)
+    baselines: dict[str, dict[str, float]] = field(default_factory=dict)
     tables: dict[str, Any] = field(default_factory=dict)
     confidence: float = 0.95
     resamples: int = 0
@@ -72,11 +74,22 @@ def score(
     values = metric.values()
     if not values:
         raise InputError("no score is defined on these answers")
-    groups = _group_numbers(metric.count, metric.clusters if clusters is None else clusters)
+    units = units_of(metric.count, metric.clusters if clusters is None else clusters)
     intervals = {}
-    if resamples and groups.max() > 0:
-        drawn = _resampled(metric, groups, list(values), resamples, seed)
-        intervals = _percentiles(drawn, list(values), confidence)
+    if resamples and units.max() > 0:
+        drawn = resampled(metric, units, list(values), resamples, seed)
+        intervals = percentiles(drawn, list(values), confidence)
+    return scores_of(metric, values, intervals, confidence, resamples)
+
+
+def scores_of(
+    metric: Metric,
+    values: dict[str, float],
+    intervals: dict[str, tuple[float, float]],
+    confidence: float,
+    resamples: int,
+) -> Scores:
+    """Put scores and their intervals together with what else the metric says."""
     return Scores(
         values=values,
         count=metric.count,
@@ -89,7 +102,7 @@ def score(
     )
 
 
-def _group_numbers(count: int, clusters: Sequence[Hashable] | None) -> NDArray[np.intp]:
+def units_of(count: int, clusters: Sequence[Hashable] | None) -> NDArray[np.intp]:
     """The number of the unit that each example is drawn with."""
     if clusters is None:
         return np.arange(count)
@@ -99,23 +112,27 @@ def _group_numbers(count: int, clusters: Sequence[Hashable] | None) -> NDArray[n
     return np.array([numbers.setdefault(name, len(numbers)) for name in clusters])
 
 
-def _resampled(
-    metric: Metric, groups: NDArray[np.intp], names: list[str], resamples: int, seed: int
+def resampled(
+    metric: Metric, units: NDArray[np.intp], names: list[str], resamples: int, seed: int
 ) -> NDArray[np.float64]:
-    """Scores of each resample, shape (resamples, names); NaN where undefined."""
+    """Scores of each resample, shape (resamples, names); NaN where undefined.
+
+    Metrics of the same examples see the same draws under the same seed.
+    """
     random = np.random.default_rng(seed)
-    units = int(groups.max()) + 1
+    size = int(units.max()) + 1
     found = np.full((resamples, len(names)), np.nan)
     for row in found:
-        times = np.bincount(random.integers(units, size=units), minlength=units)
-        scores = defined(metric.weighted(times[groups]))
+        times = np.bincount(random.integers(size, size=size), minlength=size)
+        scores = defined(metric.weighted(times[units]))
         row[:] = [scores.get(name, np.nan) for name in names]
     return found
 
 
-def _percentiles(
+def percentiles(
     drawn: NDArray[np.float64], names: list[str], confidence: float
 ) -> dict[str, tuple[float, float]]:
+    """What is left of each column between its tails; columns that are mostly NaN are left out."""
     tail = (1 - confidence) / 2
     intervals = {}
     for name, column in zip(names, drawn.T, strict=True):

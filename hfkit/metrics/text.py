@@ -53,6 +53,7 @@ class Texts(Metric):
     """
 
     headline: ClassVar[str] = "rougeL"
+    right_share: ClassVar[str] = "exact_match"
     lower_is_better = frozenset({"ter"})
     packages: ClassVar[tuple[str, ...]] = ("rouge_score", "sacrebleu")
     parts: ClassVar[tuple[str, ...]] = (*ROUGE, "bleu", "chrf++", "ter", "exact_match")
@@ -129,6 +130,10 @@ class Texts(Metric):
 
     def _copied(self, sources: Sequence[str]) -> list[str]:
         return list(sources)
+
+    def is_right(self) -> NDArray[np.bool_]:
+        """Whether a text is the right one, white space around it aside."""
+        return np.asarray(self.of_each["exact_match"] == 1)
 
 
 class Summaries(Texts):

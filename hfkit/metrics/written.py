@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hfkit.metrics.base import Answer, Counts, Metric
 from hfkit.metrics.language import NextTokens
 from hfkit.metrics.text import Texts
@@ -16,6 +19,7 @@ class WrittenTexts(Metric):
     headline: ClassVar[str] = "rougeL"
     lower_is_better: ClassVar[frozenset[str]] = NextTokens.lower_is_better | Texts.lower_is_better
     packages: ClassVar[tuple[str, ...]] = Texts.packages
+    right_share: ClassVar[str] = Texts.right_share
 
     def __init__(
         self, answers: Sequence[Answer], gold: Sequence[Answer], labels: Sequence[str]
@@ -29,6 +33,10 @@ class WrittenTexts(Metric):
 
     def tables(self) -> dict[str, Any]:
         return {**self.texts.tables(), **self.tokens.tables()}
+
+    def is_right(self) -> NDArray[np.bool_]:
+        """Whether a text is the right one."""
+        return self.texts.is_right()
 
     def baseline(self) -> dict[str, float]:
         """None: to copy a prompt is no way to go on with it."""

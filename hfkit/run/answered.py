@@ -5,6 +5,7 @@ Such a file needs no model to be scored: what its answers hold tells the task.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from hfkit.run.opening import Opened
     from hfkit.tasks.base import Answer, Task
 
+log = logging.getLogger(__name__)
+
 # What an answer holds -> the task that gives such answers; the first that fits.
 TASK_OF_KEY = {
     "entities": "ner",
@@ -28,16 +31,24 @@ TASK_OF_KEY = {
     "score": "similarity",
     "text": "text2text",
 }
+GOLD_KEYS = ("label", "labels", "value", "entities", "answers", "score", "text")
 PROBLEM_OF_KEY = {"label": "single-label", "labels": "multi-label", "value": "regression"}
 
 
 class Answered(NamedTuple):
-    """Answers beside the right answers, the task that gave them, and what was left out."""
+    """Answers beside the right answers, the task that gave them, and the rows they are for; with
+    what was opened, where that is a model."""
 
     task: Task[Any]
     answers: list[Answer]
     gold: list[Answer]
-    bad: BadRows
+    data: Dataset
+    opened: Opened | None = None
+
+    @property
+    def bad(self) -> BadRows:
+        """What of the data was left out."""
+        return self.data.bad
 
 
 def columns_of(config: Columns) -> Columns:
@@ -87,6 +98,38 @@ def load_labelled(
     )
 
 
+def answers_of(source: str, config: EvaluateConfig) -> Answered:
+    """Take the answers from a file of predictions, or ask a model for them."""
+    from hfkit.data.predictions import is_predictions
+
+    return (from_predictions if is_predictions(source) else from_model)(source, config)
+
+
+def from_model(model: str, config: EvaluateConfig) -> Answered:
+    """Answer the rows of the data with a model. Raises `InputError` with its place for the first
+    bad row, before the model is loaded."""
+    from hfkit.metrics.base import check_packages
+    from hfkit.registry import find_metric
+    from hfkit.run.opening import open_run
+    from hfkit.run.predicting import make_predictor
+
+    if not config.data:
+        raise InputError("no data", hint="name a file with the right answers after the model")
+    opened = open_run(model, config)
+    check_packages(find_metric(opened.task.metric))
+    data = load_labelled(config.data, config, opened)
+    gold = gold_of(opened.task, data)
+    predictor = make_predictor(opened, config)
+    try:
+        answers = predictor.predict(data.rows)
+    except RowError as error:
+        raise data.located(error) from error
+    cut = sum(bool(answer.get("truncated")) for answer in answers)
+    if cut:
+        log.warning("%d of %d texts are longer than the model reads and were cut", cut, len(gold))
+    return Answered(opened.task, answers, gold, data, opened)
+
+
 def from_predictions(source: str, config: EvaluateConfig) -> Answered:
     """Take the answers from a file, and the right ones from the data or from the same file.
 
@@ -125,7 +168,21 @@ def from_predictions(source: str, config: EvaluateConfig) -> Answered:
         check_order(source, config.data, config)
     if classes:
         _name_labels(task, PROBLEM_OF_KEY[key], answers, data)
-    return Answered(task, answers, gold_of(task, data), data.bad)
+    return Answered(task, answers, gold_of(task, data), data)
+
+
+def check_same_gold(one: Answered, other: Answered, place: str) -> None:
+    """Raise `InputError` unless both were asked the same rows: their right answers must agree."""
+    if len(one.gold) != len(other.gold):
+        raise InputError(f"{len(other.gold)} rows, not {len(one.gold)}", place=place)
+    for row, (first, second) in enumerate(zip(one.gold, other.gold, strict=True)):
+        keys = [key for key in GOLD_KEYS if key in first]
+        if any(first[key] != second.get(key) for key in keys):
+            raise InputError(
+                "the right answer is read in another way",
+                place=f"{other.data.place(row)} ({place})",
+                hint="compare models of one task, with one set of columns",
+            )
 
 
 def _telling(answer: Mapping[str, Any]) -> str:

@@ -7,11 +7,12 @@ and the same command does this part again.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfkit import __version__, sealing
+from hfkit.config import Computing
 from hfkit.errors import InputError
 from hfkit.layers import dump
 from hfkit.metrics.statistics import Scores, score
@@ -90,6 +91,8 @@ def finish(fitted: Fitted, folder: Path) -> Finetuned:
     prepared = fitted.prepared
     parts = {"validation": prepared.validation, "test": prepared.test}
     splits = {name: _scores(fitted, name, data) for name, data in parts.items() if data}
+    if prepared.config.baselines and fitted.accelerator.is_main_process:
+        splits = _with_baselines(prepared, splits)
     task, base = prepared.task_name, prepared.base.name
     rejected = sum(bad.count for bad in prepared.rejected())
     done = Finetuned(folder, task, base, splits, fitted.steps, rejected)
@@ -103,6 +106,30 @@ def _scores(fitted: Fitted, name: str, data: Dataset) -> Scores:
     task = fitted.prepared.task
     answers, gold = fitted.answers(name), task.gold(data.rows)  # the metric may go by the gold
     return score(find_metric(task.metric)(answers, gold, task.labels))
+
+
+def _with_baselines(prepared: Prepared, splits: dict[str, Scores]) -> dict[str, Scores]:
+    """The same scores beside those of simple models, which learn from the same rows."""
+    from hfkit.run.baselines import baseline_scores, encoder_of
+
+    config, base, task = prepared.config, prepared.base, prepared.task
+    embed = None
+    if prepared.task_name == "classification" and not base.fresh:
+        computing = Computing(threads=config.threads, kernels=config.kernels)
+        embed = encoder_of(
+            base.name, offline=config.offline, device=config.device, computing=computing,
+            code=config.allow_remote_code,
+        )  # fmt: skip
+    return {
+        name: replace(
+            scores,
+            baselines=baseline_scores(
+                task, prepared.train.rows, prepared.part(name).rows,
+                task.gold(prepared.part(name).rows), embed,
+            ),
+        )
+        for name, scores in splits.items()
+    }  # fmt: skip
 
 
 def _write(fitted: Fitted, done: Finetuned) -> None:

@@ -29,6 +29,11 @@ def reading_of(config: FinetuneConfig) -> FinetuneConfig:
     return _unlimited(config) if source == "-" or is_file(source) else config
 
 
+def split_seed(config: FinetuneConfig) -> int:
+    """The seed of what is drawn of the rows: its own, or that of the run."""
+    return config.seed if config.split_seed is None else config.split_seed
+
+
 def read_training(config: FinetuneConfig, task: Task[Any], peeked: Peeked | None) -> Dataset:
     """Read the training rows and let the task fix its labels on all of them; then draw --limit.
 
@@ -53,8 +58,9 @@ def read_training(config: FinetuneConfig, task: Task[Any], peeked: Peeked | None
         raise InputError(error.message, place=place, hint=error.hint) from error
     _warn_of_silent_columns(data)
     if config.limit is not None and config.limit < len(data.rows):
-        drawn = Random(config.seed).sample(range(len(data.rows)), config.limit)
-        log.info("%d of %d rows are drawn (seed %d)", config.limit, len(data.rows), config.seed)
+        seed = split_seed(config)
+        drawn = Random(seed).sample(range(len(data.rows)), config.limit)
+        log.info("%d of %d rows are drawn (seed %d)", config.limit, len(data.rows), seed)
         data = data.part(sorted(drawn))
     counts = label_counts(data, task)
     if counts:
@@ -71,20 +77,20 @@ def read_validation(
     share = _share(config.validation)
     if share is None:
         return read_other(config, task, train, config.validation), train
-    how = "stratified, equal texts together"
+    how, seed = "stratified, equal texts together", split_seed(config)
     if task.label_kind == "none" and task.joined:
-        kept, cut = split_texts(train.rows, share, config.seed)
+        kept, cut = split_texts(train.rows, share, seed)
         how = "whole documents, or the end of the text"
     elif task.label_kind == "labels":
         labels = [_stratum(gold) for some in in_chunks(train.rows) for gold in task.gold(some)]
         texts = list(keys_of(map(texts_of, train.rows)))
-        kept, cut = stratified_split(labels, share, config.seed, groups=texts)
+        kept, cut = stratified_split(labels, share, seed, groups=texts)
     else:
-        kept, cut = split_rows(train.rows, task.label_kind, share, config.seed)
+        kept, cut = split_rows(train.rows, task.label_kind, share, seed)
     log.info(
         "no validation data given: %d of %d rows are cut off for it (%s, seed %d); override with "
         "--validation",
-        len(cut), len(train.rows), how, config.seed,
+        len(cut), len(train.rows), how, seed,
     )  # fmt: skip
     rest, held_out = train.part(kept), train.part(cut)
     absent = [label for label, count in label_counts(held_out, task).items() if not count]

@@ -20,6 +20,7 @@ COMMANDS = [
     "",
     "finetune",
     "evaluate",
+    "compare",
     "predict",
     "convert",
     "embed",
