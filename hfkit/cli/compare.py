@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 COMPARE = """Compare two or more models on the labelled rows of DATA.
 
-MODELS are runs' folders, models with a trained head, or files of predictions; the last name is DATA,
-unless --data names it. Prints the scores with intervals, the differences of each pair (the second
-minus the first) with intervals and tests, and the examples that one has right and the other wrong.
+MODELS are runs' folders, models with a trained head, or files of predictions; the last name is
+DATA, unless --data names it. Prints the scores with intervals, the differences of each pair (the
+second minus the first) with intervals and tests, and the examples that flipped.
 
 \b
   hfkit compare old new test.csv

@@ -164,7 +164,7 @@ def advice_on(unknown: str, own: Iterable[str]) -> str:
     commands have it, else which flag is near it; "" where none is.
 
     >>> advice_on("--on-bad-row", ["--output", "--no-header"])
-    'it belongs to hfkit finetune and evaluate'
+    'it belongs to hfkit finetune, evaluate and compare'
     >>> advice_on("--ephocs", ["--batch-size"]), advice_on("--ouput", ["--output"])
     ("did you mean '--epochs', of hfkit finetune?", "did you mean '--output'?")
     """

@@ -31,6 +31,7 @@ class Scores:
         self.count, self.headline, self.confidence, self.resamples = 10, "accuracy", 0.95, 100
         self.intervals = {"accuracy": (0.8, 1.0)}
         self.baseline = {"accuracy": 0.5}
+        self.baselines: dict = {}
         self.tables: dict = {}
 
 
@@ -244,7 +245,7 @@ def test_recipes_and_config(capsys, monkeypatch, tmp_path) -> None:
         ),
         (
             ["predict", "--on-bad-row", "skip"],
-            "no such option: --on-bad-row; it belongs to hfkit finetune and evaluate",
+            "no such option: --on-bad-row; it belongs to hfkit finetune, evaluate and compare",
         ),
         (
             ["predict", "--ephocs", "3"],
