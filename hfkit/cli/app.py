@@ -32,6 +32,7 @@ from hfkit.api import (
     train_tokenizer,
     verify,
 )
+from hfkit.cli import completion
 from hfkit.cli.console import is_terminal, print_json, printable, say, show_scores, start_notes
 from hfkit.cli.failures import Ending, asks_for_json, ending, speak_json
 from hfkit.cli.groups import AsJson, recipes, settings, tokenizer
@@ -94,8 +95,8 @@ def run(arguments: Sequence[str]) -> int:
 def dispatch(arguments: list[str]) -> Ending:
     """Parse the arguments and run the command they name."""
     command = typer.main.get_command(app)
-    if "_HFKIT_COMPLETE" in os.environ:
-        command.main(arguments, "hfkit")  # a shell asks for completions
+    if completion.ASKED in os.environ:
+        return Ending(completion.answer(command, arguments))
     try:
         with command.make_context("hfkit", arguments) as context:
             outcome = command.invoke(context)
