@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import Annotated
 
 import typer
 
 from hfkit.cli.completion import completer
-from hfkit.cli.console import print_json
+from hfkit.cli.console import is_terminal, print_json, say
 
 RecipeName = Annotated[str, typer.Argument(metavar="NAME", autocompletion=completer("config"))]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON")]
@@ -62,7 +63,10 @@ def recipes_copy(
     """Copy a recipe into this folder, to change it."""
     from hfkit.commands.recipes import copy
 
-    print(copy(name, target))
+    path = copy(name, target)
+    print(path)
+    if is_terminal(sys.stderr):
+        say("next", f"hfkit finetune -c {shlex.quote(str(path))}")
 
 
 @settings.command("show")
