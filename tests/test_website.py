@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from browsing import PHONE, needs_browser, visit
 from website import loaded_from_elsewhere
 
 ROOT = Path(__file__).parent.parent
@@ -60,6 +61,15 @@ def test_the_site_has_a_page_for_each_file(site: Path) -> None:
 def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
     assert len(list(site.rglob("*.css"))) > 1
     assert loaded_from_elsewhere(site) == []
+
+
+@needs_browser
+@pytest.mark.parametrize("page", ["index", "cli"])
+def test_a_browser_asks_nobody_else(page: str, site: Path) -> None:
+    seen = visit(site / f"{page}.html", width=PHONE, dark=True)
+    assert seen.errors == [] and seen.overflow == 0
+    assert seen.requests
+    assert [address for address in seen.requests if not address.startswith("file:")] == []
 
 
 def test_the_search_knows_the_pages(site: Path) -> None:
