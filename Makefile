@@ -29,9 +29,10 @@ format: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.speed
 
+# Without --quiet: it keeps --strict from seeing the warnings.
 docs: $(INSTALLED)
 	$(BIN)/python -m hfkit.cli.reference docs/cli.md
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	$(BIN)/python tests/website.py site
 
 $(INSTALLED): pyproject.toml constraints.txt
