@@ -17,7 +17,15 @@ from hfkit.samples import sample
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+CHINESE = (ROOT / "README.zh-CN.md").read_text("utf-8")
+
+
+def blocks_of(text: str) -> list[tuple[str, str]]:
+    """The blocks of code of a page, each with its language."""
+    return re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+BLOCKS = blocks_of(README)
 
 
 def rows(name: str, count: int) -> list[dict[str, str]]:
@@ -86,11 +94,7 @@ def test_the_python_example_runs(folder: Path, environment: dict[str, str]) -> N
 def test_the_exit_codes_are_those_of_the_program() -> None:
     from hfkit import errors
 
-    listed = {
-        int(code)
-        for code in re.findall(r"^\| ([\d, ]+) \|", README, re.MULTILINE)
-        if "," not in code
-    }
+    listed = {int(code) for code in codes_of(README) if "," not in code}
     raised = {
         error.exit_code
         for error in vars(errors).values()
@@ -99,9 +103,36 @@ def test_the_exit_codes_are_those_of_the_program() -> None:
     assert raised | {0, errors.FINDINGS, errors.BROKEN_PIPE} == listed
 
 
+def codes_of(text: str) -> list[str]:
+    """The first column of the table of exit codes."""
+    return re.findall(r"^\| ([\d, ]+) \|", text, re.MULTILINE)
+
+
+def links_of(text: str) -> list[str]:
+    """Where a page links to, the parts of other pages included."""
+    return re.findall(r"\]\(([^)]+\.md[^)]*)\)", text)
+
+
 def test_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+    for target in [*re.findall(r"\]\(([^)#]+)\)", README), *links_of(CHINESE)]:
+        assert (ROOT / target.partition("#")[0]).exists(), target
+
+
+def test_the_chinese_readme_has_the_same_commands() -> None:
+    """All blocks are equal but for what comments say in them; codes and links are the same."""
+
+    def commands(text: str) -> list[tuple[str, str]]:
+        return [(language, re.sub(r" +# .*", "", code)) for language, code in blocks_of(text)]
+
+    assert len(BLOCKS) > 8
+    assert commands(CHINESE) == commands(README)
+    assert codes_of(CHINESE) == codes_of(README)
+    here, there = links_of(README), links_of(CHINESE)
+    assert here.pop(0) == "README.zh-CN.md" and there.pop(0) == "README.md"
+    assert sorted(there) == sorted(here)
+    assert len(re.findall("^## ", CHINESE, re.MULTILINE)) == len(
+        re.findall("^## ", README, re.MULTILINE)
+    )
 
 
 def test_the_make_targets_exist() -> None:

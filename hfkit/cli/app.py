@@ -9,7 +9,6 @@ results on stdout, everything else on stderr. Nothing heavy is imported until an
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
@@ -35,6 +34,7 @@ from hfkit.api import (
 )
 from hfkit.cli.compare import COMPARE
 from hfkit.cli.compare import act as show_comparison
+from hfkit.cli import completion, following
 from hfkit.cli.console import is_terminal, print_json, printable, say, show_scores, start_notes
 from hfkit.cli.failures import Ending, asks_for_json, ending, speak_json
 from hfkit.cli.groups import AsJson, recipes, settings, tokenizer
@@ -56,7 +56,6 @@ from hfkit.cli.wording import (
 )
 from hfkit.errors import BROKEN_PIPE, FINDINGS, InputError, ResourceError
 from hfkit.layers import resolve
-from hfkit.registry import example_of
 
 app = typer.Typer(
     name="hfkit",
@@ -98,8 +97,8 @@ def run(arguments: Sequence[str]) -> int:
 def dispatch(arguments: list[str]) -> Ending:
     """Parse the arguments and run the command they name."""
     command = typer.main.get_command(app)
-    if "_HFKIT_COMPLETE" in os.environ:
-        command.main(arguments, "hfkit")  # a shell asks for completions
+    if completion.ASKED in os.environ:
+        return Ending(completion.answer(command, arguments))
     try:
         with command.make_context("hfkit", arguments) as context:
             outcome = command.invoke(context)
@@ -196,14 +195,8 @@ def _tell_finetuned(result: Any, as_json: bool, quiet: bool) -> None:
         print(folder, flush=True)
     if not quiet:
         show_scores(result.scores, sys.stderr, result.split)
-        _say_next(folder, result.task)
+        following.say_trained(folder, result.task)
     return None
-
-
-def _say_next(folder: str, task: str) -> None:
-    run = shlex.quote(folder)
-    say("next", f"hfkit predict {run} {example_of(task)}")
-    say("next", f"hfkit evaluate {run} test.csv")
 
 
 def _evaluate(given: dict[str, Any]) -> Ending:
@@ -215,6 +208,8 @@ def _evaluate(given: dict[str, Any]) -> Ending:
         show_scores(result.scores, sys.stdout)
     for missed in result.missed:
         say("warning", missed)
+    if not result.missed:
+        following.say_next(config, following.after_evaluate)
     return Ending(FINDINGS if result.missed or result.rejected else 0)
 
 
@@ -225,7 +220,10 @@ def _compare(given: dict[str, Any]) -> Ending:
 def _predict(given: dict[str, Any]) -> Ending:
     from hfkit.commands.predict import write_predictions
 
-    written = write_predictions(_resolved(predict, given))
+    config = _resolved(predict, given)
+    written = write_predictions(config)
+    if not written.errors:
+        following.say_next(config, following.after_predict)
     return Ending(FINDINGS if written.errors else 0)
 
 
@@ -239,7 +237,9 @@ def _score(given: dict[str, Any]) -> Ending:
 def _embed(given: dict[str, Any]) -> Ending:
     from hfkit.commands.embed import write_vectors
 
-    written = write_vectors(_resolved(embed, given))
+    config = _resolved(embed, given)
+    written = write_vectors(config)
+    following.say_next(config, following.after_embed)
     return Ending(FINDINGS if written.errors else 0)
 
 
@@ -258,7 +258,9 @@ def _search(given: dict[str, Any]) -> Ending:
 
 
 def _convert(given: dict[str, Any]) -> Ending:
-    convert(_resolved(convert, given))
+    config = _resolved(convert, given)
+    convert(config)
+    following.say_next(config, following.after_convert)
     return Ending()
 
 
@@ -281,6 +283,7 @@ def _export(given: dict[str, Any]) -> Ending:
         print_json(result.to_json())
     else:
         print(result.folder)
+    following.say_next(config, following.after_export)
     return Ending(FINDINGS if result.refused else 0)
 
 
@@ -300,7 +303,9 @@ def _verify(given: dict[str, Any]) -> Ending:
 
 
 def _train_tokenizer(given: dict[str, Any]) -> Ending:
-    print(train_tokenizer(_resolved(train_tokenizer, given)).folder)
+    config = _resolved(train_tokenizer, given)
+    print(train_tokenizer(config).folder)
+    following.say_next(config, following.after_tokenizer)
     return Ending()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import sys
 import time
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from hfkit import signals
 from hfkit.cli.console import PROGRAM, say, say_json
+from hfkit.cli.wording import OTHER_WORDS
 from hfkit.errors import (
     BROKEN_PIPE,
     INTERNAL_ERROR,
@@ -66,6 +68,7 @@ NETWORK_CLASSES = {
     "OfflineModeIsEnabled",
     "ReadTimeout",
 }
+UNKNOWN_COMMAND = re.compile(r"(no such command '(.*?)')(?:; (.*))?")
 LESS_MEMORY = "lower --micro-batch (the result stays the same), --batch-size or --max-length"
 
 
@@ -209,7 +212,17 @@ def usage_message(error: BaseException) -> str:
         return f"no such option: {wrong}" + (f"; {advice}" if advice else "")
     text = " ".join(error.format_message().split())  # type: ignore[attr-defined]
     text = text.replace(". Did you mean", "; did you mean").rstrip(".")
-    return text[:1].lower() + text[1:]
+    text = text[:1].lower() + text[1:]
+    command = UNKNOWN_COMMAND.fullmatch(text)
+    return text if command is None else f"{command[1]}; {_meant(command[2], command[3], error)}"
+
+
+def _meant(word: str, near: str | None, error: BaseException) -> str:
+    """Which command may have been meant by a word that is none, as other programs use it."""
+    within = getattr(getattr(error, "ctx", None), "command_path", None) or PROGRAM
+    if word in OTHER_WORDS and within == PROGRAM:
+        return f"as: {PROGRAM} {OTHER_WORDS[word]}"
+    return near or f"{within} --help lists the commands"
 
 
 def _class_names(error: BaseException) -> Iterator[str]:

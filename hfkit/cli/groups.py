@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import Annotated
 
 import typer
 
-from hfkit.cli.console import print_json
+from hfkit.cli.completion import completer
+from hfkit.cli.console import is_terminal, print_json, say
 
+RecipeName = Annotated[str, typer.Argument(metavar="NAME", autocompletion=completer("config"))]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON")]
 
 recipes = typer.Typer(
@@ -45,7 +48,7 @@ def recipes_ls(json_output: AsJson = False) -> None:
 
 
 @recipes.command("show")
-def recipes_show(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
+def recipes_show(name: RecipeName) -> None:
     """Print a recipe."""
     from hfkit.commands.recipes import show
 
@@ -54,19 +57,25 @@ def recipes_show(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
 
 @recipes.command("copy")
 def recipes_copy(
-    name: Annotated[str, typer.Argument(metavar="NAME")],
+    name: RecipeName,
     target: Annotated[str | None, typer.Argument(metavar="[FILE]")] = None,
 ) -> None:
     """Copy a recipe into this folder, to change it."""
     from hfkit.commands.recipes import copy
 
-    print(copy(name, target))
+    path = copy(name, target)
+    print(path)
+    if is_terminal(sys.stderr):
+        say("next", f"hfkit finetune -c {shlex.quote(str(path))}")
 
 
 @settings.command("show")
 def config_show(
     config: Annotated[
-        str | None, typer.Option("--config", "-c", help="Recipe", metavar="TEXT")
+        str | None,
+        typer.Option(
+            "--config", "-c", help="Recipe", metavar="TEXT", autocompletion=completer("config")
+        ),
     ] = None,
     set: Annotated[
         list[str] | None, typer.Option("--set", "-s", help="A setting as key=value", metavar="TEXT")

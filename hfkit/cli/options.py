@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from hfkit.api import Verb
+from hfkit.cli.completion import completer, word_completer
 from hfkit.config import FinetuneConfig, Section
 from hfkit.errors import few
 from hfkit.layers import CONFIGS, extra, flag, sections, verb_name
@@ -58,6 +59,12 @@ class VerbCommand(typer.core.TyperCommand):
     def params(self, value: list[Any]) -> None:
         """Typer sets what it read off the callback: nothing."""
 
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Offer one spelling of each flag to a shell, another only where nothing else fits."""
+        found: list[Any] = super().shell_complete(ctx, incomplete)
+        first = {text for param in self.params for text in _spellings_shown(param)}
+        return [item for item in found if item.value in first] or found
+
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The usage line names the positional arguments one by one."""
         arguments = [param for param in self.params if param.param_type_name == "argument"]
@@ -73,6 +80,12 @@ class VerbCommand(typer.core.TyperCommand):
         for title, records in blocks.items():
             with formatter.section(title):
                 formatter.write_dl(records, col_max=28)
+
+
+def _spellings_shown(param: Any) -> list[str]:
+    """The canonical spelling of a flag, and its negation."""
+    long = [text for text in param.opts if text.startswith("--")]
+    return [*long[:1], *param.secondary_opts]
 
 
 def _help_record(param: Any) -> tuple[str, str]:
@@ -107,7 +120,11 @@ def declared(verb: Verb[Any, Any, Any]) -> list[Any]:
 def parameters(verb: Verb[Any, Any, Any]) -> list[inspect.Parameter]:
     """The parameters of a verb's command: its positional words, then one flag per setting."""
     names = " ".join(f"[{name.upper()}]" for name in verb.positional)
-    words = Annotated[list[str] | None, typer.Argument(metavar=names, show_default=False)]
+    complete = word_completer(verb.positional, verb.config_class, POSITIONAL)
+    words = Annotated[
+        list[str] | None,
+        typer.Argument(metavar=names, show_default=False, autocompletion=complete),
+    ]
     return [
         _parameter(POSITIONAL, words),
         *(
@@ -154,7 +171,7 @@ def option(model: type[BaseModel], name: str, title: str) -> Any:
             help=help_text(field),
             show_default=False,
             rich_help_panel=title,
-            autocompletion=(lambda: list(choices)) if choices else None,
+            autocompletion=completer(name, choices),
         ),
     ]
 

@@ -14,6 +14,24 @@ EXAMPLES = """Fine-tune, evaluate and predict with Hugging Face models.
   hfkit search minilm corpus.jsonl "how do I get my money back?"
 """
 
+# What other programs call it -> what it is here.
+OTHER_WORDS = {
+    "classify": "predict",
+    "encode": "embed",
+    "fine-tune": "finetune",
+    "fit": "finetune",
+    "generate": "predict",
+    "help": "--help",
+    "infer": "predict",
+    "inference": "predict",
+    "label": "predict",
+    "pretrain": "finetune -t mlm",
+    "run": "predict",
+    "test": "evaluate",
+    "train": "finetune",
+    "version": "--version",
+}
+
 FINETUNE = """Fine-tune a model on TRAIN and score it.
 
 TRAIN is a file, a glob, - for stdin, a Hub data set, or a recipe (*.yaml). The same command again
