@@ -24,6 +24,7 @@ from hfkit.config import (
     ExportConfig,
     FinetuneConfig,
     PredictConfig,
+    ReportConfig,
     ScoreConfig,
     SearchConfig,
     Section,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from hfkit.commands.convert import Converted
     from hfkit.commands.evaluate import Evaluated
     from hfkit.commands.finetune import DryRun
+    from hfkit.commands.report import Reported
     from hfkit.commands.train_tokenizer import TrainedTokenizer
     from hfkit.commands.verify import Verified
     from hfkit.run.exported import Exported
@@ -187,10 +189,13 @@ if TYPE_CHECKING:
     class ExportArguments(ExportConfig, Options):  # type: ignore[misc]
         """Arguments of `export`."""
 
+    class ReportArguments(ReportConfig, Options):  # type: ignore[misc]
+        """Arguments of `report`."""
+
 else:  # these are for editors; to make such classes would take a tenth of `hfkit --help`
     FinetuneArguments, EvaluateArguments = FinetuneConfig, EvaluateConfig
     PredictArguments, BenchArguments = PredictConfig, BenchConfig
-    ExportArguments = ExportConfig
+    ExportArguments, ReportArguments = ExportConfig, ReportConfig
 
 
 @verb(FinetuneConfig, FinetuneArguments, "train")
@@ -320,3 +325,15 @@ def score(config: ScoreConfig) -> Iterator[dict[str, Any]]:
     from hfkit.commands import score as command
 
     return command.scores(config)
+
+
+@verb(ReportConfig, ReportArguments, "model", "data")
+def report(config: ReportConfig) -> Reported:
+    """Write a report of a model on labelled rows: one HTML file that loads nothing.
+
+    Without data a run is asked on its own. Raises `InputError` where the file exists, without
+    `overwrite`.
+    """
+    from hfkit.commands import report as command
+
+    return command.report(config)

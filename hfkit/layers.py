@@ -25,6 +25,7 @@ from hfkit.config import (
     FinetuneConfig,
     PredictConfig,
     Processes,
+    ReportConfig,
     ScoreConfig,
     SearchConfig,
     Section,
@@ -44,6 +45,7 @@ M = TypeVar("M", bound="BaseModel")
 CONFIGS: tuple[type[Section], ...] = (
     FinetuneConfig, EvaluateConfig, PredictConfig, EmbedConfig, SearchConfig, ScoreConfig,
     ConvertConfig, BenchConfig, ExportConfig, VerifyConfig, TokenizerConfig,
+    ReportConfig,
 )  # fmt: skip
 ABOUT_THE_RECIPE = frozenset({"about", "expected", "smoke"})  # notes in a recipe, not settings
 PREFIX = "HFKIT_"

@@ -68,7 +68,7 @@ ALLOWED = {
         "tasks", "text", "windows", "spans", "answers", "nbest", "data", "targets", "vectors",
         "processor", "imports", "masking",
     },
-    "report": {"train", "metrics", "sealing"},
+    "report": {"answers", "train", "metrics", "sealing"},
     "run": {*ROOMS, "backend", "prompts", "processor", "sealing", "text", "layers", "vectors"},
     "commands": {
         *ROOMS, "run", "vectors", "spans", "sealing", "text", "layers", "recipe",

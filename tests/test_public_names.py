@@ -32,6 +32,7 @@ NAMES = [
     "finetune",
     "load",
     "predict",
+    "report",
     "score",
     "search",
     "train_tokenizer",

@@ -45,6 +45,7 @@ from hfkit.config.machine import (
     Trust,
 )
 from hfkit.config.reading import Columns, InputFormat, Reading, Strictness
+from hfkit.config.report import ReportConfig
 from hfkit.config.training import (
     FromScratch,
     ModelSize,
@@ -61,7 +62,7 @@ __all__ = [
     "EmbedConfig", "Engine", "EvaluateConfig", "ExportConfig", "Exportable", "FinetuneConfig",
     "FromScratch", "Hardware", "InputFormat", "Int8Method", "Kernels", "Knowledge",
     "LanguageModelKind", "Machine", "ModelSize", "Optimizer", "OutputFormat", "Precision",
-    "PredictConfig", "Processes", "Reading", "Schedule", "ScoreConfig", "SearchConfig", "Section",
+    "PredictConfig", "Processes", "Reading", "ReportConfig", "Schedule", "ScoreConfig", "SearchConfig", "Section",
     "Strictness", "TaskSettings", "TokenizerConfig", "TokenizerFamily", "TokenizerKind", "Training",
     "Trust", "Vectors", "VerifyConfig", "setting",
 ]  # fmt: skip
