@@ -33,8 +33,8 @@ def report(config: ReportConfig) -> Reported:
     Raises `InputError` where the file exists and ``overwrite`` is not asked for, where there are
     no data, and as `evaluate` does.
     """
-    from hfkit.report.page import render
-    from hfkit.report.plots import check_packages
+    from hfkit.reports.page import render
+    from hfkit.reports.plots import check_packages
     from hfkit.run.reporting import gather
 
     if not config.model:

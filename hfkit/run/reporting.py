@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfkit import sealing
-from hfkit.config import FinetuneConfig
+from hfkit.config import EvaluateConfig, FinetuneConfig, Reading
 from hfkit.config.report import ReportConfig
 from hfkit.data.dataset import Dataset
 from hfkit.data.source import read
@@ -21,8 +21,8 @@ from hfkit.errors import HfkitError, InputError, RowError, did_you_mean
 from hfkit.metrics.statistics import Scores, score
 from hfkit.redaction import redacted
 from hfkit.registry import find_metric, make_task
-from hfkit.report.material import Answer, Material, Slice
-from hfkit.report.views import view_of
+from hfkit.reports.material import Answer, Material, Slice
+from hfkit.reports.views import view_of
 from hfkit.run.answered import gold_of, load_labelled
 from hfkit.run.machine import machine
 from hfkit.run.opening import SETTINGS, Opened, open_run
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 METRICS = "metrics.jsonl"
-RESAMPLES = 200  # for a slice: its interval is drawn, and printed with fewer digits that matter
+RESAMPLES = 200  # for a slice: a line shows its interval, and nobody compares its last digit
 MOST_VALUES = 12  # of a column, as slices; the rest are one
 LENGTHS = 8  # groups of rows in the plot of lengths
 FEWEST = 10  # rows in one of them
@@ -46,15 +46,16 @@ def gather(config: ReportConfig) -> Material:
     and what opening a model and reading data raise."""
     from hfkit.metrics.base import check_packages
 
-    opened = open_run(config.model or "", config)
+    asked = as_evaluation(config)
+    opened = open_run(config.model or "", asked)
     metric = find_metric(opened.task.metric)
     check_packages(metric)
-    data, origin = data_of(config, opened)
-    columns = {name: _column(data, name, config, opened) for name in config.slice}
+    data, origin = data_of(asked, opened)
+    columns = {name: _column(data, name, asked, opened) for name in config.slice}
     task = opened.task
     gold = gold_of(task, data)
     try:
-        answers = [_plain(one) for one in make_predictor(opened, config).predict(data.rows)]
+        answers = [_plain(one) for one in make_predictor(opened, asked).predict(data.rows)]
     except RowError as error:
         raise data.located(error) from error
     metric = find_metric(task.metric)  # it may go by the gold answers
@@ -90,7 +91,13 @@ def gather(config: ReportConfig) -> Material:
     )
 
 
-def data_of(config: ReportConfig, opened: Opened) -> tuple[Dataset, str]:
+def as_evaluation(config: ReportConfig) -> EvaluateConfig:
+    """The settings that a report shares with an evaluation, which it is first of all."""
+    shared = {name for name in EvaluateConfig.model_fields if name in ReportConfig.model_fields}
+    return EvaluateConfig(**{name: getattr(config, name) for name in shared - {"output"}})
+
+
+def data_of(config: EvaluateConfig, opened: Opened) -> tuple[Dataset, str]:
     """The rows to report on, and why these."""
     if config.data:
         return load_labelled(config.data, config, opened), "the data that were named"
@@ -247,7 +254,7 @@ def _is_number(cell: Any) -> bool:
         return False
 
 
-def _column(data: Dataset, name: str, config: ReportConfig, opened: Opened) -> list[Any]:
+def _column(data: Dataset, name: str, config: EvaluateConfig, opened: Opened) -> list[Any]:
     """A column of the file, for the rows that were read. Raises `InputError` for one there is
     not."""
     reading = config if config.data or opened.settings is None else opened.settings
@@ -264,5 +271,5 @@ def _column(data: Dataset, name: str, config: ReportConfig, opened: Opened) -> l
     return [one.get(name) for one in fields]
 
 
-def _all(reading: Any) -> Any:
+def _all(reading: EvaluateConfig | FinetuneConfig) -> Reading:
     return reading.model_copy(update={"limit": None})

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hfkit.report.curves import Ranked
-from hfkit.report.markup import element, escaped, isolated, table
-from hfkit.report.material import Answer, Material, Row
-from hfkit.report.views.base import Sure, View, texts_of
+from hfkit.reports.curves import Ranked
+from hfkit.reports.markup import element, isolated, table
+from hfkit.reports.material import Answer, Material, Row
+from hfkit.reports.views.base import Sure, View, texts_of
 
 LARGEST_MATRIX = 40
 SHADES = 8
-BARS = 5  # most labels whose scores are listed
+BARS = 3  # most labels whose scores are listed
 
 
 class SingleLabel(View):
@@ -127,7 +127,7 @@ def bars(scores: dict[str, float], right: set[str]) -> str:
         f"<li>{element('span', isolated(label), kind='name right' if label in right else 'name')}"
         f'<meter min="0" max="1" value="{score:.4f}"></meter>'
         f"{element('span', f'{score:.3f}', kind='number')}</li>"
-        for label, score in shown[: 2 * BARS]
+        for label, score in shown[: 3 * BARS]
     )
     return element("ul", rows, kind="bars") if rows else ""
 
@@ -168,7 +168,7 @@ def confusion(found: dict[str, Any] | None) -> str:
     inner = f"<thead><tr>{corner}{head}</tr></thead><tbody>{body}</tbody>"
     note = element("p", "Shaded by the share of the row’s right label.", kind="note")
     box = element("div", element("table", inner, kind="matrix"), kind="scroll", tabindex="0")
-    return element("h3", escaped("Confusion matrix")) + note + box
+    return element("h3", "Confusion matrix") + note + box
 
 
 def _cell(count: int, share: float, *, right: bool) -> str:

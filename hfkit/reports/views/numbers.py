@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from hfkit.report.charts import Chart, histogram, scatter
-from hfkit.report.curves import Ranked
-from hfkit.report.markup import element
-from hfkit.report.material import Answer, Material, Row
-from hfkit.report.views.base import Sure, View, texts_of
-from hfkit.report.views.classes import versus
+from hfkit.reports.charts import Chart, histogram, scatter
+from hfkit.reports.curves import Ranked
+from hfkit.reports.markup import element
+from hfkit.reports.material import Answer, Material, Row
+from hfkit.reports.views.base import Sure, View, texts_of
+from hfkit.reports.views.classes import versus
 
 
 class Graded(View):
     """Numbers on the scale of the labels: the larger the difference, the worse."""
 
+    graded = True
     key = "score"
 
     def error(self, answer: Answer, gold: Answer) -> float:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hfkit.answers import Rules, rules_of, texts_of, token_f1
-from hfkit.report.curves import Ranked
-from hfkit.report.markup import Mark, element, isolated, passage
-from hfkit.report.material import Answer, Material, Row
-from hfkit.report.views.base import Sure, View, sides
-from hfkit.report.views.classes import versus
+from hfkit.reports.curves import Ranked
+from hfkit.reports.markup import Mark, element, isolated, passage
+from hfkit.reports.material import Answer, Material, Row
+from hfkit.reports.views.base import Sure, View
+from hfkit.reports.views.classes import versus
 
 NOTHING = "no answer"
+LONGEST = 800  # characters shown of a context
 
 
 class Answers(View):
     """An answer, or none: the fewer words it shares with the nearest right one, the worse."""
+
+    legend = (("same", "right"), ("missed", "predicted"), ("both", "predicted, and right"))
 
     def error(self, answer: Answer, gold: Answer) -> float:
         golds = texts_of([gold])[0]
@@ -30,19 +33,14 @@ class Answers(View):
         return versus(right, answer["answer"] or NOTHING)
 
     def drawn(self, row: Row, answer: Answer, gold: Answer) -> str:
-        marks = []
-        for one in gold["answers"]:
-            start = one.get("start") if isinstance(one, dict) else None
-            if start is not None and start >= 0:
-                marks.append((start, start + len(_text(one))))
-        given = (answer.get("start"), answer.get("end")) if answer["answer"] else None
-        context = str(row.get("context", ""))
+        right = [
+            (one["start"], one["start"] + len(_text(one)))
+            for one in gold["answers"]
+            if isinstance(one, dict) and (one.get("start") or 0) >= 0
+        ]
+        marks = _marks(list(dict.fromkeys(right)), (answer.get("start"), answer.get("end")))
         question = element("p", isolated(row.get("question", "")), kind="question", dir="auto")
-        parts = {
-            "right": passage(context, [Mark(*one, "missed") for one in dict.fromkeys(marks)][:1]),
-            "predicted": passage(context, _predicted(given, marks)),
-        }
-        return question + sides(parts)
+        return question + passage(row.get("context", ""), marks, LONGEST)
 
     def group(self, gold: Answer) -> str:
         return "with an answer" if gold["answers"] else "without an answer"
@@ -74,9 +72,11 @@ def _text(one: object) -> str:
     return str(one["text"]) if isinstance(one, dict) else str(one)
 
 
-def _predicted(
-    given: tuple[int | None, int | None] | None, right: Sequence[tuple[int, int]]
-) -> list[Mark]:
-    if given is None or given[0] is None or given[1] is None:
-        return []
-    return [Mark(given[0], given[1], "same" if given in right else "extra")]
+def _marks(right: list[tuple[int, int]], given: tuple[int | None, int | None]) -> list[Mark]:
+    """The first right answer and the predicted one; the one alone where they are the same."""
+    start, end = given
+    if start is None or end is None:
+        return [Mark(*one, "same") for one in right[:1]]
+    if (start, end) in right:
+        return [Mark(start, end, "both")]
+    return [*(Mark(*one, "same") for one in right[:1]), Mark(start, end, "missed")]

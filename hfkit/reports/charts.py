@@ -7,10 +7,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from hfkit.report.curves import Ranked, average_precision, curve, reliability
-from hfkit.report.markup import clean, element, escaped
-from hfkit.report.material import Slice
-from hfkit.report.plots import FAINT, INK, ONE, SERIES, THREE, TWO, plot
+from hfkit.reports.curves import Ranked, average_precision, curve, reliability
+from hfkit.reports.markup import clean, element, escaped
+from hfkit.reports.material import Slice
+from hfkit.reports.plots import FAINT, INK, ONE, SERIES, THREE, TWO, plot
 
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))  # colour is never all that tells apart
 LONGEST_NAME = 22
@@ -141,7 +141,7 @@ def precision_recall(lines: Mapping[str, Ranked]) -> Chart | None:
         for name, one, _ in shown[:1]
     )
     left_out = len(lines) - len(shown)
-    more = f"; {left_out} more labels are not drawn" if left_out > 0 else ""
+    more = f"; {left_out} more {'is' if left_out == 1 else 'are'} not drawn" if left_out > 0 else ""
     return Chart("Precision and recall", told + more, plot(draw, "precision-recall"))
 
 
@@ -177,8 +177,11 @@ def by_length(slices: Sequence[Slice], score: str) -> Chart | None:
     if len(known) < 3:
         return None
     values = [one.value or 0.0 for one in known]
-    low = [max(0.0, v - (v if one.low is None else one.low)) for v, one in zip(values, known)]
-    high = [max(0.0, (v if one.high is None else one.high) - v) for v, one in zip(values, known)]
+    low = [
+        max(0.0, at - (at if one.low is None else one.low))
+        for at, one in zip(values, known, strict=True)
+    ]
+    high = [max(0.0, (at if one.high is None else one.high) - at) for at, one in zip(values, known, strict=True)]
 
     def draw(axes: Any) -> None:
         places = range(len(known))

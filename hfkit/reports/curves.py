@@ -48,9 +48,7 @@ def curve(ranked: Ranked) -> Curve | None:
     scores, right = scores[order], np.asarray(ranked.right, dtype=np.float64)[order]
     last = np.append(np.nonzero(np.diff(scores))[0], len(scores) - 1)  # of equal scores
     found, offered = right.cumsum()[last], last + 1.0
-    whole = Curve(
-        scores[last], found / offered, found / ranked.wanted, offered / len(scores)
-    )
+    whole = Curve(scores[last], found / offered, found / ranked.wanted, offered / len(scores))
     if len(last) <= MOST_POINTS:
         return whole
     some = np.unique(np.linspace(0, len(last) - 1, MOST_POINTS).round().astype(np.intp))

@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from hfkit.report.charts import Chart
-from hfkit.report.curves import Ranked
-from hfkit.report.markup import element, escaped, passage
-from hfkit.report.material import Answer, Material, Row
+from hfkit.reports.charts import Chart
+from hfkit.reports.curves import Ranked
+from hfkit.reports.markup import element, escaped, passage
+from hfkit.reports.material import Answer, Material, Row
 
 NOT_SHOWN = ("label", "negative", "document", "candidates")  # roles that are no text of a row
 
@@ -26,6 +26,8 @@ class View:
     """Judges and shows answers. Everything it returns as a page is HTML."""
 
     thresholds: tuple[str, str] = ("precision", "recall")  # words for what a threshold changes
+    graded = False  # hardly an answer is quite right, so that those furthest off are shown
+    legend: tuple[tuple[str, str], ...] = ()  # kinds of marks in texts, and what they say
 
     def error(self, answer: Answer, gold: Answer) -> float:
         """How wrong an answer is: 0 where it is right, and otherwise more the worse it is."""

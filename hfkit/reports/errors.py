@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from hfkit.report.markup import element, escaped
-from hfkit.report.material import Material
-from hfkit.report.views.base import View
+from hfkit.reports.markup import element, escaped
+from hfkit.reports.material import Material
+from hfkit.reports.views.base import View
 
 
 class Wrong(NamedTuple):
@@ -58,7 +58,9 @@ def browser(material: Material, view: View) -> str:
         return ""
     cards = "".join(_card(material, view, one) for one in shown)
     count = f"{len(found):,} of {len(material.rows):,} answers are not right"
-    if len(shown) < len(found):
+    if view.graded:
+        count = f"The {len(shown):,} of {len(material.rows):,} answers that are furthest off"
+    elif len(shown) < len(found):
         count += f"; the worst and the surest {len(shown):,} are here"
     sure = any(one.confidence is not None for one in shown)
     order = (
@@ -74,9 +76,16 @@ def browser(material: Material, view: View) -> str:
     )
     return (
         element("p", escaped(count) + ".", kind="note")
+        + _legend(view)
         + controls
         + element("div", cards, id="cards")
     )
+
+
+def _legend(view: View) -> str:
+    """What the marks in the texts say."""
+    marks = " ".join(element("mark", escaped(told), kind=kind) for kind, told in view.legend)
+    return element("p", marks, kind="note") if marks else ""
 
 
 def _card(material: Material, view: View, one: Wrong) -> str:

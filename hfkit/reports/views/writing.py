@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from hfkit.answers import rules_for, token_f1
-from hfkit.report.markup import element, passage
-from hfkit.report.material import Answer, Row
-from hfkit.report.views.base import View, sides, texts_of
+from hfkit.reports.markup import element, passage
+from hfkit.reports.material import Answer, Row
+from hfkit.reports.views.base import View, sides, texts_of
 
 
 class Written(View):
     """Texts: the fewer words two of them share, the worse."""
+
+    graded = True
 
     def error(self, answer: Answer, gold: Answer) -> float:
         rules = rules_for(gold.get("language"), [gold["text"]])
@@ -21,14 +23,17 @@ class Written(View):
 
     def drawn(self, row: Row, answer: Answer, gold: Answer) -> str:
         written = str(answer.get("text", ""))
-        return texts_of(row) + sides({"right": passage(gold["text"]), "predicted": passage(written)})
+        return texts_of(row) + sides(
+            {"right": passage(gold["text"]), "predicted": passage(written)}
+        )
 
 
 class Language(View):
     """Texts a language model reads: the less probable their tokens, the worse."""
 
-    counted = ("tokens", "masked", "pairs")
-    losses = ("loss", "next_loss")
+    graded = True
+    counted: tuple[str, ...] = ("tokens", "masked", "pairs")
+    losses: tuple[str, ...] = ("loss", "next_loss")
 
     def error(self, answer: Answer, gold: Answer) -> float:
         number = next((answer[name] for name in self.counted if answer.get(name)), 0)

@@ -72,7 +72,7 @@ def passage(text: object, marks: Iterable[Mark] = (), longest: int = LONGEST) ->
     end = min(len(text), start + longest)
     pieces, at, beside = [], start, []
     for mark in found:
-        if mark.start < at or mark.end > end:
+        if mark.start < at or mark.end > end:  # a mark behind the cut, or across another
             beside.append(mark)
             continue
         pieces += [escaped(text[at : mark.start]), _marked(text, mark)]

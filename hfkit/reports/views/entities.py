@@ -6,21 +6,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hfkit.report.curves import Ranked
-from hfkit.report.markup import Mark, element, passage, table
-from hfkit.report.material import Answer, Material, Row
-from hfkit.report.views.base import Sure, View, sides
-from hfkit.report.views.classes import per_class
+from hfkit.reports.curves import Ranked
+from hfkit.reports.markup import Mark, element, passage, table
+from hfkit.reports.material import Answer, Material, Row
+from hfkit.reports.views.base import Sure, View, sides
+from hfkit.reports.views.classes import per_class
 
 Key = tuple[int, int, str]
 WAYS = {
-    "strict": "borders and type", "boundary": "borders alone", "partial": "an overlap",
-    "type": "an overlap of the same type",
+    "strict": "borders and type", "boundary": "borders", "partial": "some overlap",
+    "type": "type, overlap",
 }  # fmt: skip
 
 
 class Entities(View):
     """Entities: the more of them are missed or made up, the worse the answer."""
+
+    legend = (("same", "found"), ("missed", "missed"), ("extra", "not right"))
 
     def error(self, answer: Answer, gold: Answer) -> float:
         return float(len(_keys(answer) ^ _keys(gold)))
@@ -42,9 +44,6 @@ class Entities(View):
             "right": passage(text, _marks(gold, given, "missed")),
             "predicted": passage(text, _marks(answer, right, "extra")),
         })  # fmt: skip
-
-    def group(self, gold: Answer) -> str:
-        return "with entities" if gold["entities"] else "without entities"
 
     def sure(self, answers: Sequence[Answer], gold: Sequence[Answer]) -> Sure | None:
         pairs = [
@@ -89,5 +88,3 @@ def _marks(answer: Answer, others: set[Key], wrong: str) -> list[Mark]:
         Mark(start, end, "same" if (start, end, label) in others else wrong, label)
         for start, end, label in sorted(_keys(answer))
     ]
-
-

@@ -12,13 +12,13 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
-from hfkit.report import charts
-from hfkit.report.charts import Chart
-from hfkit.report.errors import browser
-from hfkit.report.markup import element, escaped, facts, isolated, number, table
-from hfkit.report.material import Material, Slice
-from hfkit.report.views import view_of
-from hfkit.report.views.base import View
+from hfkit.reports import charts
+from hfkit.reports.charts import Chart
+from hfkit.reports.errors import browser
+from hfkit.reports.markup import element, escaped, facts, isolated, number, table
+from hfkit.reports.material import Material, Slice
+from hfkit.reports.views import view_of
+from hfkit.reports.views.base import View
 
 WAYS_OF_SLICING = {"length": "Length of the text", "kind": "Kind of row"}
 
@@ -28,7 +28,7 @@ def render(material: Material) -> str:
     view = view_of(material.metric)
     style, script = _part("page.css"), _part("page.js")
     parts = {
-        "scores": _scores(material) + view.tables(material),
+        "scores": _columns(_scores(material), view.tables(material)),
         "plots": _figures(_plots(material, view)),
         "slices": _slices(material),
         "errors": _errors(material, view),
@@ -61,7 +61,7 @@ def render(material: Material) -> str:
 
 
 def _part(name: str) -> str:
-    return files("hfkit.report").joinpath("template", name).read_text("utf-8").strip()
+    return files("hfkit.reports").joinpath("template", name).read_text("utf-8").strip()
 
 
 def _hash(content: str) -> str:
@@ -102,13 +102,21 @@ def _scores(material: Material) -> str:
         note += f"; {scores.confidence:.0%} intervals from {scores.resamples:,} resamples"
     if material.truncated:
         note += f"; {material.truncated:,} texts are longer than the model reads and were cut"
-    undefined = scores.tables.get("undefined") or {}
+    reasons: dict[str, list[str]] = {}
+    for name, reason in (scores.tables.get("undefined") or {}).items():
+        reasons.setdefault(reason, []).append(name)
     why = "".join(
-        element("p", f"{escaped(name)}: left out, as {escaped(reason)}.", kind="note")
-        for name, reason in undefined.items()
+        element("p", escaped(f"Left out, as {reason}: {', '.join(left)}."), kind="note below")
+        for reason, left in reasons.items()
     )
     head = ["score", "value", "low", "high", "baseline"]
     return element("p", note, kind="note") + table(head, rows, numbers=range(1, 5)) + why
+
+
+def _columns(*parts: str) -> str:
+    """Parts beside each other, where there is room."""
+    inner = "".join(element("div", part) for part in parts if part)
+    return element("div", inner, kind="columns")
 
 
 def _plots(material: Material, view: View) -> list[Chart]:
@@ -140,19 +148,20 @@ def _slices(material: Material) -> str:
     whole = material.scores.values[material.scores.headline]
     known = [end for one in material.slices for end in (one.value, one.low, one.high)
              if end is not None]  # fmt: skip
-    low, high = min([whole, 0.0, *known]), max([whole, 1.0, *known])
-    parts = ""
+    low, high = min([whole, *known]), max([whole, *known])
+    parts = []
     for of in dict.fromkeys(one.of for one in material.slices):
         rows = [
             [isolated(one.name), f"{one.count:,}", number(one.value) or "–",
              _interval(one), _line(one, low, high, whole)]
             for one in material.slices if one.of == of
         ]  # fmt: skip
-        head = ["rows with", "rows", escaped(material.scores.headline), "interval", ""]
+        first = "characters" if of == "length" else ""
+        head = [first, "rows", escaped(material.scores.headline), "interval", ""]
         title = WAYS_OF_SLICING.get(of) or f"Column {of.removeprefix('column ')}"
-        parts += element("h3", isolated(title)) + table(head, rows, numbers=(1, 2), kind="slices")
+        parts.append(element("h3", isolated(title)) + table(head, rows, numbers=(1, 2)))
     note = f"The upright line is the score of all rows, {number(whole)}."
-    return element("p", escaped(note), kind="note") + parts
+    return element("p", escaped(note), kind="note") + _columns(*parts)
 
 
 def _interval(one: Slice) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hfkit.registry import load_object
-from hfkit.report.views.base import View
+from hfkit.reports.views.base import View
 
 VIEWS = {
     "single-label": "classes:SingleLabel",
@@ -28,5 +28,5 @@ def view_of(metric: str) -> View:
     """The view of a metric; one that fits any answers for a metric of a third party."""
     if metric not in VIEWS:
         return View()
-    view: View = load_object(f"hfkit.report.views.{VIEWS[metric]}")()
+    view: View = load_object(f"hfkit.reports.views.{VIEWS[metric]}")()
     return view
