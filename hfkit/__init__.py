@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hfkit.api import (
+        audit,
         bench,
         convert,
         embed,
@@ -49,6 +50,7 @@ __all__ = [
     "SafetyError",
     "StoppedError",
     "__version__",
+    "audit",
     "bench",
     "convert",
     "embed",
@@ -65,6 +67,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "audit": "hfkit.api",
     "bench": "hfkit.api",
     "convert": "hfkit.api",
     "embed": "hfkit.api",

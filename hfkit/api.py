@@ -17,6 +17,7 @@ from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from hfkit.config import (
+    AuditConfig,
     BenchConfig,
     ConvertConfig,
     EmbedConfig,
@@ -39,6 +40,7 @@ from hfkit.registry import builtin_options
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hfkit.commands.audit import Audited
     from hfkit.commands.bench import Benched
     from hfkit.commands.convert import Converted
     from hfkit.commands.evaluate import Evaluated
@@ -189,6 +191,9 @@ if TYPE_CHECKING:
     class ExportArguments(ExportConfig, Options):  # type: ignore[misc]
         """Arguments of `export`."""
 
+    class AuditArguments(AuditConfig, Options):  # type: ignore[misc]
+        """Arguments of `audit`."""
+
     class ReportArguments(ReportConfig, Options):  # type: ignore[misc]
         """Arguments of `report`."""
 
@@ -196,6 +201,7 @@ else:  # these are for editors; to make such classes would take a tenth of `hfki
     FinetuneArguments, EvaluateArguments = FinetuneConfig, EvaluateConfig
     PredictArguments, BenchArguments = PredictConfig, BenchConfig
     ExportArguments, ReportArguments = ExportConfig, ReportConfig
+    AuditArguments = AuditConfig
 
 
 @verb(FinetuneConfig, FinetuneArguments, "train")
@@ -337,3 +343,14 @@ def report(config: ReportConfig) -> Reported:
     from hfkit.commands import report as command
 
     return command.report(config)
+
+
+@verb(AuditConfig, AuditArguments, "train")
+def audit(config: AuditConfig) -> Audited:
+    """Find labels that are probably wrong, by models that have not seen them.
+
+    Returns the likeliest errors first, each with its place, its label and the one suggested.
+    """
+    from hfkit.commands import audit as command
+
+    return command.audit(config)

@@ -16,6 +16,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hfkit.config import (
+    AuditConfig,
     BenchConfig,
     Computing,
     ConvertConfig,
@@ -45,7 +46,7 @@ M = TypeVar("M", bound="BaseModel")
 CONFIGS: tuple[type[Section], ...] = (
     FinetuneConfig, EvaluateConfig, PredictConfig, EmbedConfig, SearchConfig, ScoreConfig,
     ConvertConfig, BenchConfig, ExportConfig, VerifyConfig, TokenizerConfig,
-    ReportConfig,
+    ReportConfig, AuditConfig,
 )  # fmt: skip
 ABOUT_THE_RECIPE = frozenset({"about", "expected", "smoke"})  # notes in a recipe, not settings
 PREFIX = "HFKIT_"

@@ -24,6 +24,7 @@ NAMES = [
     "SafetyError",
     "StoppedError",
     "__version__",
+    "audit",
     "bench",
     "convert",
     "embed",

@@ -19,6 +19,7 @@ import typer
 from hfkit import __version__
 from hfkit.api import (
     Verb,
+    audit,
     bench,
     convert,
     embed,
@@ -37,7 +38,7 @@ from hfkit.cli.console import is_terminal, print_json, printable, say, show_scor
 from hfkit.cli.failures import Ending, asks_for_json, ending, speak_json
 from hfkit.cli.groups import AsJson, recipes, settings, tokenizer
 from hfkit.cli.options import verb_command
-from hfkit.cli.report import REPORT
+from hfkit.cli.report import AUDIT, REPORT
 from hfkit.cli.wording import (
     BENCH,
     CONVERT,
@@ -296,6 +297,13 @@ def _report(given: dict[str, Any]) -> Ending:
     return Ending()
 
 
+def _audit(given: dict[str, Any]) -> Ending:
+    from hfkit.commands.audit import write_audit
+
+    write_audit(_resolved(audit, given))
+    return Ending()
+
+
 def _train_tokenizer(given: dict[str, Any]) -> Ending:
     print(train_tokenizer(_resolved(train_tokenizer, given)).folder)
     return Ending()
@@ -316,6 +324,7 @@ _add(bench, _bench, BENCH)
 _add(export, _export, EXPORT)
 _add(verify, _verify, VERIFY)
 _add(report, _report, REPORT)
+_add(audit, _audit, AUDIT)
 app.add_typer(recipes, name="recipes")
 app.add_typer(settings, name="config")
 tokenizer.command("train", cls=verb_command(train_tokenizer, _train_tokenizer), help=TOKENIZER)(

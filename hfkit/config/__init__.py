@@ -45,7 +45,7 @@ from hfkit.config.machine import (
     Trust,
 )
 from hfkit.config.reading import Columns, InputFormat, Reading, Strictness
-from hfkit.config.report import ReportConfig
+from hfkit.config.report import AuditConfig, ReportConfig
 from hfkit.config.training import (
     FromScratch,
     ModelSize,
@@ -58,11 +58,11 @@ from hfkit.config.training import (
 from hfkit.config.vectors import EmbedConfig, SearchConfig, Vectors
 
 __all__ = [
-    "Arithmetic", "BenchConfig", "Columns", "Computing", "ConvertConfig", "DataFormat", "Device",
-    "EmbedConfig", "Engine", "EvaluateConfig", "ExportConfig", "Exportable", "FinetuneConfig",
-    "FromScratch", "Hardware", "InputFormat", "Int8Method", "Kernels", "Knowledge",
-    "LanguageModelKind", "Machine", "ModelSize", "Optimizer", "OutputFormat", "Precision",
-    "PredictConfig", "Processes", "Reading", "ReportConfig", "Schedule", "ScoreConfig", "SearchConfig", "Section",
-    "Strictness", "TaskSettings", "TokenizerConfig", "TokenizerFamily", "TokenizerKind", "Training",
-    "Trust", "Vectors", "VerifyConfig", "setting",
+    "Arithmetic", "AuditConfig", "BenchConfig", "Columns", "Computing", "ConvertConfig",
+    "DataFormat", "Device", "EmbedConfig", "Engine", "EvaluateConfig", "ExportConfig", "Exportable",
+    "FinetuneConfig", "FromScratch", "Hardware", "InputFormat", "Int8Method", "Kernels",
+    "Knowledge", "LanguageModelKind", "Machine", "ModelSize", "Optimizer", "OutputFormat",
+    "Precision", "PredictConfig", "Processes", "Reading", "ReportConfig", "Schedule", "ScoreConfig",
+    "SearchConfig", "Section", "Strictness", "TaskSettings", "TokenizerConfig", "TokenizerFamily",
+    "TokenizerKind", "Training", "Trust", "Vectors", "VerifyConfig", "setting",
 ]  # fmt: skip

@@ -28,3 +28,21 @@ class ReportConfig(
     errors: int = setting(50, "Most errors to show", ge=0, le=1000)
     no_examples: bool = setting(False, "Leave the texts of the data out")
     overwrite: bool = setting(False, "Replace the output file")
+
+
+class AuditConfig(Machine, Trust, Reading, Columns, Strictness, TaskSettings, Computing):
+    """Settings of `hfkit audit`."""
+
+    train: str | None = setting(
+        None, "Labelled data to look for wrong labels in", flags=("-d", "--train-file")
+    )
+    model: str | None = setting(
+        None, "Encoder whose vectors are used: a folder or Hub id", flags=("-m", "--base-model")
+    )
+    output: str | None = setting(None, "File to write, JSON Lines; default: stdout", flags=("-o",))
+    folds: int = setting(
+        5, "Parts the rows are cut into; each is judged by the others", ge=2, le=50
+    )
+    top: int | None = setting(None, "Write only the N likeliest errors", flags=("-k",), ge=1)
+    seed: int = setting(42, "Seed of the folds")
+    overwrite: bool = setting(False, "Replace the output file")

@@ -181,7 +181,10 @@ def by_length(slices: Sequence[Slice], score: str) -> Chart | None:
         max(0.0, at - (at if one.low is None else one.low))
         for at, one in zip(values, known, strict=True)
     ]
-    high = [max(0.0, (at if one.high is None else one.high) - at) for at, one in zip(values, known, strict=True)]
+    high = [
+        max(0.0, (at if one.high is None else one.high) - at)
+        for at, one in zip(values, known, strict=True)
+    ]
 
     def draw(axes: Any) -> None:
         places = range(len(known))
