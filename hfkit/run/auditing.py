@@ -28,10 +28,12 @@ log = logging.getLogger(__name__)
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
+Folds = list[tuple[Integers, Integers]]  # rows to fit on, rows to judge
 AT_ONCE = 256  # texts whose tokens are computed before their states are thinned to words
 STEPS = 2000  # of the solver, at most
-# A strong prior: what fits every label has learnt the wrong ones too, and is too sure of the rest.
-PRIOR = 0.003
+# Strengths of the prior. What fits every label has learnt the wrong ones too; of these the one is
+# taken that gives the labels of rows it has not seen the largest probability.
+PRIORS = (0.003, 0.01, 0.03)
 
 
 class Words(NamedTuple):
@@ -110,26 +112,35 @@ def out_of_fold(
 ) -> Floats:
     """The probability of each class for each row, ``[rows, classes]``, by logistic regressions that
     were fitted on the other folds. Raises `InputError` for fewer texts than folds."""
+    parts = folds(given, groups, config.folds, config.seed)
+    found = [_judged(vectors, given, parts, classes, prior) for prior in PRIORS]
+    return min(found, key=lambda chances: _surprise(chances, given))
+
+
+def _judged(vectors: Floats, given: Integers, parts: Folds, classes: int, prior: float) -> Floats:
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
-    probabilities = np.zeros((len(given), classes))
-    for train, held_out in folds(given, groups, config.folds, config.seed):
+    chances = np.zeros((len(given), classes))
+    for train, held_out in parts:
         known = np.unique(given[train])
         if len(known) == 1:
-            probabilities[held_out, known[0]] = 1.0
+            chances[held_out, known[0]] = 1.0
             continue
         scaler = StandardScaler().fit(vectors[train])
-        model = LogisticRegression(C=PRIOR, max_iter=STEPS)
+        model = LogisticRegression(C=prior, max_iter=STEPS)
         model.fit(scaler.transform(vectors[train]), given[train])
-        found = model.predict_proba(scaler.transform(vectors[held_out]))
-        probabilities[np.ix_(held_out, known)] = found
-    return probabilities
+        chances[np.ix_(held_out, known)] = model.predict_proba(scaler.transform(vectors[held_out]))
+    return chances
 
 
-def folds(
-    given: Sequence[int] | Integers, groups: Integers, count: int, seed: int
-) -> list[tuple[Integers, Integers]]:
+def _surprise(chances: Floats, given: Integers) -> float:
+    """The mean negative log-probability of the labels that were given."""
+    own = chances[np.arange(len(given)), given]
+    return float(-np.log(own.clip(1e-12)).mean())
+
+
+def folds(given: Sequence[int] | Integers, groups: Integers, count: int, seed: int) -> Folds:
     """The rows to fit on and those to judge, for each fold: labels in proportion, groups whole."""
     import warnings
 

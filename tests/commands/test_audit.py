@@ -41,8 +41,8 @@ def test_planted_labels_are_found(tmp_path: Path, capfd: pytest.CaptureFixture[s
     assert run(["audit", str(data), "-m", "minilm", "-o", str(tmp_path / "found.jsonl")]) == 0
     found = read_jsonl(tmp_path / "found.jsonl")
     hits = [one for one in found if one["row"] in wrong]
-    assert len(hits) >= 0.8 * len(wrong)  # recall
-    assert len(hits) >= 0.6 * len(found)  # precision
+    assert len(hits) >= 0.7 * len(wrong)  # recall
+    assert len(hits) >= 0.9 * len(found)  # precision
     for one in hits:
         assert one["line"] == one["row"] + 1  # a header stands above
         assert one["label"] == rows[one["row"] - 1]["label"]

@@ -147,8 +147,8 @@ def test_data_that_have_changed_are_not_taken(
 
 def hostile_rows(folder: Path) -> Path:
     path = folder / "hostile<b>.jsonl"
-    rows = [
-        {"text": text, "label": "ab"[n % 2], "who": f"<i>{n % 3}</i>"}
+    rows = [  # each text with either label, so that one of its answers is wrong
+        {"text": text, "label": "ab"[n // len(HOSTILE)], "who": f"<i>{n % 3}</i>"}
         for n, text in enumerate(HOSTILE * 2)
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
