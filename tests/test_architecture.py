@@ -200,6 +200,8 @@ LIGHT_COMMANDS = [
     ["bench", "--help"],
     ["export", "--help"],
     ["verify", "--help"],
+    ["report", "--help"],
+    ["audit", "--help"],
     ["tokenizer", "train", "--help"],
     ["score", "--help"],
     ["tasks"],

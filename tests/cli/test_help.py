@@ -28,6 +28,8 @@ COMMANDS = [
     "bench",
     "export",
     "verify",
+    "report",
+    "audit",
     "tasks",
     "recipes",
     "config",
