@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hfkit.api import (
+        audit,
         bench,
         compare,
         convert,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         export,
         finetune,
         predict,
+        report,
         score,
         search,
         train_tokenizer,
@@ -49,6 +51,7 @@ __all__ = [
     "SafetyError",
     "StoppedError",
     "__version__",
+    "audit",
     "bench",
     "compare",
     "convert",
@@ -58,6 +61,7 @@ __all__ = [
     "finetune",
     "load",
     "predict",
+    "report",
     "score",
     "search",
     "train_tokenizer",
@@ -65,6 +69,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "audit": "hfkit.api",
     "bench": "hfkit.api",
     "compare": "hfkit.api",
     "convert": "hfkit.api",
@@ -73,6 +78,7 @@ _HOMES = {
     "export": "hfkit.api",
     "finetune": "hfkit.api",
     "predict": "hfkit.api",
+    "report": "hfkit.api",
     "score": "hfkit.api",
     "search": "hfkit.api",
     "train_tokenizer": "hfkit.api",

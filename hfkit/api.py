@@ -17,6 +17,7 @@ from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from hfkit.config import (
+    AuditConfig,
     BenchConfig,
     CompareConfig,
     ConvertConfig,
@@ -25,6 +26,7 @@ from hfkit.config import (
     ExportConfig,
     FinetuneConfig,
     PredictConfig,
+    ReportConfig,
     ScoreConfig,
     SearchConfig,
     Section,
@@ -39,11 +41,13 @@ from hfkit.registry import builtin_options
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hfkit.commands.audit import Audited
     from hfkit.commands.bench import Benched
     from hfkit.commands.compare import Compared
     from hfkit.commands.convert import Converted
     from hfkit.commands.evaluate import Evaluated
     from hfkit.commands.finetune import DryRun
+    from hfkit.commands.report import Reported
     from hfkit.commands.train_tokenizer import TrainedTokenizer
     from hfkit.commands.verify import Verified
     from hfkit.run.exported import Exported
@@ -193,10 +197,17 @@ if TYPE_CHECKING:
     class ExportArguments(ExportConfig, Options):  # type: ignore[misc]
         """Arguments of `export`."""
 
+    class AuditArguments(AuditConfig, Options):  # type: ignore[misc]
+        """Arguments of `audit`."""
+
+    class ReportArguments(ReportConfig, Options):  # type: ignore[misc]
+        """Arguments of `report`."""
+
 else:  # these are for editors; to make such classes would take a tenth of `hfkit --help`
     FinetuneArguments, EvaluateArguments = FinetuneConfig, EvaluateConfig
     PredictArguments, BenchArguments = PredictConfig, BenchConfig
     ExportArguments, CompareArguments = ExportConfig, CompareConfig
+    ReportArguments, AuditArguments = ReportConfig, AuditConfig
 
 
 @verb(FinetuneConfig, FinetuneArguments, "train")
@@ -339,3 +350,26 @@ def score(config: ScoreConfig) -> Iterator[dict[str, Any]]:
     from hfkit.commands import score as command
 
     return command.scores(config)
+
+
+@verb(ReportConfig, ReportArguments, "model", "data")
+def report(config: ReportConfig) -> Reported:
+    """Write a report of a model on labelled rows: one HTML file that loads nothing.
+
+    Without data a run is asked on its own. Raises `InputError` where the file exists, without
+    `overwrite`.
+    """
+    from hfkit.commands import report as command
+
+    return command.report(config)
+
+
+@verb(AuditConfig, AuditArguments, "train")
+def audit(config: AuditConfig) -> Audited:
+    """Find labels that are probably wrong, by models that have not seen them.
+
+    Returns the likeliest errors first, each with its place, its label and the one suggested.
+    """
+    from hfkit.commands import audit as command
+
+    return command.audit(config)

@@ -16,6 +16,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hfkit.config import (
+    AuditConfig,
     BenchConfig,
     CompareConfig,
     Computing,
@@ -26,6 +27,7 @@ from hfkit.config import (
     FinetuneConfig,
     PredictConfig,
     Processes,
+    ReportConfig,
     ScoreConfig,
     SearchConfig,
     Section,
@@ -45,6 +47,7 @@ M = TypeVar("M", bound="BaseModel")
 CONFIGS: tuple[type[Section], ...] = (
     FinetuneConfig, EvaluateConfig, CompareConfig, PredictConfig, EmbedConfig, SearchConfig,
     ScoreConfig, ConvertConfig, BenchConfig, ExportConfig, VerifyConfig, TokenizerConfig,
+    ReportConfig, AuditConfig,
 )  # fmt: skip
 ABOUT_THE_RECIPE = frozenset({"about", "expected", "smoke"})  # notes in a recipe, not settings
 PREFIX = "HFKIT_"

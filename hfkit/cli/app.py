@@ -18,6 +18,7 @@ import typer
 from hfkit import __version__
 from hfkit.api import (
     Verb,
+    audit,
     bench,
     compare,
     convert,
@@ -27,39 +28,27 @@ from hfkit.api import (
     finetune,
     predict,
     prepared,
+    report,
     score,
     search,
     train_tokenizer,
     verify,
 )
+from hfkit.cli import completion, following, wording
 from hfkit.cli.compare import COMPARE
 from hfkit.cli.compare import act as show_comparison
-from hfkit.cli import completion, following
 from hfkit.cli.console import is_terminal, print_json, printable, say, show_scores, start_notes
 from hfkit.cli.failures import Ending, asks_for_json, ending, speak_json
 from hfkit.cli.groups import AsJson, recipes, settings, tokenizer
 from hfkit.cli.options import verb_command
+from hfkit.cli.report import AUDIT, REPORT
 from hfkit.cli.seeds import tell_seeds
-from hfkit.cli.wording import (
-    BENCH,
-    CONVERT,
-    EMBED,
-    EVALUATE,
-    EXAMPLES,
-    EXPORT,
-    FINETUNE,
-    PREDICT,
-    SCORE,
-    SEARCH,
-    TOKENIZER,
-    VERIFY,
-)
 from hfkit.errors import BROKEN_PIPE, FINDINGS, InputError, ResourceError
 from hfkit.layers import resolve
 
 app = typer.Typer(
     name="hfkit",
-    help=EXAMPLES,
+    help=wording.EXAMPLES,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     invoke_without_command=True,
@@ -302,6 +291,18 @@ def _verify(given: dict[str, Any]) -> Ending:
     return ending(InputError(f"{files} damaged", place=str(result.folder)), debug=False)
 
 
+def _report(given: dict[str, Any]) -> Ending:
+    print(report(_resolved(report, given)).path)
+    return Ending()
+
+
+def _audit(given: dict[str, Any]) -> Ending:
+    from hfkit.commands.audit import write_audit
+
+    write_audit(_resolved(audit, given))
+    return Ending()
+
+
 def _train_tokenizer(given: dict[str, Any]) -> Ending:
     config = _resolved(train_tokenizer, given)
     print(train_tokenizer(config).folder)
@@ -313,22 +314,24 @@ def _add(verb: Verb[Any, Any, Any], act: Callable[[dict[str, Any]], Ending], hel
     app.command(verb.name, cls=verb_command(verb, act), help=help)(lambda: None)
 
 
-_add(finetune, _finetune, FINETUNE)
-_add(evaluate, _evaluate, EVALUATE)
+_add(finetune, _finetune, wording.FINETUNE)
+_add(evaluate, _evaluate, wording.EVALUATE)
 _add(compare, _compare, COMPARE)
-_add(predict, _predict, PREDICT)
-_add(score, _score, SCORE)
-_add(embed, _embed, EMBED)
-_add(search, _search, SEARCH)
-_add(convert, _convert, CONVERT)
-_add(bench, _bench, BENCH)
-_add(export, _export, EXPORT)
-_add(verify, _verify, VERIFY)
+_add(predict, _predict, wording.PREDICT)
+_add(score, _score, wording.SCORE)
+_add(embed, _embed, wording.EMBED)
+_add(search, _search, wording.SEARCH)
+_add(convert, _convert, wording.CONVERT)
+_add(bench, _bench, wording.BENCH)
+_add(export, _export, wording.EXPORT)
+_add(verify, _verify, wording.VERIFY)
+_add(report, _report, REPORT)
+_add(audit, _audit, AUDIT)
 app.add_typer(recipes, name="recipes")
 app.add_typer(settings, name="config")
-tokenizer.command("train", cls=verb_command(train_tokenizer, _train_tokenizer), help=TOKENIZER)(
-    lambda: None
-)
+tokenizer.command(
+    "train", cls=verb_command(train_tokenizer, _train_tokenizer), help=wording.TOKENIZER
+)(lambda: None)
 app.add_typer(tokenizer, name="tokenizer")
 
 

@@ -24,7 +24,7 @@ from hfkit.errors import InputError, WorkersError
 from hfkit.layers import dump
 from hfkit.model import lora
 from hfkit.model.adapted import FILES
-from hfkit.report import trackers
+from hfkit.reports import trackers
 from hfkit.run.duration import seconds
 from hfkit.run.exporting import check_packages, export_run
 from hfkit.run.output import Identity, Output, begin, choose, locked, masked
@@ -215,8 +215,8 @@ def _watching(
     if not accelerator.is_main_process:
         yield lambda event: None
         return
-    from hfkit.report.progress import Progress
-    from hfkit.report.trackers import Trackers
+    from hfkit.reports.progress import Progress
+    from hfkit.reports.trackers import Trackers
 
     sent = Trackers(prepared.config, folder)
     metrics = folder / "metrics.jsonl"

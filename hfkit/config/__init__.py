@@ -46,6 +46,7 @@ from hfkit.config.machine import (
     Trust,
 )
 from hfkit.config.reading import Columns, InputFormat, Reading, Strictness
+from hfkit.config.report import AuditConfig, ReportConfig
 from hfkit.config.training import (
     FromScratch,
     ModelSize,
@@ -58,12 +59,12 @@ from hfkit.config.training import (
 from hfkit.config.vectors import EmbedConfig, SearchConfig, Vectors
 
 __all__ = [
-    "Arithmetic", "Baselines", "BenchConfig", "Columns", "CompareConfig", "Computing",
-    "ConvertConfig", "DataFormat", "Device", "EmbedConfig", "Engine", "EvaluateConfig",
+    "Arithmetic", "AuditConfig", "Baselines", "BenchConfig", "Columns", "CompareConfig",
+    "Computing", "ConvertConfig", "DataFormat", "Device", "EmbedConfig", "Engine", "EvaluateConfig",
     "ExportConfig", "Exportable", "FinetuneConfig", "FromScratch", "Gate", "Hardware",
     "InputFormat", "Int8Method", "Kernels", "Knowledge", "LanguageModelKind", "Machine",
     "ModelSize", "Optimizer", "OutputFormat", "Precision", "PredictConfig", "Processes", "Reading",
-    "Schedule", "ScoreConfig", "SearchConfig", "Section", "Seeds", "Strictness", "TaskSettings",
-    "TokenizerConfig", "TokenizerFamily", "TokenizerKind", "Training", "Trust", "Vectors",
-    "VerifyConfig", "setting",
+    "ReportConfig", "Schedule", "ScoreConfig", "SearchConfig", "Section", "Seeds", "Strictness",
+    "TaskSettings", "TokenizerConfig", "TokenizerFamily", "TokenizerKind", "Training", "Trust",
+    "Vectors", "VerifyConfig", "setting",
 ]  # fmt: skip

@@ -29,6 +29,8 @@ COMMANDS = [
     "bench",
     "export",
     "verify",
+    "report",
+    "audit",
     "tasks",
     "recipes",
     "config",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hfkit.report.progress import MetricsLog, Progress, duration
+from hfkit.reports.progress import MetricsLog, Progress, duration
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def test_a_terminal_gets_a_live_line_that_vanishes(tmp_path) -> None:
         "import logging, time\n"
         "from tests_progress_events import Step, Evaluation\n"
         "from hfkit.cli.console import start_notes\n"
-        "from hfkit.report.progress import Progress\n"
+        "from hfkit.reports.progress import Progress\n"
         "start_notes()\n"
         "with Progress(3, 'f1') as progress:\n"
         "    for step in (1, 2, 3):\n"
