@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hfkit.api import (
         bench,
+        check,
         convert,
         embed,
         evaluate,
@@ -49,6 +50,7 @@ __all__ = [
     "StoppedError",
     "__version__",
     "bench",
+    "check",
     "convert",
     "embed",
     "evaluate",
@@ -64,6 +66,7 @@ __all__ = [
 
 _HOMES = {
     "bench": "hfkit.api",
+    "check": "hfkit.api",
     "convert": "hfkit.api",
     "embed": "hfkit.api",
     "evaluate": "hfkit.api",

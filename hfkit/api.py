@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from hfkit.config import (
     BenchConfig,
+    CheckConfig,
     ConvertConfig,
     EmbedConfig,
     EvaluateConfig,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hfkit.commands.bench import Benched
+    from hfkit.commands.check import Checked
     from hfkit.commands.convert import Converted
     from hfkit.commands.evaluate import Evaluated
     from hfkit.commands.finetune import DryRun
@@ -184,13 +186,16 @@ if TYPE_CHECKING:
     class BenchArguments(BenchConfig, Options):  # type: ignore[misc]
         """Arguments of `bench`."""
 
+    class CheckArguments(CheckConfig, Options):  # type: ignore[misc]
+        """Arguments of `check`."""
+
     class ExportArguments(ExportConfig, Options):  # type: ignore[misc]
         """Arguments of `export`."""
 
 else:  # these are for editors; to make such classes would take a tenth of `hfkit --help`
     FinetuneArguments, EvaluateArguments = FinetuneConfig, EvaluateConfig
     PredictArguments, BenchArguments = PredictConfig, BenchConfig
-    ExportArguments = ExportConfig
+    CheckArguments, ExportArguments = CheckConfig, ExportConfig
 
 
 @verb(FinetuneConfig, FinetuneArguments, "train")
@@ -249,6 +254,19 @@ def search(config: SearchConfig) -> Iterator[dict[str, Any]]:
     from hfkit.commands import search as command
 
     return command.hits(config)
+
+
+@verb(CheckConfig, CheckArguments, "train")
+def check(config: CheckConfig) -> Checked:
+    """Say what is wrong with data before training on them: rows, labels, duplicates, leaks,
+    entities, answers, lengths, characters, personal data.
+
+    Each finding has a code, a severity, a count and places; texts of the data are in none. With
+    `redact` a copy is written in which personal data are masked.
+    """
+    from hfkit.commands import check as command
+
+    return command.check(config)
 
 
 @verb(ConvertConfig, ConvertConfig, "input")

@@ -20,6 +20,7 @@ from hfkit import __version__
 from hfkit.api import (
     Verb,
     bench,
+    check,
     convert,
     embed,
     evaluate,
@@ -32,6 +33,7 @@ from hfkit.api import (
     train_tokenizer,
     verify,
 )
+from hfkit.cli.check import CHECK
 from hfkit.cli.console import is_terminal, print_json, printable, say, show_scores, start_notes
 from hfkit.cli.failures import Ending, asks_for_json, ending, speak_json
 from hfkit.cli.groups import AsJson, recipes, settings, tokenizer
@@ -252,6 +254,18 @@ def _convert(given: dict[str, Any]) -> Ending:
     return Ending()
 
 
+def _check(given: dict[str, Any]) -> Ending:
+    from hfkit.cli.check import show_check, wrong
+
+    config = _resolved(check, given)
+    result = check(config)
+    if config.json_output:
+        print_json(result.to_json())
+    else:
+        show_check(result, sys.stdout)
+    return ending(wrong(result, config.train), debug=False) if result.is_wrong else Ending()
+
+
 def _bench(given: dict[str, Any]) -> Ending:
     from hfkit.cli.bench import show_bench
 
@@ -304,6 +318,7 @@ _add(predict, _predict, PREDICT)
 _add(score, _score, SCORE)
 _add(embed, _embed, EMBED)
 _add(search, _search, SEARCH)
+_add(check, _check, CHECK)
 _add(convert, _convert, CONVERT)
 _add(bench, _bench, BENCH)
 _add(export, _export, EXPORT)

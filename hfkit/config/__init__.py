@@ -12,6 +12,7 @@ of the setting: ``lr: 3e-5`` is a number, ``label_column: no`` stays the word "n
 from __future__ import annotations
 
 from hfkit.config.base import Section, setting
+from hfkit.config.check import CheckConfig
 from hfkit.config.commands import (
     BenchConfig,
     ConvertConfig,
@@ -57,7 +58,7 @@ from hfkit.config.training import (
 from hfkit.config.vectors import EmbedConfig, SearchConfig, Vectors
 
 __all__ = [
-    "Arithmetic", "BenchConfig", "Columns", "Computing", "ConvertConfig", "DataFormat", "Device",
+    "Arithmetic", "BenchConfig", "CheckConfig", "Columns", "Computing", "ConvertConfig", "DataFormat", "Device",
     "EmbedConfig", "Engine", "EvaluateConfig", "ExportConfig", "Exportable", "FinetuneConfig",
     "FromScratch", "Hardware", "InputFormat", "Int8Method", "Kernels", "Knowledge",
     "LanguageModelKind", "Machine", "ModelSize", "Optimizer", "OutputFormat", "Precision",
