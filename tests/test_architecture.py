@@ -196,6 +196,7 @@ LIGHT_COMMANDS = [
     ["finetune", "--help"],
     ["predict", "--help"],
     ["evaluate", "--help"],
+    ["check", "--help"],
     ["convert", "--help"],
     ["bench", "--help"],
     ["export", "--help"],

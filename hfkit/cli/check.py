@@ -10,7 +10,6 @@ from hfkit.errors import InputError
 
 if TYPE_CHECKING:
     from hfkit.commands.check import Checked
-    from hfkit.data.checks.findings import Finding
 
 CHECK = """Say what is wrong with data, before training on them.
 
@@ -97,7 +96,7 @@ def _length_row(part: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _finding_lines(one: Finding) -> Iterator[str]:
+def _finding_lines(one: Any) -> Iterator[str]:
     """What was found, where first, why, and what to do about it."""
     yield f"{one.kind.severity} {one.code} ({one.part}): {one.count} × {one.kind.what}"
     if one.places:

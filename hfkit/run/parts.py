@@ -9,9 +9,9 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from hfkit.config import FinetuneConfig
-from hfkit.data.dataset import Dataset, Peeked, load_rows
 from hfkit.data.checks.duplicates import KnownTexts, find_overlap
 from hfkit.data.checks.texts import joined_texts
+from hfkit.data.dataset import Dataset, Peeked, load_rows
 from hfkit.data.rows import in_chunks, keys_of
 from hfkit.data.source import is_file
 from hfkit.data.split import split_rows, split_texts, stratified_split

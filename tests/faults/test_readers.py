@@ -12,8 +12,8 @@ import pytest
 
 from hfkit.cli.app import run as command_line
 from hfkit.config import Columns, Reading
-from hfkit.data.dataset import load_rows
 from hfkit.data.checks.duplicates import KnownTexts, find_overlap
+from hfkit.data.dataset import load_rows
 
 ROLES = {"text": "the text", "label": "the label"}
 # Other readers make None, numbers or formulas of these, or cut a line in two.

@@ -1,6 +1,6 @@
 """What is wrong with data, found before training: one file per kind of fault.
 
-    source ─ walk ─▶ Seen (a record, its row, its label) ─▶ each check.see(…) ─▶ check.close() ─▶ Findings
+    source ─ walk ─▶ Seen (record, row, label) ─▶ each check: see, close ─▶ Findings
 
 A file is read once. Of a row only numbers are kept: three hashes and a line (32 bytes), a length
 (4 bytes) and, of the first 200 000 rows, a sketch of 32 hashes that finds near-duplicates (256

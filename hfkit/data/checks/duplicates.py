@@ -62,7 +62,7 @@ class KnownTexts:
         return same, np.isin(_numbers(self.evened), _numbers(other.evened)) & ~same
 
     def conflicts(self) -> list[int]:
-        """The numbers of rows whose texts are the same or alike as another's, with another label."""
+        """The numbers of rows whose texts are alike another row's, and whose label is not."""
         groups = [[int(number) for number in group] for group in self.repeated()]
         several = (g for g in groups if len({self.labels[number] for number in g} - {0}) > 1)
         return sorted(number for group in several for number in group)

@@ -1,4 +1,4 @@
-"""Labels: how many rows each has, and which of them training cannot learn or evaluation not score."""
+"""Labels: how many rows each has, and which cannot be learnt, or not be scored."""
 
 from __future__ import annotations
 

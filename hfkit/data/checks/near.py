@@ -15,7 +15,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hfkit.data.checks.duplicates import Duplicates, evened
+from hfkit.data.checks.duplicates import evened
 from hfkit.data.checks.findings import Findings
 from hfkit.data.checks.places import Places
 from hfkit.data.checks.walk import Seen
@@ -147,7 +147,7 @@ def near_pairs(sketches: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     import numpy as np
 
     rows = len(sketches)
-    found = [pair for pair in _meeting(sketches)]
+    found = list(_meeting(sketches))
     if not found:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     pairs = np.unique(np.concatenate(found))

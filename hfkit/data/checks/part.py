@@ -55,13 +55,13 @@ class Part:
         self.source, self._findings, self._near = source, findings, near
         name, kind = source.part, expected.kind
         self.usable = 0
-        self.labels = Labels(
+        self.labels: Labels = Labels(
             kind, name, findings, before[0].labels if before else None, expected.trainable
         )
         self.spans = Spans(name, findings)
         self.characters = Characters(name, findings, label_is_text=kind == "texts")
         self.lengths = Lengths(name, findings, expected.measure, expected.limit, expected.long_code)
-        self.duplicates = Duplicates(
+        self.duplicates: Duplicates = Duplicates(
             name,
             findings,
             [part.duplicates for part in before],

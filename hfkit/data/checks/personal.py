@@ -31,7 +31,7 @@ DIGITS = re.compile(r"(?<![\w.,+-])[0-9](?:[ -]?[0-9]){12,18}(?![\w-]|[.,][0-9])
 IPV4 = re.compile(r"(?<![\w.-])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![\w-]|\.[0-9])")
 IPV6 = re.compile(r"(?<![\w:.])[23][0-9a-fA-F]{3}(?::[0-9a-fA-F]{0,4}){2,7}(?![\w:])")
 VERSION = re.compile(
-    r"(?:\b(?:version|versions|release|build|kernel|firmware|driver|section|v|ver|rev)[ .:#=]{0,3})$",
+    r"(?:\b(?:versions?|release|build|kernel|firmware|driver|section|v|ver|rev)[ .:#=]{0,3})$",
     re.IGNORECASE,
 )
 PHONE = re.compile(

@@ -1,4 +1,4 @@
-"""One pass over a source: its rows as training would read them, and what cannot be read as findings.
+"""One pass over a source: its rows as training reads them, what cannot be read as findings.
 
 The readers are those of training, and so are their words for what is wrong with a row; only, the
 first bad row ends nothing here, and what stands in quotation marks in their messages is left out,
@@ -114,9 +114,13 @@ class Source:
     def _text_code(self, fields: Fields) -> str:
         """The code for a row whose texts cannot be used."""
         for role, column in self.columns.columns.items():
-            if role == "label" or isinstance(column, list):
+            if isinstance(column, list):
                 continue
             value = fields.get(column)
+            if role == "label":
+                if self.columns.label_kind == "texts" and not str(value or "").strip():
+                    return "label-missing"
+                continue
             if "." in column and column not in fields:
                 continue
             if is_missing(value) or (isinstance(value, (str, list)) and not _filled(value)):
