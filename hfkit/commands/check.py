@@ -136,9 +136,12 @@ def _made(config: CheckConfig, canonical: str, name: str) -> Task[Any]:
 
 
 def _roles(task: Task[Any], trainable: bool) -> dict[str, str]:
-    """The columns of a task, its label needed, as training reads them."""
+    """The columns of a task, its label needed, as training reads them; labels to choose from are
+    no text of a row."""
     if not trainable:
-        return dict(task.columns)
+        return {
+            role: what for role, what in task.columns.items() if role.rstrip("?") != "candidates"
+        }
     return {role.replace("label?", "label"): what for role, what in task.columns.items()}
 
 
@@ -152,9 +155,9 @@ def _expected(
     measure, limit, counted = measure_of(config, together=not task.grouped)
     handling = getattr(task.options, "on_long", "window")
     code = "length-window" if handling == "window" else "length-cut"
-    if getattr(task, "joined", False):  # texts are joined and cut into rows: none is too long
-        limit = None
-    return Expected(task.label_kind, trainable, measure, limit, code), counted
+    # Texts that are joined are cut into rows: none is too long.
+    longest = None if getattr(task, "joined", False) else limit
+    return Expected(task.label_kind, trainable, measure, longest, code), counted
 
 
 def _with_copy(found: Checked, config: CheckConfig) -> Checked:

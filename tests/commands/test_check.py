@@ -89,6 +89,10 @@ def behind(column: str, more: str) -> Change:
     return change
 
 
+def much_behind(column: str, random: Random) -> Change:
+    return lambda row: behind(column, words(random, 600))(row)
+
+
 def last_word(column: str, new: Callable[[str], str]) -> Change:
     def change(row: Row) -> None:
         if column == "tokens":
@@ -123,16 +127,15 @@ def faults(task: str, column: str, random: Random) -> dict[str, Change]:
     """Code -> what makes a clean row a faulty one."""
     found = {code: behind(column, more) for code, more in CHARACTERS.items()}
     cut = task in ("text2text", "generation")
-    found["length-cut" if cut else "length-window"] = behind(column, words(random, 600))
-    if task != "mlm":  # an empty row ends a document there
+    found["text-bad"] = setting(**{column: {"a": 1}})
+    if task != "mlm":  # an empty row ends a document there, and rows are joined
+        found["length-cut" if cut else "length-window"] = much_behind(column, random)
         found["text-missing"] = setting(**{column: [] if column == "tokens" else " "})
-    if task != "mlm":
-        found["text-bad"] = setting(**{column: {"a": 1}})
     return {**found, **LABEL_FAULTS.get(task, {})}
 
 
 def overlapping(row: Row) -> None:
-    row["entities"].append([0, 13, "LOC"])
+    row["entities"].append([7, 13, "PER"])
 
 
 def twice(row: Row) -> None:
@@ -151,6 +154,7 @@ LABEL_FAULTS: dict[str, dict[str, Change]] = {
     "ner in a text": {
         "entity-edge": lambda row: row["entities"].append([15, 20, "LOC"]),
         "entity-overlap": overlapping,
+        "entity-wordless": lambda row: row["entities"].append([13, 14, "LOC"]),
         "entity-twice": twice,
         "entity-bad": lambda row: row["entities"].append([5, 10**6, "PER"]),
     },
