@@ -34,7 +34,7 @@ CASES: list[tuple[str, str | None, dict[str, Any], dict[str, tuple[int, str]]]] 
     ("ocnli/train.3k.json", "ocnli/dev.json", {},
      {"label-imbalance": (1, "six rows have the label '-': the annotators did not agree")}),
     ("wikigold/train.conll.txt", "wikigold/validation.conll.txt", {},
-     {"text-duplicate": (1, "a heading stands twice")}),
+     {"text-duplicate": (1, "the words of a coat of arms stand twice")}),
 ]  # fmt: skip
 
 
