@@ -25,6 +25,7 @@ NAMES = [
     "StoppedError",
     "__version__",
     "bench",
+    "check",
     "convert",
     "embed",
     "evaluate",
