@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hfkit.api import (
         audit,
         bench,
+        check,
         compare,
         convert,
         embed,
@@ -53,6 +54,7 @@ __all__ = [
     "__version__",
     "audit",
     "bench",
+    "check",
     "compare",
     "convert",
     "embed",
@@ -72,6 +74,7 @@ _HOMES = {
     "audit": "hfkit.api",
     "bench": "hfkit.api",
     "compare": "hfkit.api",
+    "check": "hfkit.api",
     "convert": "hfkit.api",
     "embed": "hfkit.api",
     "evaluate": "hfkit.api",

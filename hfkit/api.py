@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 from hfkit.config import (
     AuditConfig,
     BenchConfig,
+    CheckConfig,
     CompareConfig,
     ConvertConfig,
     EmbedConfig,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from hfkit.commands.audit import Audited
     from hfkit.commands.bench import Benched
+    from hfkit.commands.check import Checked
     from hfkit.commands.compare import Compared
     from hfkit.commands.convert import Converted
     from hfkit.commands.evaluate import Evaluated
@@ -194,6 +196,9 @@ if TYPE_CHECKING:
     class BenchArguments(BenchConfig, Options):  # type: ignore[misc]
         """Arguments of `bench`."""
 
+    class CheckArguments(CheckConfig, Options):  # type: ignore[misc]
+        """Arguments of `check`."""
+
     class ExportArguments(ExportConfig, Options):  # type: ignore[misc]
         """Arguments of `export`."""
 
@@ -208,6 +213,7 @@ else:  # these are for editors; to make such classes would take a tenth of `hfki
     PredictArguments, BenchArguments = PredictConfig, BenchConfig
     ExportArguments, CompareArguments = ExportConfig, CompareConfig
     ReportArguments, AuditArguments = ReportConfig, AuditConfig
+    CheckArguments = CheckConfig
 
 
 @verb(FinetuneConfig, FinetuneArguments, "train")
@@ -279,6 +285,19 @@ def search(config: SearchConfig) -> Iterator[dict[str, Any]]:
     from hfkit.commands import search as command
 
     return command.hits(config)
+
+
+@verb(CheckConfig, CheckArguments, "train")
+def check(config: CheckConfig) -> Checked:
+    """Say what is wrong with data before training on them: rows, labels, duplicates, leaks,
+    entities, answers, lengths, characters, personal data.
+
+    Each finding has a code, a severity, a count and places; texts of the data are in none. With
+    `redact` a copy is written in which personal data are masked.
+    """
+    from hfkit.commands import check as command
+
+    return command.check(config)
 
 
 @verb(ConvertConfig, ConvertConfig, "input")

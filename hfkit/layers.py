@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hfkit.config import (
     AuditConfig,
     BenchConfig,
+    CheckConfig,
     CompareConfig,
     Computing,
     ConvertConfig,
@@ -47,7 +48,7 @@ M = TypeVar("M", bound="BaseModel")
 CONFIGS: tuple[type[Section], ...] = (
     FinetuneConfig, EvaluateConfig, CompareConfig, PredictConfig, EmbedConfig, SearchConfig,
     ScoreConfig, ConvertConfig, BenchConfig, ExportConfig, VerifyConfig, TokenizerConfig,
-    ReportConfig, AuditConfig,
+    ReportConfig, AuditConfig, CheckConfig,
 )  # fmt: skip
 ABOUT_THE_RECIPE = frozenset({"about", "expected", "smoke"})  # notes in a recipe, not settings
 PREFIX = "HFKIT_"

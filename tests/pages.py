@@ -52,6 +52,12 @@ def write_files(folder: Path) -> Path:
     _jsonl(folder / "corpus.jsonl", [{"id": f"d{n}", "text": text} for n, text in enumerate(texts)])
     _jsonl(folder / "queries.jsonl", [{"id": "q1", "text": "Who left Bern?"}])
     (folder / "corpus.txt").write_text(_documents())
+    (folder / "messages.csv").write_text(
+        "text,label\n" + "".join(
+            f"{text} Write to person{n}@example.org or call +41 44 668 18 0{n}.,{'ab'[n % 2]}\n"
+            for n, text in enumerate(texts)
+        )
+    )  # fmt: skip
     (folder / "labels.txt").write_text("travel\nfood, drink and cooking\nsport\n")
     return folder
 

@@ -200,6 +200,7 @@ LIGHT_COMMANDS = [
     ["predict", "--help"],
     ["evaluate", "--help"],
     ["compare", "--help"],
+    ["check", "--help"],
     ["convert", "--help"],
     ["bench", "--help"],
     ["export", "--help"],

@@ -27,6 +27,7 @@ NAMES = [
     "audit",
     "bench",
     "compare",
+    "check",
     "convert",
     "embed",
     "evaluate",

@@ -20,6 +20,7 @@ from hfkit.api import (
     Verb,
     audit,
     bench,
+    check,
     compare,
     convert,
     embed,
@@ -34,12 +35,13 @@ from hfkit.api import (
     train_tokenizer,
     verify,
 )
-from hfkit.cli import completion, following, wording
+from hfkit.cli import about, completion, following, wording
+from hfkit.cli.check import CHECK
 from hfkit.cli.compare import COMPARE
 from hfkit.cli.compare import act as show_comparison
 from hfkit.cli.console import is_terminal, print_json, printable, say, show_scores, start_notes
 from hfkit.cli.failures import Ending, asks_for_json, ending, speak_json
-from hfkit.cli.groups import AsJson, recipes, settings, tokenizer
+from hfkit.cli.groups import recipes, settings, tokenizer
 from hfkit.cli.options import verb_command
 from hfkit.cli.report import AUDIT, REPORT
 from hfkit.cli.seeds import tell_seeds
@@ -253,6 +255,18 @@ def _convert(given: dict[str, Any]) -> Ending:
     return Ending()
 
 
+def _check(given: dict[str, Any]) -> Ending:
+    from hfkit.cli.check import show_check, wrong
+
+    config = _resolved(check, given)
+    result = check(config)
+    if config.json_output:
+        print_json(result.to_json())
+    else:
+        show_check(result, sys.stdout)
+    return ending(wrong(result, config.train), debug=False) if result.is_wrong else Ending()
+
+
 def _bench(given: dict[str, Any]) -> Ending:
     from hfkit.cli.bench import show_bench
 
@@ -327,6 +341,7 @@ _add(export, _export, wording.EXPORT)
 _add(verify, _verify, wording.VERIFY)
 _add(report, _report, REPORT)
 _add(audit, _audit, AUDIT)
+_add(check, _check, CHECK)
 app.add_typer(recipes, name="recipes")
 app.add_typer(settings, name="config")
 tokenizer.command(
@@ -335,53 +350,9 @@ tokenizer.command(
 app.add_typer(tokenizer, name="tokenizer")
 
 
-@app.command("demo")
-def demo(
-    output: Annotated[
-        str | None, typer.Option("--output", "-o", help="Folder of the run", metavar="TEXT")
-    ] = None,
-) -> None:
-    """See it work: fine-tune, evaluate and predict, offline, in a minute."""
-    from hfkit.cli.demo import show_demo
-    from hfkit.commands.demo import demo as run_demo
-
-    show_demo(run_demo(output), sys.stdout)
-
-
-@app.command("tasks")
-def tasks(json_output: AsJson = False) -> None:
-    """List the tasks, their columns and their options."""
-    from hfkit.commands.tasks import tasks as list_tasks
-
-    found = list_tasks()
-    if json_output:
-        return print_json(found)
-    for task in found:
-        print(f"{task['name']}: {task['summary']}")
-        if task["aliases"]:
-            print(f"  also called {', '.join(task['aliases'])}")
-        options = {name: option["help"] for name, option in task["options"].items()}
-        for heading, entries in (("columns", task["columns"]), ("options", options)):
-            if entries:
-                print(f"  {heading}:")
-                width = max(map(len, entries))
-                for name, what in entries.items():
-                    print(f"    {name:<{width}}  {what}")
-    return None
-
-
-@app.command("env")
-def env(json_output: AsJson = False) -> None:
-    """Print versions and devices, for a bug report."""
-    from hfkit.commands.env import env as describe
-
-    found = describe()
-    if json_output:
-        return print_json(found)
-    found["devices"] = ", ".join(found["devices"])
-    for name, value in {**found.pop("versions"), **found.pop("environment"), **found}.items():
-        print(f"{name}: {value}")
-    return None
+app.command("demo")(about.demo)
+app.command("tasks")(about.tasks)
+app.command("env")(about.env)
 
 
 def _print_plain(value: Any) -> None:

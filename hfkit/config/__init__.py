@@ -12,6 +12,7 @@ of the setting: ``lr: 3e-5`` is a number, ``label_column: no`` stays the word "n
 from __future__ import annotations
 
 from hfkit.config.base import Section, setting
+from hfkit.config.check import CheckConfig
 from hfkit.config.commands import (
     BenchConfig,
     ConvertConfig,
@@ -59,10 +60,10 @@ from hfkit.config.training import (
 from hfkit.config.vectors import EmbedConfig, SearchConfig, Vectors
 
 __all__ = [
-    "Arithmetic", "AuditConfig", "Baselines", "BenchConfig", "Columns", "CompareConfig",
-    "Computing", "ConvertConfig", "DataFormat", "Device", "EmbedConfig", "Engine", "EvaluateConfig",
-    "ExportConfig", "Exportable", "FinetuneConfig", "FromScratch", "Gate", "Hardware",
-    "InputFormat", "Int8Method", "Kernels", "Knowledge", "LanguageModelKind", "Machine",
+    "Arithmetic", "AuditConfig", "Baselines", "BenchConfig", "CheckConfig", "Columns",
+    "CompareConfig", "Computing", "ConvertConfig", "DataFormat", "Device", "EmbedConfig", "Engine",
+    "EvaluateConfig", "ExportConfig", "Exportable", "FinetuneConfig", "FromScratch", "Gate",
+    "Hardware", "InputFormat", "Int8Method", "Kernels", "Knowledge", "LanguageModelKind", "Machine",
     "ModelSize", "Optimizer", "OutputFormat", "Precision", "PredictConfig", "Processes", "Reading",
     "ReportConfig", "Schedule", "ScoreConfig", "SearchConfig", "Section", "Seeds", "Strictness",
     "TaskSettings", "TokenizerConfig", "TokenizerFamily", "TokenizerKind", "Training", "Trust",

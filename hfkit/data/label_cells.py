@@ -39,6 +39,14 @@ class LabelCells:
             return self._answers.read(row["label"], row["context"])
         return row["label"] if self.kind == "texts" else cells.number(row["label"])
 
+    def repairs(self) -> dict[str, int]:
+        """How often a label was mended so far, by the codes of `hfkit check`."""
+        return {
+            "entity-twice": self._entities.twice,
+            "answer-moved": self._answers.moved,
+            "answer-absent": self._answers.absent,
+        }
+
     def tell(self, source: str) -> None:
         """Log what was recognised, repaired and left out."""
         self._entities.tell(source)

@@ -174,6 +174,28 @@ def _file(path: str, reading: Reading) -> Iterator[Record]:
     if kind == "parquet":
         yield from parquet.read(path)
         return
+    kind, lines = _kind_of(kind, path, reading)
+    if kind == "jsonl":
+        yield from label_studio.flattened(jsonl.read(lines, path))
+    elif kind == "json":
+        yield from label_studio.flattened(json_array.read(lines, path))
+    elif kind == "conll":
+        yield from conll.read(lines, path, reading)
+    elif kind == "text":
+        yield from text.read(lines, path)
+    else:
+        yield from delimited.read(lines, path, reading, USUAL.get(kind) or ",")
+
+
+def kind_of_file(path: str, reading: Reading) -> str:
+    """The format in which a file is read."""
+    kind = reading.input_format if reading.input_format != "auto" else format_of(path)
+    return kind if kind == "parquet" else _kind_of(kind, path, reading)[0]
+
+
+def _kind_of(kind: str, path: str, reading: Reading) -> tuple[str, Iterator[str]]:
+    """The format of a file of text, `kind` as far as its name tells, and its lines; a guess is
+    logged."""
     lines = physical_lines(path, reading.encoding)
     laid_out = reading.delimiter is not None or reading.columns is not None
     if kind in ("", "text", "tsv") and reading.input_format == "auto" and not laid_out:
@@ -184,17 +206,9 @@ def _file(path: str, reading: Reading) -> Iterator[Record]:
     if kind == "json" and json_array.is_json_lines(first):
         log.info("%s: one JSON object a line; read as JSON Lines", path)
         kind = "jsonl"
-    if kind == "jsonl":
-        yield from label_studio.flattened(jsonl.read(lines, path))
-    elif kind == "json":
-        yield from label_studio.flattened(json_array.read(lines, path))
-    elif kind == "conll":
-        yield from conll.read(lines, path, reading)
-    elif kind == "text" and not laid_out:
-        yield from text.read(lines, path)
-    else:
-        usual = USUAL.get(kind) or ("\t" if first and "\t" in first[0] else ",")
-        yield from delimited.read(lines, path, reading, usual)
+    if kind == "text" and laid_out:
+        kind = "tsv" if first and "\t" in first[0] else "csv"
+    return kind, lines
 
 
 def _or_conll(

@@ -9,11 +9,12 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from hfkit.config import FinetuneConfig
+from hfkit.data.checks.duplicates import KnownTexts, find_overlap
+from hfkit.data.checks.texts import joined_texts
 from hfkit.data.dataset import Dataset, Peeked, load_rows
-from hfkit.data.overlap import Texts, find_overlap
 from hfkit.data.rows import in_chunks, keys_of
 from hfkit.data.source import is_file
-from hfkit.data.split import APART, split_rows, split_texts, stratified_split
+from hfkit.data.split import split_rows, split_texts, stratified_split
 from hfkit.errors import InputError, RowError
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def read_validation(
         how = "whole documents, or the end of the text"
     elif task.label_kind == "labels":
         labels = [_stratum(gold) for some in in_chunks(train.rows) for gold in task.gold(some)]
-        texts = list(keys_of(map(texts_of, train.rows)))
+        texts = list(keys_of(map(joined_texts, train.rows)))
         kept, cut = stratified_split(labels, share, seed, groups=texts)
     else:
         kept, cut = split_rows(train.rows, task.label_kind, share, seed)
@@ -137,13 +138,28 @@ def _unlimited(config: FinetuneConfig) -> FinetuneConfig:
     return config.model_copy(update={"limit": None})
 
 
-def check_against(train: Dataset, data: Dataset, name: str, task: Task[Any]) -> None:
-    """Check the labels of other data, and say how many of their texts were trained on."""
+def known_texts(train: Dataset, task: Task[Any]) -> KnownTexts:
+    """The texts of the training rows; says how many stand there with several labels."""
+    labelled = task.label_kind not in ("texts", "none")
+    labels = (row.get("label") for row in train.rows) if labelled else ()
+    known = KnownTexts.of(map(joined_texts, train.rows), labels)
+    conflicts = known.conflicts()
+    if conflicts:
+        log.warning(
+            "%d of %d training rows have a text that stands there with another label too (the "
+            "first: %s); `hfkit check` says more",
+            len(conflicts), len(train.rows), train.place(conflicts[0]),
+        )  # fmt: skip
+    return known
+
+
+def check_against(known: KnownTexts, data: Dataset, name: str, task: Task[Any]) -> None:
+    """Check the labels of other data, and say how many of their texts were trained on: `known`."""
     try:
         task.gold(data.rows)
     except RowError as error:
         raise data.located(error) from error
-    found = find_overlap(map(texts_of, train.rows), map(texts_of, data.rows))
+    found = find_overlap(known, KnownTexts.of(map(joined_texts, data.rows)))
     if found.same or found.alike:
         apart = "but for case, white space or Unicode form"
         more = f", {found.alike} more {apart}" if found.same and found.alike else ""
@@ -180,12 +196,6 @@ def _stratum(gold: Mapping[str, Any]) -> Any:
     """What the split keeps in proportion: the label, the set of labels, the number."""
     first = next(iter(gold.values()), None)
     return first if isinstance(first, str | float | list) else None
-
-
-def texts_of(row: Mapping[str, Any]) -> Texts:
-    """What a row is read from: its texts, words joined."""
-    texts = (value for role, value in row.items() if role not in APART)
-    return tuple(" ".join(map(str, t)) if isinstance(t, list) else str(t) for t in texts)
 
 
 def label_counts(data: Dataset, task: Task[Any]) -> dict[str, int]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hfkit import __version__
 from hfkit.config import Columns, FinetuneConfig
 from hfkit.data.bad_rows import BadRows
+from hfkit.data.checks.texts import joined_texts
 from hfkit.data.dataset import Dataset, peek
 from hfkit.data.rows import in_chunks
 from hfkit.data.shape import infer_task
@@ -35,12 +36,12 @@ from hfkit.run.exporting import check_exportable
 from hfkit.run.opening import checked_length
 from hfkit.run.parts import (
     check_against,
+    known_texts,
     label_counts,
     read_other,
     read_training,
     read_validation,
     reading_of,
-    texts_of,
 )
 
 if TYPE_CHECKING:
@@ -208,14 +209,15 @@ def prepare(config: FinetuneConfig) -> Prepared:
     train = read_training(config, task, peeked)
     validation, train = read_validation(config, task, train)
     test = read_other(config, task, train, config.test) if config.test else None
+    known = known_texts(train, task)
     # The validation data last: they pick the checkpoint, so a task goes by their kind of labels.
     for part, data in (("test", test), ("validation", validation)):
         if data is not None:
-            check_against(train, data, part, task)
+            check_against(known, data, part, task)
     check_packages(find_metric(task.metric))
     model = config.model
     if base is None:
-        model, reason = default_model(name, [str(texts_of(row)[0]) for row in train.rows[:500]])
+        model, reason = default_model(name, [str(joined_texts(row)[0]) for row in train.rows[:500]])
         log.info("the base model is %s (%s); override with -m", model, reason)
         base = _located(config, model)
     facts = facts or _facts(base, task)

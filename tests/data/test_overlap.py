@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from random import Random
 
-from hfkit.data.overlap import find_overlap
+from hfkit.data.checks.duplicates import KnownTexts, find_overlap
 
 
 def disguised(text: str, number: int) -> str:
@@ -21,6 +21,10 @@ def disguised(text: str, number: int) -> str:
     return changed if changed != text else f" {text}"  # it has nothing to decompose
 
 
+def known_texts(texts: list[str]) -> KnownTexts:
+    return KnownTexts.of((text,) for text in texts)
+
+
 def test_one_in_a_hundred_is_planted_and_all_are_found():
     random = Random(7)
     words = ["regen", "sonne", "café", "straße", "wind", "天气", "很好", "küche", "oven", "bread"]
@@ -30,10 +34,12 @@ def test_one_in_a_hundred_is_planted_and_all_are_found():
     same, alike = copied[:10], [disguised(text, n) for n, text in enumerate(copied[10:])]
     assert not set(alike) & set(train)
     mixed = [*others[:50], *same, *others[50:], *alike]
-    found = find_overlap([(text,) for text in train], [(text,) for text in mixed])
+    known = known_texts(train)
+    found = find_overlap(known, known_texts(mixed))
     assert (found.same, found.alike, found.first) == (10, 10, 50)
-    assert find_overlap([(text,) for text in train], [(text,) for text in others]) == (0, 0, -1)
+    assert find_overlap(known, known_texts(others)) == (0, 0, -1)
 
 
 def test_texts_of_a_pair_are_no_single_text():
-    assert find_overlap([("a b", "c")], [("a", "b c"), ("a b c",), ("A b", "c")]) == (0, 1, 2)
+    others = KnownTexts.of([("a", "b c"), ("a b c",), ("A b", "c")])
+    assert find_overlap(KnownTexts.of([("a b", "c")]), others) == (0, 1, 2)

@@ -12,8 +12,8 @@ import pytest
 
 from hfkit.cli.app import run as command_line
 from hfkit.config import Columns, Reading
+from hfkit.data.checks.duplicates import KnownTexts, find_overlap
 from hfkit.data.dataset import load_rows
-from hfkit.data.overlap import find_overlap
 
 ROLES = {"text": "the text", "label": "the label"}
 # Other readers make None, numbers or formulas of these, or cut a line in two.
@@ -101,6 +101,6 @@ def test_planted_copies_are_all_found(
     planted = [train[number] for number in range(0, rows, 100)]
     half = len(planted) // 2
     other += planted[:half] + [(f" {text.upper()}\t",) for (text,) in planted[half:]]
-    found = find_overlap(train, other)
+    found = find_overlap(KnownTexts.of(train), KnownTexts.of(other))
     measured("D10", "copies planted, 1 %", planted=len(planted), found=found.same + found.alike)
     assert (found.same, found.alike) == (half, len(planted) - half)

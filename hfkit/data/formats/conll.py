@@ -206,6 +206,12 @@ def _add(sentence: _Sentence, layout: Layout, number: int, line: str, cells: lis
 # The layout
 
 
+def layout_of(lines: Iterable[str], path: str, reading: Reading) -> Layout:
+    """Find the layout of a file from its lines, and say it. Raises `InputError`."""
+    head, _ = _head(((n, without_end(line)) for n, line in enumerate(lines, 1)), path)
+    return _layout([line for _, line in head], path, reading)
+
+
 def _layout(head: list[str], path: str, reading: Reading) -> Layout:
     """Find the layout from the first lines, and say it."""
     full = [line for line in head if line.strip(BLANK) and not line.startswith(DOCUMENT)]

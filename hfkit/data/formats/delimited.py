@@ -62,7 +62,7 @@ def read(lines: Iterator[str], path: str, reading: Reading, usual: str) -> Itera
     first, lines = peeked(lines, 1)
     if not first:
         raise EmptyError("is empty", place=path)
-    delimiter = _delimiter(first[0], path, reading, usual)
+    delimiter = find_delimiter(first[0], path, reading, usual)
     plain = reading.quoting == "none" or reading.max_splits is not None
     counts = _Counts(path)
     cut = (
@@ -316,7 +316,7 @@ def _check_names(names: list[str], place: str) -> None:
             raise InputError(problem, place=place, hint="rename the columns with --columns a,b,_")
 
 
-def _delimiter(line: str, path: str, reading: Reading, usual: str) -> str:
+def find_delimiter(line: str, path: str, reading: Reading, usual: str) -> str:
     """Return the delimiter: as set, as usual, or, where the usual one gives a single column in a
     CSV file, the one the first line shows."""
     if reading.delimiter is not None:
