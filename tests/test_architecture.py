@@ -77,9 +77,10 @@ ALLOWED = {
         *ROOMS, "run", "vectors", "spans", "sealing", "text", "layers", "recipe",
         "samples", "processor",
     },
-    "api": {"commands", "layers", "recipe", "run", "tasks"},
+    "verbs": {"layers", "recipe"},
+    "api": {"commands", "layers", "recipe", "run", "tasks", "verbs"},
     "cli": {
-        "api", "layers", "recipe", "reports", "commands", "metrics", "tasks", "train", "signals",
+        "api", "verbs", "layers", "recipe", "reports", "commands", "metrics", "tasks", "train", "signals",
         "panics",
     },
     "samples": set(),

@@ -10,9 +10,9 @@ import sys
 import pytest
 
 import hfkit
-from hfkit.api import Verb
 from hfkit.config import EvaluateConfig, FinetuneConfig, PredictConfig
 from hfkit.errors import InputError
+from hfkit.verbs import Verb
 
 NAMES = [
     "DivergedError",

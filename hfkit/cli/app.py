@@ -17,7 +17,6 @@ import typer
 
 from hfkit import __version__
 from hfkit.api import (
-    Verb,
     audit,
     bench,
     check,
@@ -28,7 +27,6 @@ from hfkit.api import (
     export,
     finetune,
     predict,
-    prepared,
     report,
     score,
     search,
@@ -47,6 +45,7 @@ from hfkit.cli.report import AUDIT, REPORT
 from hfkit.cli.seeds import tell_seeds
 from hfkit.errors import BROKEN_PIPE, FINDINGS, InputError, ResourceError
 from hfkit.layers import resolve
+from hfkit.verbs import Verb, prepared
 
 app = typer.Typer(
     name="hfkit",

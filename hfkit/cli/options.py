@@ -18,12 +18,12 @@ import typer.main
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from hfkit.api import Verb
 from hfkit.cli.completion import completer, word_completer
 from hfkit.config import FinetuneConfig, Section
 from hfkit.errors import few
 from hfkit.layers import CONFIGS, extra, flag, sections, verb_name
 from hfkit.registry import builtin_options
+from hfkit.verbs import Verb
 
 METAVARS = {int: "INT", float: "FLOAT", str: "TEXT"}
 NEAR = 0.8  # from which on a flag of another command may have been meant

@@ -10,10 +10,10 @@ from typing import Any
 import typer.main
 
 from hfkit import errors
-from hfkit.api import Verb
 from hfkit.cli import app as command_line
 from hfkit.cli.options import VerbCommand, choices_of, spellings_of, titled_settings, value_name
 from hfkit.config import PredictConfig
+from hfkit.verbs import Verb
 
 HEAD = """# The command line
 
