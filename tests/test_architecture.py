@@ -80,7 +80,8 @@ ALLOWED = {
     "verbs": {"layers", "recipe"},
     "api": {"commands", "layers", "recipe", "run", "tasks", "verbs"},
     "cli": {
-        "api", "verbs", "layers", "recipe", "reports", "commands", "metrics", "tasks", "train", "signals",
+        "api", "verbs", "layers", "recipe", "reports", "commands", "metrics", "tasks", "train",
+        "signals",
         "panics",
     },
     "samples": set(),
