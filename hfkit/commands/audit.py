@@ -46,14 +46,14 @@ def audit(config: AuditConfig) -> Audited:
     Raises `InputError` for data without labels, for a task whose labels are not classes, and for
     fewer texts than folds.
     """
+    from hfkit.data.checks.texts import joined_texts
     from hfkit.model.defaults import default_model
-    from hfkit.run.parts import texts_of
 
     if not config.train:
         raise InputError("no data", hint="name labelled rows: hfkit audit train.csv")
     data, task, name = _read(config)
     if config.model is None:
-        texts = [str(texts_of(row)[0]) for row in data.rows[:500]]
+        texts = [str(joined_texts(row)[0]) for row in data.rows[:500]]
         model, reason = default_model(name, texts)
         log.info("the encoder is %s (%s); override with -m", model, reason)
         config = config.model_copy(update={"model": model})

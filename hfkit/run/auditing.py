@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hfkit.config.report import AuditConfig
+from hfkit.data.checks.texts import joined_texts
 from hfkit.data.dataset import Dataset
 from hfkit.data.rows import keys_of
 from hfkit.errors import InputError
-from hfkit.run.parts import texts_of
 
 if TYPE_CHECKING:
     from hfkit.tasks.base import Task
@@ -103,7 +103,7 @@ def word_vectors(config: AuditConfig, data: Dataset, task: Task[Any]) -> Words:
 def groups_of(data: Dataset) -> Integers:
     """A number for each row, the same for equal texts."""
     numbers: dict[bytes, int] = {}
-    keys = keys_of(map(texts_of, data.rows))
+    keys = keys_of(map(joined_texts, data.rows))
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.intp)
 
 

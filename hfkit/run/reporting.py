@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hfkit import sealing
 from hfkit.config import EvaluateConfig, FinetuneConfig, Reading
 from hfkit.config.report import ReportConfig
+from hfkit.data.checks.texts import joined_texts
 from hfkit.data.dataset import Dataset
 from hfkit.data.source import read
 from hfkit.errors import HfkitError, InputError, RowError, did_you_mean
@@ -26,7 +27,7 @@ from hfkit.reports.views import view_of
 from hfkit.run.answered import gold_of, load_labelled
 from hfkit.run.machine import machine
 from hfkit.run.opening import SETTINGS, Opened, open_run
-from hfkit.run.parts import read_other, read_training, read_validation, texts_of
+from hfkit.run.parts import read_other, read_training, read_validation
 from hfkit.run.predicting import make_predictor
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def gather(config: ReportConfig) -> Material:
     metric = find_metric(task.metric)  # it may go by the gold answers
     scores: Scores = score(metric(answers, gold, task.labels))
     part = _scorer(task, answers, gold, scores.headline)
-    lengths = [sum(map(len, texts_of(row))) for row in data.rows]
+    lengths = [sum(map(len, joined_texts(row))) for row in data.rows]
     divided = {"length": _quarters(lengths), "kind": _kinds(task.metric, gold)}
     divided |= {f"column {name}": _groups(cells) for name, cells in columns.items()}
     return Material(
