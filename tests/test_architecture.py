@@ -74,7 +74,7 @@ ALLOWED = {
         "languages", "spans", "words",
     },
     "commands": {
-        *ROOMS, "run", "vectors", "spans", "sealing", "text", "layers", "recipe",
+        *ROOMS, "run", "vectors", "spans", "words", "sealing", "text", "layers", "recipe",
         "samples", "processor",
     },
     "verbs": {"layers", "recipe"},

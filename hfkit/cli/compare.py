@@ -154,7 +154,7 @@ def _flip(one: dict[str, Any]) -> dict[str, str]:
     text = next((one[key] for key in ("question", "text", "tokens", "prompt") if key in one), "")
     text = " ".join(map(str, text)) if isinstance(text, list) else str(text)
     return {
-        "line": one["place"],
+        "line": one["place"].rsplit("/", 1)[-1],  # all are of one file
         "flip": one["flip"],
         "gold": _short(one["gold"]),
         "first": _short(one["first_answer"]),

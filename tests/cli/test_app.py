@@ -245,7 +245,7 @@ def test_recipes_and_config(capsys, monkeypatch, tmp_path) -> None:
         ),
         (
             ["predict", "--on-bad-row", "skip"],
-            "no such option: --on-bad-row; it belongs to hfkit finetune, evaluate and compare",
+            "no such option: --on-bad-row; it belongs to hfkit finetune, evaluate, compare and",
         ),
         (
             ["predict", "--ephocs", "3"],

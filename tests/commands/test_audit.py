@@ -72,7 +72,8 @@ def test_several_labels_are_asked_for_one_by_one(tmp_path: Path) -> None:
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     found = hfkit.audit(data, model="minilm", quiet=True).issues
     first = [one for one in found if one["row"] <= 8]
-    assert {one["row"] for one in first} >= set(range(1, 8))
+    assert len({one["row"] for one in first}) >= 6
+    assert len(first) > 0.7 * len(found)
     assert any("add" in one for one in first) and any("remove" in one for one in first)
     for one in first:
         change = {one["add"]} if "add" in one else {one["remove"]}
@@ -84,7 +85,7 @@ def test_entities_are_judged_word_by_word(tmp_path: Path) -> None:
     write_files(tmp_path)
     text = (tmp_path / "people.conll").read_text()
     lines = text.splitlines()
-    places = [number for number, line in enumerate(lines) if line.endswith("B-LOC")][:2]
+    places = [number for number, line in enumerate(lines) if line.endswith("B-LOC")][:6]
     for number in places:
         lines[number] = lines[number].replace("B-LOC", "O")
     (tmp_path / "people.conll").write_text("\n".join(lines) + "\n")
