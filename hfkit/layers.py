@@ -20,11 +20,13 @@ from hfkit.config import (
     Computing,
     ConvertConfig,
     EmbedConfig,
+    EstimateConfig,
     EvaluateConfig,
     ExportConfig,
     FinetuneConfig,
     PredictConfig,
     Processes,
+    PushConfig,
     ScoreConfig,
     SearchConfig,
     Section,
@@ -43,7 +45,8 @@ M = TypeVar("M", bound="BaseModel")
 
 CONFIGS: tuple[type[Section], ...] = (
     FinetuneConfig, EvaluateConfig, PredictConfig, EmbedConfig, SearchConfig, ScoreConfig,
-    ConvertConfig, BenchConfig, ExportConfig, VerifyConfig, TokenizerConfig,
+    ConvertConfig, BenchConfig, ExportConfig, VerifyConfig, TokenizerConfig, EstimateConfig,
+    PushConfig,
 )  # fmt: skip
 ABOUT_THE_RECIPE = frozenset({"about", "expected", "smoke"})  # notes in a recipe, not settings
 PREFIX = "HFKIT_"

@@ -22,11 +22,13 @@ from hfkit.api import (
     bench,
     convert,
     embed,
+    estimate,
     evaluate,
     export,
     finetune,
     predict,
     prepared,
+    push,
     score,
     search,
     train_tokenizer,
@@ -35,6 +37,7 @@ from hfkit.api import (
 from hfkit.cli.console import is_terminal, print_json, printable, say, show_scores, start_notes
 from hfkit.cli.failures import Ending, asks_for_json, ending, speak_json
 from hfkit.cli.groups import AsJson, recipes, settings, tokenizer
+from hfkit.cli.models import ESTIMATE, PUSH, models, show_estimate, show_pushed
 from hfkit.cli.options import verb_command
 from hfkit.cli.wording import (
     BENCH,
@@ -264,6 +267,23 @@ def _bench(given: dict[str, Any]) -> Ending:
     return Ending()
 
 
+def _estimate(given: dict[str, Any]) -> Ending:
+    return _shown(_resolved(estimate, given), estimate, show_estimate)
+
+
+def _push(given: dict[str, Any]) -> Ending:
+    return _shown(_resolved(push, given), push, show_pushed)
+
+
+def _shown(config: Any, verb: Verb[Any, Any, Any], show: Callable[[Any, Any], None]) -> Ending:
+    result = verb(config)
+    if config.json_output:
+        print_json(result.to_json())
+    else:
+        show(result, sys.stdout)
+    return Ending()
+
+
 def _export(given: dict[str, Any]) -> Ending:
     config = _resolved(export, given)
     result = export(config)
@@ -308,6 +328,9 @@ _add(convert, _convert, CONVERT)
 _add(bench, _bench, BENCH)
 _add(export, _export, EXPORT)
 _add(verify, _verify, VERIFY)
+_add(estimate, _estimate, ESTIMATE)
+_add(push, _push, PUSH)
+app.add_typer(models, name="models")
 app.add_typer(recipes, name="recipes")
 app.add_typer(settings, name="config")
 tokenizer.command("train", cls=verb_command(train_tokenizer, _train_tokenizer), help=TOKENIZER)(

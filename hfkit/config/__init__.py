@@ -44,6 +44,7 @@ from hfkit.config.machine import (
     Processes,
     Trust,
 )
+from hfkit.config.models import EstimateConfig, PushConfig, Shape
 from hfkit.config.reading import Columns, InputFormat, Reading, Strictness
 from hfkit.config.training import (
     FromScratch,
@@ -58,10 +59,10 @@ from hfkit.config.vectors import EmbedConfig, SearchConfig, Vectors
 
 __all__ = [
     "Arithmetic", "BenchConfig", "Columns", "Computing", "ConvertConfig", "DataFormat", "Device",
-    "EmbedConfig", "Engine", "EvaluateConfig", "ExportConfig", "Exportable", "FinetuneConfig",
+    "EmbedConfig", "Engine", "EstimateConfig", "EvaluateConfig", "ExportConfig", "Exportable", "FinetuneConfig",
     "FromScratch", "Hardware", "InputFormat", "Int8Method", "Kernels", "Knowledge",
     "LanguageModelKind", "Machine", "ModelSize", "Optimizer", "OutputFormat", "Precision",
-    "PredictConfig", "Processes", "Reading", "Schedule", "ScoreConfig", "SearchConfig", "Section",
+    "PredictConfig", "Processes", "PushConfig", "Reading", "Schedule", "ScoreConfig", "SearchConfig", "Section", "Shape",
     "Strictness", "TaskSettings", "TokenizerConfig", "TokenizerFamily", "TokenizerKind", "Training",
     "Trust", "Vectors", "VerifyConfig", "setting",
 ]  # fmt: skip
