@@ -72,7 +72,7 @@ ALLOWED = {
     "run": {*ROOMS, "backend", "prompts", "processor", "sealing", "text", "layers", "vectors"},
     "commands": {
         *ROOMS, "run", "vectors", "spans", "sealing", "text", "layers", "recipe",
-        "samples", "processor",
+        "samples", "processor", "catalogue",
     },
     "api": {"commands", "layers", "recipe", "run", "tasks"},
     "cli": {
@@ -80,6 +80,7 @@ ALLOWED = {
         "panics",
     },
     "samples": set(),
+    "catalogue": set(),
 }  # fmt: skip
 # Room -> packages its files may not import at all.
 FORBIDDEN = {
