@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from hfkit.cli.console import print_json
+from hfkit.cli.console import print_json, printable, start_notes
+from hfkit.errors import FINDINGS
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON")]
 
 recipes = typer.Typer(
-    rich_markup_mode=None, help="List, show and copy the recipes that come with hfkit."
+    rich_markup_mode=None, help="List, show, copy and try out the recipes that come with hfkit."
 )
 settings = typer.Typer(
     rich_markup_mode=None, help="Show the settings of a training, or their JSON schema."
@@ -61,6 +62,28 @@ def recipes_copy(
     from hfkit.commands.recipes import copy
 
     print(copy(name, target))
+
+
+@recipes.command("verify")
+def recipes_verify(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...")] = None,
+    json_output: AsJson = False,
+) -> Any:
+    """Try recipes out, offline: a few steps on made-up rows with a tiny random model."""
+    from hfkit.api import finetune, train_tokenizer
+    from hfkit.cli.failures import Ending
+    from hfkit.commands.recipes import verify
+
+    start_notes(quiet=True)
+    found = []
+    for tried in verify(names or [], finetune, train_tokenizer):
+        found.append(tried)
+        if not json_output:
+            state = "passed" if tried.passed else f"FAILED  {tried.problem}"
+            print(printable(f"{tried.name}  {state}"), flush=True)
+    if json_output:
+        print_json([tried.to_json() for tried in found])
+    return Ending(0 if all(tried.passed for tried in found) else FINDINGS)
 
 
 @settings.command("show")
