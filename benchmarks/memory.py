@@ -66,8 +66,9 @@ def measure(name: str, folder: Path, precision: str, runs: Path) -> None:
         guess = estimated(model, ["-t", task, *sizes, *target, "--precision", precision])
         run = folder / f"run-{rows}-{length}"
         training = peak(["finetune", str(data), "-m", str(model), "-o", str(run), "-t", task,
-                         *sizes, "--limit", str(rows * 3 + 8), "--validation", str(8 / (rows * 3 + 8)),
-                         "--max-steps", "3", "--precision", precision, "--device", "cpu"])  # fmt: skip
+                         *sizes, "--limit", str(rows * 3 + 8),
+                         "--validation", str(8 / (rows * 3 + 8)), "--max-steps", "3",
+                         "--precision", precision, "--device", "cpu"])  # fmt: skip
         record(runs, name, "finetune", rows, length, precision, training, guess)
         predicting = peak(["predict", str(run), str(data), "-o", str(folder / "answers.jsonl"),
                            "--overwrite", "--max-length", str(length), "--device", "cpu",
@@ -155,14 +156,16 @@ def table(runs: Path) -> str:
         tuple(line[key] for key in ("shape", "command", "rows", "length", "precision")): line
         for line in lines
     }
-    head = ["| model | parameters | command | batch | precision | measured MiB | estimate MiB | off by |",
+    head = ["| model | parameters | command | batch | precision | measured MiB | estimate MiB | off |",
             "|---|--:|---|--:|---|--:|--:|--:|"]  # fmt: skip
-    return "\n".join([*head, *(
-        f"| {line['shape']} | {line['parameters'] / 1e6:.0f}M | {line['command']} | {line['rows']} × "
-        f"{line['length']} | {line['precision']} | {line['measured_mib']:,} | "
-        f"{line['estimated_mib']:,} | {line['error']:+.0%} |"
-        for line in newest.values()
-    )])  # fmt: skip
+    return "\n".join([*head, *map(as_row, newest.values())])
+
+
+def as_row(line: dict) -> str:
+    cells = [line["shape"], f"{line['parameters'] / 1e6:.0f}M", line["command"],
+             f"{line['rows']} × {line['length']}", line["precision"], f"{line['measured_mib']:,}",
+             f"{line['estimated_mib']:,}", f"{line['error']:+.0%}"]  # fmt: skip
+    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

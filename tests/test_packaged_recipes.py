@@ -68,7 +68,10 @@ ONE_A_TASK = ["classification-en-sst2", "ner-zh-cluener", "qa-de-germanquad", "s
 def test_every_language_has_its_recipes() -> None:
     for task in ("classification", "ner", "qa", "similarity", "mlm"):
         for language in LANGUAGES:
-            assert [name for name in NAMES if name.startswith(f"{task}-{language}-")], (task, language)
+            assert [name for name in NAMES if name.startswith(f"{task}-{language}-")], (
+                task,
+                language,
+            )
     for family in ("mbert", "xlm-r"):
         for task in ("classification", "pair", "ner", "qa", "similarity"):
             assert [name for name in NAMES if name.startswith(f"{task}-multilingual-")

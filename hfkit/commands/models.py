@@ -170,7 +170,8 @@ def _reason(entry: Entry, takes: int, language: str, device: str, flags: str) ->
         f"{entry.parameters / 1e6:,.0f}M parameters",
     ]
     if entry.multilingual:
-        named = "" if language in (MULTILINGUAL, *entry.languages) else f"; see whether {language} is one"  # fmt: skip
+        known = language in (MULTILINGUAL, *entry.languages)
+        named = "" if known else f"; see whether {language} is one"
         parts.append(f"reads {entry.count or 'many'} languages{named}")
     else:
         parts.append(f"made for {', '.join(entry.languages)}")

@@ -89,9 +89,7 @@ def _upload(config: PushConfig, stage: Path) -> str:
     if get_token() is None:
         raise NetworkError("not logged in to the Hub", place=str(config.repo), hint=LOGIN)
     api, repo = HfApi(), str(config.repo)
-    url = _asked(
-        lambda: api.create_repo(repo, private=not config.public, exist_ok=True), repo
-    )
+    url = _asked(lambda: api.create_repo(repo, private=not config.public, exist_ok=True), repo)
     found = _asked(lambda: api.model_info(repo), repo)
     if not config.public and found.private is False:
         raise SafetyError(

@@ -74,9 +74,7 @@ def verify(
     return (_tried(name, finetune, train_tokenizer) for name in wanted)
 
 
-def _tried(
-    name: str, finetune: Callable[..., Any], train_tokenizer: Callable[..., Any]
-) -> Tried:
+def _tried(name: str, finetune: Callable[..., Any], train_tokenizer: Callable[..., Any]) -> Tried:
     from hfkit.run.smoke import offline, smoke_settings
 
     with TemporaryDirectory(prefix="hfkit-recipe-") as folder, offline():

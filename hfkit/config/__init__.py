@@ -58,11 +58,12 @@ from hfkit.config.training import (
 from hfkit.config.vectors import EmbedConfig, SearchConfig, Vectors
 
 __all__ = [
-    "Arithmetic", "BenchConfig", "Columns", "Computing", "ConvertConfig", "DataFormat", "Device",
-    "EmbedConfig", "Engine", "EstimateConfig", "EvaluateConfig", "ExportConfig", "Exportable", "FinetuneConfig",
-    "FromScratch", "Hardware", "InputFormat", "Int8Method", "Kernels", "Knowledge",
-    "LanguageModelKind", "Machine", "ModelSize", "Optimizer", "OutputFormat", "Precision",
-    "PredictConfig", "Processes", "PushConfig", "Reading", "Schedule", "ScoreConfig", "SearchConfig", "Section", "Shape",
-    "Strictness", "TaskSettings", "TokenizerConfig", "TokenizerFamily", "TokenizerKind", "Training",
-    "Trust", "Vectors", "VerifyConfig", "setting",
+    "Arithmetic", "BenchConfig", "Columns", "Computing", "ConvertConfig", "DataFormat",
+    "Device", "EmbedConfig", "Engine", "EstimateConfig", "EvaluateConfig", "ExportConfig",
+    "Exportable", "FinetuneConfig", "FromScratch", "Hardware", "InputFormat", "Int8Method",
+    "Kernels", "Knowledge", "LanguageModelKind", "Machine", "ModelSize", "Optimizer",
+    "OutputFormat", "Precision", "PredictConfig", "Processes", "PushConfig", "Reading",
+    "Schedule", "ScoreConfig", "SearchConfig", "Section", "Shape", "Strictness",
+    "TaskSettings", "TokenizerConfig", "TokenizerFamily", "TokenizerKind", "Training", "Trust",
+    "Vectors", "VerifyConfig", "setting",
 ]  # fmt: skip

@@ -162,7 +162,12 @@ def _computed(
     rounding = torch.autocast("cpu", torch.bfloat16) if half else nullcontext()
     shape = inputs["input_ids"].shape
     packing = Packing(torch.ones(shape, dtype=torch.long))
-    with attached(made, packing if unpad and not made.fused else None), made.mode, Held() as held, rounding:
+    with (
+        attached(made, packing if unpad and not made.fused else None),
+        made.mode,
+        Held() as held,
+        rounding,
+    ):
         placed = {name: value.clone() for name, value in inputs.items()}
         if scored is None:
             with torch.inference_mode():

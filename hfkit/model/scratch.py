@@ -51,7 +51,9 @@ def make_base(
         hint = "make one with: hfkit tokenizer train FILE… -o FOLDER"
         raise InputError("no tokenizer.json in it", place=f"--tokenizer {tokenizer}", hint=hint)
     gate.check_tokenizer(source)
-    config = shape_of(size, family) if config_file is None else _read(Path(config_file).expanduser())
+    config = (
+        shape_of(size, family) if config_file is None else _read(Path(config_file).expanduser())
+    )
     folder = Path(mkdtemp(prefix="hfkit-base-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for name in (*gate.TOKENIZER_FILES, "merges.txt", "special_tokens_map.json", CHAT):

@@ -7,7 +7,6 @@ the folder is sealed like a run of its own. What still holds a secret or a path 
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
@@ -189,7 +188,7 @@ def _public(value: Any) -> Any:
 
 def _refuse_traces(folder: Path, stage: Path) -> None:
     """Refuse a text with a secret, or with a path of this machine."""
-    places = {str(folder.resolve()), str(Path.cwd()), os.path.expanduser("~")}
+    places = {str(folder.resolve()), str(Path.cwd()), str(Path.home())}
     places = {place for place in places if len(place) > 4 and place.count("/") > 1}
     for path in sorted(stage.rglob("*")):
         if path.suffix not in TEXTS or path.stat().st_size > LONGEST_TEXT:
@@ -199,5 +198,5 @@ def _refuse_traces(folder: Path, stage: Path) -> None:
         if redacted(text) != text:
             raise SafetyError("holds a secret, an access token or a key", place=name)
         if any(place in text for place in places):
-            raise SafetyError("names a path of this machine", place=name,
-                              hint="take it out of the run, and seal it by training again")  # fmt: skip
+            hint = "take it out of the run, and seal it by training again"
+            raise SafetyError("names a path of this machine", place=name, hint=hint)

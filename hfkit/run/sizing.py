@@ -12,7 +12,6 @@ only tensors count, and nothing was measured.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +19,9 @@ from hfkit.infer.predictor import BATCH_TOKENS
 from hfkit.tasks.base import Task
 
 if TYPE_CHECKING:
-    from hfkit.model.footprint import Skeleton
     from torch import Tensor
+
+    from hfkit.model.footprint import Skeleton
 
 MIB = 2**20
 # Libraries of a training and of a prediction, on Linux with torch for CPUs.

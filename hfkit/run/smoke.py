@@ -18,7 +18,10 @@ from hfkit.layers import resolve
 from hfkit.recipe import read_recipe
 from hfkit.registry import find_task
 
-WORDS = "rain sun cloud wind storm bread soup salt drum song choir flute river stone field".split()
+WORDS = [
+    "rain", "sun", "cloud", "wind", "storm", "bread", "soup", "salt", "drum", "song", "choir",
+    "flute", "river", "stone", "field",
+]  # fmt: skip
 ROWS, STEPS, LENGTH = 24, 2, 64
 WIDTH = 32
 OURS = ("rows", "max_steps", "max_length")

@@ -68,7 +68,8 @@ def test_nothing_of_this_machine_goes_along(finished, monkeypatch) -> None:
 
 def test_what_is_fetched_is_a_run_again(finished, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(
-        "hfkit.commands.push._upload", lambda config, stage: str(shutil.copytree(stage, tmp_path / "got"))
+        "hfkit.commands.push._upload",
+        lambda config, stage: str(shutil.copytree(stage, tmp_path / "got")),
     )
     hfkit.push(finished, REPO)
     text = "rain and wind again"
