@@ -156,7 +156,7 @@ def table(runs: Path) -> str:
         tuple(line[key] for key in ("shape", "command", "rows", "length", "precision")): line
         for line in lines
     }
-    head = ["| model | parameters | command | batch | precision | measured MiB | estimate MiB | off |",
+    head = ["| model | parameters | command | batch | precision | measured MiB | estimate | off |",
             "|---|--:|---|--:|---|--:|--:|--:|"]  # fmt: skip
     return "\n".join([*head, *map(as_row, newest.values())])
 

@@ -69,7 +69,7 @@ ALLOWED = {
         "processor", "imports", "masking",
     },
     "report": {"train", "metrics", "sealing"},
-    "run": {*ROOMS, "backend", "prompts", "processor", "sealing", "text", "layers", "vectors"},
+    "run": {*ROOMS, "backend", "prompts", "processor", "sealing", "text", "layers", "recipe", "vectors"},
     "commands": {
         *ROOMS, "run", "vectors", "spans", "sealing", "text", "layers", "recipe",
         "samples", "processor", "catalogue",

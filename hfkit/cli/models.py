@@ -19,8 +19,8 @@ ESTIMATE = """Tell what MODEL takes: parameters, and memory for training and for
 
 Computed from the configuration alone, by batch and length: MODEL is a run, a folder with a
 config.json, that file, or a Hub id, of which nothing else is downloaded. For a CPU it is the peak
-of the process, as `top` shows it, within 15 % of what was measured (docs/models.md); for CUDA it is
-what tensors take, computed and not measured.
+of the process, as `top` shows it (docs/models.md has measured ones beside it); for CUDA it is what
+tensors take, computed and not measured.
 
 \b
   hfkit estimate -m out
