@@ -95,7 +95,7 @@ def made_rows(
     config: FinetuneConfig, task: str, options: Mapping[str, Any], count: int
 ) -> list[dict[str, Any]]:
     """Rows under the names of the recipe's columns, with labels of the kind that it asks for."""
-    text = (config.text_column or "text").split(",")[0]
+    text = (config.text_column or config.tokens_column or "text").split(",")[0]
     pair = config.text_pair_column
     label = config.label_column or "label"
     return [_row(n, task, options, text, pair, label) for n in range(count)]
