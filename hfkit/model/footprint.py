@@ -174,9 +174,8 @@ def _computed(
                 made.model(**placed)
         else:
             read = {name: value for name, value in placed.items() if name != "labels"}
-            scored(made.model(**read), placed).backward()
-            for parameter in made.model.parameters():
-                parameter.grad = None
+            learning = [one for one in made.model.parameters() if one.requires_grad]
+            torch.autograd.grad(scored(made.model(**read), placed), learning, allow_unused=True)
     return held.peak
 
 

@@ -34,11 +34,14 @@ def seconds_of(folder: Path, task: Task[Any], asked: Asked, *, device: str) -> d
     batch = {name: value.to(where) for name, value in batch.items()}
     read = {name: value for name, value in batch.items() if name != "labels"}
     loss = scored(task)
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
 
     def step() -> None:
         with torch.autocast(where, torch.bfloat16, enabled=asked.half):
             found = loss(model(**read), batch)
-        found.backward()
+        gradients = torch.autograd.grad(found, learning, allow_unused=True)
+        for parameter, gradient in zip(learning, gradients, strict=True):
+            parameter.grad = gradient
         optimizer.step()
         optimizer.zero_grad()
 
