@@ -158,7 +158,7 @@ class Answering(BaseHTTPRequestHandler):
                                   "shouldIgnore": False} for one in files]}  # fmt: skip
         elif "/commit/" in self.path:
             content = {"success": True, "commitOid": "0" * 40,
-                       "commitUrl": f"https://hub/{REPO}/commit/{'0' * 40}"}  # fmt: skip
+                       "commitUrl": f"http://{self.headers['Host']}/{REPO}/commit/{'0' * 40}"}  # fmt: skip
         elif self.path.startswith("/api/models/"):
             content = {"id": REPO, "modelId": REPO, "private": not self.server.public,
                        "sha": "0" * 40, "siblings": [], "tags": []}  # fmt: skip
