@@ -69,7 +69,10 @@ ALLOWED = {
         "processor", "imports", "masking",
     },
     "report": {"train", "metrics", "sealing"},
-    "run": {*ROOMS, "backend", "prompts", "processor", "sealing", "text", "layers", "recipe", "vectors"},
+    "run": {
+        *ROOMS, "backend", "prompts", "processor", "sealing", "text", "layers", "recipe",
+        "vectors",
+    },
     "commands": {
         *ROOMS, "run", "vectors", "spans", "sealing", "text", "layers", "recipe",
         "samples", "processor", "catalogue",

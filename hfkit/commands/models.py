@@ -236,7 +236,8 @@ def _run(folder: Path, root: Path) -> LocalRun:
     settings = _object(folder / RUN).get("identity")
     name, value = _headline(scores)
     files = [path for path in folder.rglob("*") if path.is_file()]
-    sealed = manifest.get("files") if isinstance(manifest.get("files"), dict) else {}
+    listed = manifest.get("files")
+    sealed = listed if isinstance(listed, dict) else {}
     whole = all(_size(folder / part) == facts.get("size") for part, facts in sealed.items())
     state = ("sealed" if whole else "changed") if manifest else "unfinished"
     base = manifest.get("base_model") or {}

@@ -34,12 +34,13 @@ if TYPE_CHECKING:
 Scored = Callable[[Any, Mapping[str, Tensor]], Tensor]
 
 
-class Held(TorchDispatchMode):
+class Held(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While open, counts the bytes of tensors that are alive; `peak` is the most there were."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.now = self.peak = 0
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.now = 0
+        self.peak = 0
         self._known: WeakValueDictionary[int, Any] = WeakValueDictionary()
 
     def __torch_dispatch__(
@@ -176,7 +177,8 @@ def _computed(
             read = {name: value for name, value in placed.items() if name != "labels"}
             learning = [one for one in made.model.parameters() if one.requires_grad]
             torch.autograd.grad(scored(made.model(**read), placed), learning, allow_unused=True)
-    return held.peak
+    peak: int = held.peak
+    return peak
 
 
 @contextmanager

@@ -63,7 +63,7 @@ def stage_run(
     )
     (stage / SETTINGS).write_text(f"# The settings of this run.\n\n{dump(public)}", "utf-8")
     run = sealing.read_json(folder / RUN) if (folder / RUN).is_file() else {}
-    kept = {key: run[key] for key in ("columns", "label_base") if key in run}
+    kept: dict[str, Any] = {key: run[key] for key in ("columns", "label_base") if key in run}
     sealing.write_json(stage / RUN, kept)
     manifest = sealing.read_json(folder / sealing.MANIFEST)
     scores = sealing.read_json(folder / SCORES)
@@ -104,10 +104,10 @@ def card_of(
         datasets=_sources(settings, data),
         data=data,
         scores=[
-            CardScore(key, value, *scores.intervals.get(key, (None, None)), split=split,
-                      rows=scores.count, baseline=scores.baseline.get(key))
+            CardScore(key, value, low, high, split, scores.count, scores.baseline.get(key))
             for split, scores in done.splits.items()
             for key, value in scores.values.items()
+            for low, high in [scores.intervals.get(key, (None, None))]
         ],
         labels=task.labels,
         languages=languages,

@@ -157,8 +157,8 @@ class Answering(BaseHTTPRequestHandler):
             content = {"files": [{"path": one["path"], "uploadMode": "regular",
                                   "shouldIgnore": False} for one in files]}  # fmt: skip
         elif "/commit/" in self.path:
-            content = {"success": True, "commitOid": "0" * 40,
-                       "commitUrl": f"http://{self.headers['Host']}/{REPO}/commit/{'0' * 40}"}  # fmt: skip
+            address = f"http://{self.headers['Host']}/{REPO}/commit/{'0' * 40}"
+            content = {"success": True, "commitOid": "0" * 40, "commitUrl": address}
         elif self.path.startswith("/api/models/"):
             content = {"id": REPO, "modelId": REPO, "private": not self.server.public,
                        "sha": "0" * 40, "siblings": [], "tags": []}  # fmt: skip
