@@ -20,10 +20,12 @@ from hfkit.config import (
     CompareConfig,
     ConvertConfig,
     EmbedConfig,
+    EstimateConfig,
     EvaluateConfig,
     ExportConfig,
     FinetuneConfig,
     PredictConfig,
+    PushConfig,
     ReportConfig,
     ScoreConfig,
     SearchConfig,
@@ -40,8 +42,10 @@ if TYPE_CHECKING:
     from hfkit.commands.check import Checked
     from hfkit.commands.compare import Compared
     from hfkit.commands.convert import Converted
+    from hfkit.commands.estimate import Estimated
     from hfkit.commands.evaluate import Evaluated
     from hfkit.commands.finetune import DryRun
+    from hfkit.commands.push import Pushed
     from hfkit.commands.report import Reported
     from hfkit.commands.train_tokenizer import TrainedTokenizer
     from hfkit.commands.verify import Verified
@@ -289,3 +293,21 @@ def audit(config: AuditConfig) -> Audited:
     from hfkit.commands import audit as command
 
     return command.audit(config)
+
+
+@verb(EstimateConfig, EstimateConfig, "model")
+def estimate(config: EstimateConfig) -> Estimated:
+    """Tell what a model takes: parameters, and memory for training and for prediction, by batch
+    and length, from its configuration alone."""
+    from hfkit.commands import estimate as command
+
+    return command.estimate(config)
+
+
+@verb(PushConfig, PushConfig, "run", "repo")
+def push(config: PushConfig) -> Pushed:
+    """Upload a finished run to the Hub, private unless `public`; with `dry_run` nothing is sent,
+    and what would be is returned."""
+    from hfkit.commands import push as command
+
+    return command.push(config)

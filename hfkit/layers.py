@@ -23,11 +23,13 @@ from hfkit.config import (
     Computing,
     ConvertConfig,
     EmbedConfig,
+    EstimateConfig,
     EvaluateConfig,
     ExportConfig,
     FinetuneConfig,
     PredictConfig,
     Processes,
+    PushConfig,
     ReportConfig,
     ScoreConfig,
     SearchConfig,
@@ -48,7 +50,7 @@ M = TypeVar("M", bound="BaseModel")
 CONFIGS: tuple[type[Section], ...] = (
     FinetuneConfig, EvaluateConfig, CompareConfig, PredictConfig, EmbedConfig, SearchConfig,
     ScoreConfig, ConvertConfig, BenchConfig, ExportConfig, VerifyConfig, TokenizerConfig,
-    ReportConfig, AuditConfig, CheckConfig,
+    ReportConfig, AuditConfig, CheckConfig, EstimateConfig, PushConfig,
 )  # fmt: skip
 ABOUT_THE_RECIPE = frozenset({"about", "expected", "smoke"})  # notes in a recipe, not settings
 PREFIX = "HFKIT_"

@@ -71,11 +71,11 @@ ALLOWED = {
     "reports": {"answers", "train", "metrics", "sealing"},
     "run": {
         *ROOMS, "backend", "prompts", "processor", "sealing", "text", "layers", "vectors",
-        "languages", "spans", "words",
+        "languages", "spans", "words", "recipe",
     },
     "commands": {
         *ROOMS, "run", "vectors", "spans", "words", "sealing", "text", "layers", "recipe",
-        "samples", "processor",
+        "samples", "processor", "catalogue",
     },
     "verbs": {"layers", "recipe"},
     "api": {"commands", "layers", "recipe", "run", "tasks", "verbs"},
@@ -85,6 +85,7 @@ ALLOWED = {
         "panics",
     },
     "samples": set(),
+    "catalogue": set(),
 }  # fmt: skip
 # Room -> packages its files may not import at all.
 FORBIDDEN = {

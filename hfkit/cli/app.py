@@ -23,10 +23,12 @@ from hfkit.api import (
     compare,
     convert,
     embed,
+    estimate,
     evaluate,
     export,
     finetune,
     predict,
+    push,
     report,
     score,
     search,
@@ -40,6 +42,7 @@ from hfkit.cli.compare import act as show_comparison
 from hfkit.cli.console import is_terminal, print_json, printable, say, show_scores, start_notes
 from hfkit.cli.failures import Ending, asks_for_json, ending, speak_json
 from hfkit.cli.groups import recipes, settings, tokenizer
+from hfkit.cli.models import ESTIMATE, PUSH, models, show_estimate, show_pushed
 from hfkit.cli.options import verb_command
 from hfkit.cli.report import AUDIT, REPORT
 from hfkit.cli.seeds import tell_seeds
@@ -278,6 +281,23 @@ def _bench(given: dict[str, Any]) -> Ending:
     return Ending()
 
 
+def _estimate(given: dict[str, Any]) -> Ending:
+    return _shown(_resolved(estimate, given), estimate, show_estimate)
+
+
+def _push(given: dict[str, Any]) -> Ending:
+    return _shown(_resolved(push, given), push, show_pushed)
+
+
+def _shown(config: Any, verb: Verb[Any, Any, Any], show: Callable[[Any, Any], None]) -> Ending:
+    result = verb(config)
+    if config.json_output:
+        print_json(result.to_json())
+    else:
+        show(result, sys.stdout)
+    return Ending()
+
+
 def _export(given: dict[str, Any]) -> Ending:
     config = _resolved(export, given)
     result = export(config)
@@ -341,6 +361,9 @@ _add(verify, _verify, wording.VERIFY)
 _add(report, _report, REPORT)
 _add(audit, _audit, AUDIT)
 _add(check, _check, CHECK)
+_add(estimate, _estimate, ESTIMATE)
+_add(push, _push, PUSH)
+app.add_typer(models, name="models")
 app.add_typer(recipes, name="recipes")
 app.add_typer(settings, name="config")
 tokenizer.command(

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import shlex
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from hfkit.cli.completion import completer
-from hfkit.cli.console import is_terminal, print_json, say
+from hfkit.cli.console import is_terminal, print_json, printable, say, start_notes
+from hfkit.errors import FINDINGS
 
 RecipeName = Annotated[str, typer.Argument(metavar="NAME", autocompletion=completer("config"))]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON")]
 
 recipes = typer.Typer(
-    rich_markup_mode=None, help="List, show and copy the recipes that come with hfkit."
+    rich_markup_mode=None, help="List, show, copy and try out the recipes that come with hfkit."
 )
 settings = typer.Typer(
     rich_markup_mode=None, help="Show the settings of a training, or their JSON schema."
@@ -67,6 +68,28 @@ def recipes_copy(
     print(path)
     if is_terminal(sys.stderr):
         say("next", f"hfkit finetune -c {shlex.quote(str(path))}")
+
+
+@recipes.command("verify")
+def recipes_verify(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...")] = None,
+    json_output: AsJson = False,
+) -> Any:
+    """Try recipes out, offline: a few steps on made-up rows with a tiny random model."""
+    from hfkit.api import finetune, train_tokenizer
+    from hfkit.cli.failures import Ending
+    from hfkit.commands.recipes import verify
+
+    start_notes(quiet=True)
+    found = []
+    for tried in verify(names or [], finetune, train_tokenizer):
+        found.append(tried)
+        if not json_output:
+            state = "passed" if tried.passed else f"FAILED  {tried.problem}"
+            print(printable(f"{tried.name}  {state}"), flush=True)
+    if json_output:
+        print_json([tried.to_json() for tried in found])
+    return Ending(0 if all(tried.passed for tried in found) else FINDINGS)
 
 
 @settings.command("show")

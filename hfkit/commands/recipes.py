@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
-from hfkit.errors import InputError, ResourceError
+from hfkit.errors import HfkitError, InputError, ResourceError
 from hfkit.recipe import find_recipe, packaged_recipes
 
 
@@ -40,3 +44,42 @@ def copy(name: str, target: str | None = None) -> Path:
     except OSError as error:
         raise ResourceError(f"cannot write ({error.strerror})", place=str(path)) from error
     return path
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A recipe that was tried out; `problem` is empty where it passed."""
+
+    name: str
+    problem: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether it trained and scored."""
+        return not self.problem
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``--json`` prints."""
+        return {"recipe": self.name, "passed": self.passed, "problem": self.problem}
+
+
+def verify(
+    names: Sequence[str], finetune: Callable[..., Any], train_tokenizer: Callable[..., Any]
+) -> Iterator[Tried]:
+    """Try recipes out, all without names: a few steps on made-up rows with a tiny random model,
+    offline. The functions are those of `hfkit.api`. Raises `InputError` for an unknown name."""
+    wanted = list(names) or list(packaged_recipes())
+    for name in wanted:
+        find_recipe(name)
+    return (_tried(name, finetune, train_tokenizer) for name in wanted)
+
+
+def _tried(name: str, finetune: Callable[..., Any], train_tokenizer: Callable[..., Any]) -> Tried:
+    from hfkit.run.smoke import offline, smoke_settings
+
+    with TemporaryDirectory(prefix="hfkit-recipe-") as folder, offline():
+        try:
+            done = finetune(**smoke_settings(name, Path(folder), train_tokenizer))
+        except HfkitError as error:
+            return Tried(name, str(error))
+        return Tried(name, "" if done.scores.values else "it gives no scores")

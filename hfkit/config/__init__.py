@@ -46,6 +46,7 @@ from hfkit.config.machine import (
     Processes,
     Trust,
 )
+from hfkit.config.models import EstimateConfig, PushConfig, Shape
 from hfkit.config.reading import Columns, InputFormat, Reading, Strictness
 from hfkit.config.report import AuditConfig, ReportConfig
 from hfkit.config.training import (
@@ -62,10 +63,11 @@ from hfkit.config.vectors import EmbedConfig, SearchConfig, Vectors
 __all__ = [
     "Arithmetic", "AuditConfig", "Baselines", "BenchConfig", "CheckConfig", "Columns",
     "CompareConfig", "Computing", "ConvertConfig", "DataFormat", "Device", "EmbedConfig", "Engine",
-    "EvaluateConfig", "ExportConfig", "Exportable", "FinetuneConfig", "FromScratch", "Gate",
-    "Hardware", "InputFormat", "Int8Method", "Kernels", "Knowledge", "LanguageModelKind", "Machine",
-    "ModelSize", "Optimizer", "OutputFormat", "Precision", "PredictConfig", "Processes", "Reading",
-    "ReportConfig", "Schedule", "ScoreConfig", "SearchConfig", "Section", "Seeds", "Strictness",
-    "TaskSettings", "TokenizerConfig", "TokenizerFamily", "TokenizerKind", "Training", "Trust",
-    "Vectors", "VerifyConfig", "setting",
+    "EstimateConfig", "EvaluateConfig", "ExportConfig", "Exportable", "FinetuneConfig",
+    "FromScratch", "Gate", "Hardware", "InputFormat", "Int8Method", "Kernels", "Knowledge",
+    "LanguageModelKind", "Machine", "ModelSize", "Optimizer", "OutputFormat", "Precision",
+    "PredictConfig", "Processes", "PushConfig", "Reading", "ReportConfig", "Schedule",
+    "ScoreConfig", "SearchConfig", "Section", "Seeds", "Shape", "Strictness", "TaskSettings",
+    "TokenizerConfig", "TokenizerFamily", "TokenizerKind", "Training", "Trust", "Vectors",
+    "VerifyConfig", "setting",
 ]  # fmt: skip

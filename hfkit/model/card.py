@@ -50,12 +50,15 @@ class CardScore:
     high: float | None = None
     split: str = "validation"
     rows: int | None = None
+    baseline: float | None = None
 
 
 @dataclass(frozen=True)
 class Card:
     """What the card tells. `base_model` and `datasets` may be names or paths; of a path only the
-    last part is shown. `settings` are shown as they are, without None."""
+    last part is shown. `settings` are shown as they are, without None; `data` is what the manifest
+    says of each part (source, rows, sha256), `decisions` what decisions.json holds, `limits` are
+    sentences, and `repo` is where the model lies on the Hub."""
 
     name: str
     task: str
@@ -71,6 +74,10 @@ class Card:
     versions: Mapping[str, str] = field(default_factory=dict)
     auto_class: str = "AutoModelForSequenceClassification"
     adapter: bool = False
+    data: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    decisions: Mapping[str, Any] = field(default_factory=dict)
+    limits: Sequence[str] = ()
+    repo: str | None = None
 
 
 def write_card(folder: Path, card: Card) -> Path:
@@ -92,9 +99,10 @@ def render(card: Card) -> str:
         _scores(card),
         _usage(card),
         _data(card),
+        _decisions(card),
         _settings("Settings", card.settings),
         _settings("Versions", card.versions),
-        LIMITS,
+        _limits(card),
     ]
     return "\n".join(part for part in parts if part)
 
@@ -103,13 +111,13 @@ def front_matter(card: Card) -> dict[str, Any]:
     """The Hub's metadata, with the scores as a model-index
     (https://huggingface.co/docs/hub/model-cards). What is not known is left out."""
     tag = PIPELINE_TAGS.get(card.task, card.task)
-    public = [name for name in card.datasets if _is_hub_id(name)]
+    public = [name for name in card.datasets if is_hub_id(name)]
     front: dict[str, Any] = {
         "language": list(card.languages),
         "license": card.license,
         "library_name": _library(card),
         "pipeline_tag": tag,
-        "base_model": card.base_model if _is_hub_id(card.base_model) else None,
+        "base_model": card.base_model if is_hub_id(card.base_model) else None,
         "datasets": public,
         "tags": ["hfkit", tag],
         "metrics": list(dict.fromkeys(score.name for score in card.scores)),
@@ -158,21 +166,26 @@ def _scores(card: Card) -> str:
         return "## Scores\n\nNot measured.\n"
     lines = [
         "## Scores\n",
-        "| split | rows | score | value | 95 % interval |",
-        "|---|--:|---|--:|---|",
+        "| split | rows | score | value | 95 % interval | baseline |",
+        "|---|--:|---|--:|---|--:|",
     ]
     for score in card.scores:
         interval = "not computed"
         if score.low is not None and score.high is not None:
             interval = f"{score.low:.4f} to {score.high:.4f}"
         rows = "" if score.rows is None else f"{score.rows:,}"
-        lines.append(f"| {score.split} | {rows} | {score.name} | {score.value:.4f} | {interval} |")
-    return "\n".join(lines) + "\n"
+        lines.append(f"| {score.split} | {rows} | {score.name} | {score.value:.4f} | {interval} |"
+                     f" {'' if score.baseline is None else f'{score.baseline:.4f}'} |")  # fmt: skip
+    told = "\nBaseline: an answer that takes no learning, as the most frequent label." if any(
+        score.baseline is not None for score in card.scores
+    ) else ""  # fmt: skip
+    return "\n".join(lines) + f"\n{told}".rstrip("\n") + "\n"
 
 
 def _usage(card: Card) -> str:
     example = example_of(card.task)
-    return f"## How to use it\n\n```sh\nhfkit predict FOLDER {example}\n```\n\n{_python(card)}"
+    command = f"hfkit predict {card.repo or 'FOLDER'} {example}"
+    return f"## How to use it\n\n```sh\n{command}\n```\n\n{_python(card)}"
 
 
 def _python(card: Card) -> str:
@@ -192,14 +205,55 @@ def _python(card: Card) -> str:
         lines = [f"from transformers import {name}, AutoTokenizer", ""]
         lines += [f'model = {name}.from_pretrained("FOLDER")']
         lines += ['tokenizer = AutoTokenizer.from_pretrained("FOLDER")']
-    return "\n".join(["```python", *lines, "```"]) + "\n"
+    code = "\n".join(["```python", *lines, "```"]) + "\n"
+    return code.replace('"BASE"', f'"{_shown(card.base_model)}"').replace(
+        "FOLDER", card.repo or "FOLDER"
+    )
+
+
+def _decisions(card: Card) -> str:
+    """What was fitted after the training, and on what."""
+    fitted = card.decisions.get("decisions") or {}
+    if not fitted:
+        return ""
+    on = card.decisions.get("fitted_on") or {}
+    lines = [f"| {name.replace('_', ' ')} | {_shown(value)} |" for name, value in fitted.items()]
+    where = f"Fitted on {on['rows']:,} rows of `{_shown(on['data'])}`." if on else ""
+    table = ["| decision | value |", "|---|---|", *lines]
+    note = f"{where} `hfkit predict` goes by them; other libraries do not read decisions.json."
+    return "\n".join(["## Decisions\n", *table, "", note.strip()]) + "\n"
+
+
+def _limits(card: Card) -> str:
+    if not card.limits:
+        return LIMITS
+    return "\n".join([LIMITS, *(f"* {_plain(limit)}" for limit in card.limits)]) + "\n"
+
+
+def _plain(text: str) -> str:
+    """A sentence on one line, without secrets."""
+    return redacted("".join(mark if mark.isprintable() else " " for mark in text))
+
+
+def _parts(card: Card) -> list[str]:
+    """The parts of the data, with what tells a changed one from the one that was used."""
+    if not card.data:
+        return []
+    lines = ["| part | source | rows | SHA-256 |", "|---|---|--:|---|"]
+    for name, facts in card.data.items():
+        digest = str(facts.get("sha256") or "")
+        rows = facts.get("rows")
+        count = f"{rows:,}" if isinstance(rows, int) else ""
+        lines.append(f"| {name} | `{_shown(facts.get('source'))}` | {count} | `{digest[:16]}…` |")
+    return ["", *lines]
 
 
 def _data(card: Card) -> str:
     names = ", ".join(f"`{_shown(name)}`" for name in card.datasets) or "not stated"
     rows = "; ".join(f"{count:,} rows for {split}" for split, count in card.rows.items())
     licence = card.license or "not stated"
-    return f"## Data\n\n{names}{f' ({rows})' if rows else ''}.\nLicence of the model: {licence}.\n"
+    told = f"{names}{f' ({rows})' if rows else ''}.\nLicence of the model: {licence}."
+    return "\n".join(["## Data\n", told, *_parts(card)]) + "\n"
 
 
 def _settings(title: str, settings: Mapping[str, Any]) -> str:
@@ -210,7 +264,7 @@ def _settings(title: str, settings: Mapping[str, Any]) -> str:
     return "\n".join([f"## {title}\n", "| setting | value |", "|---|---|", *lines]) + "\n"
 
 
-def _is_hub_id(name: str) -> bool:
+def is_hub_id(name: str) -> bool:
     """Only ``org/name`` counts: a bare name is more likely a file here."""
     fits = HUB_ID.fullmatch(name) is not None and name.count("/") == 1
     return fits and not PurePath(name).suffix and not Path(name).exists()
@@ -223,7 +277,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key}={_shown(item)}" for key, item in value.items())
     text = str(value)
-    if "/" in text and not _is_hub_id(text):
+    if "/" in text and not is_hub_id(text):
         text = PurePath(text).name or text
     text = redacted(text)
     return "".join(mark if mark.isprintable() else " " for mark in text).replace("|", "\\|")

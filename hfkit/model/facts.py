@@ -123,7 +123,7 @@ def describe(folder: Path, *, code: bool = False, fresh: bool = False) -> ModelF
         hidden_size=_first(config, HIDDEN_KEYS, 768),
         layers=_layers(config),
         attention_heads=_first(config, ATTENTION_HEAD_KEYS, 12),
-        max_length=_max_length(folder, config),
+        max_length=longest_of(folder, config),
         labels=label_names(config, str(folder / "config.json")),
         problem_type=config.get("problem_type"),
         has_head="For" in architecture and any(name.split(".")[0] in HEADS for name in tensors),
@@ -259,7 +259,7 @@ def _layers(config: Mapping[str, Any]) -> int:
     return layers
 
 
-def _max_length(folder: Path, config: Mapping[str, Any]) -> int:
+def longest_of(folder: Path, config: Mapping[str, Any]) -> int:
     """The longest input in tokens: positions, less the family's offset, at most the tokenizer's; of
     families without positions any."""
     if config["model_type"] in OF_T5:

@@ -204,16 +204,46 @@ def _load(folder: Path, auto_class: str, config: Any, *, code: bool) -> tuple[An
             return load("eager")
 
 
+def planned(
+    folder: Path, auto_class: str, head: Mapping[str, Any], *, attention_dropout: bool = True
+) -> Any:
+    """The model that a folder describes, made without its weights: nothing is drawn either."""
+    from transformers.initialization import no_init_weights
+
+    config = _config(folder, head, None, code=False)
+    if not attention_dropout:
+        for key in dropout_fields(config.to_dict()):
+            if "att" in key:
+                setattr(config, key, 0.0)
+    with no_init_weights():
+        model = _made(folder, auto_class, config)
+    for part in model.modules():  # which drawing the weights would have done
+        if hasattr(part, "tie_weights"):
+            part.tie_weights()
+            break
+    return model
+
+
+def drawn(folder: Path, auto_class: str, head: Mapping[str, Any]) -> Any:
+    """The same with random weights."""
+    with quiet(), seeded(0):
+        return _made(folder, auto_class, _config(folder, head, None, code=False)).float()
+
+
 def _drawn(folder: Path, auto_class: str, config: Any, name: str) -> Any:
     """A model of random weights, from torch's generator as it stands."""
+    model = _made(folder, auto_class, config)
+    log.info("%s: all weights are new and random", name)
+    return model.float()
+
+
+def _made(folder: Path, auto_class: str, config: Any) -> Any:
     model_class = load_object(auto_class if ":" in auto_class else f"transformers:{auto_class}")
     with _readable(folder, None):
         try:
-            model = model_class.from_config(config, attn_implementation="sdpa")
+            return model_class.from_config(config, attn_implementation="sdpa")
         except ValueError:
-            model = model_class.from_config(config, attn_implementation="eager")
-    log.info("%s: all weights are new and random", name)
-    return model.float()
+            return model_class.from_config(config, attn_implementation="eager")
 
 
 @contextmanager

@@ -159,6 +159,41 @@ def _found(name: str, offline: bool, files: list[str]) -> Located:
     return _download(model, revision or None, name, files)
 
 
+def locate_config(name: str, *, offline: bool) -> Path:
+    """Find a folder with the model's config.json, which is all that is downloaded of a Hub id.
+
+    Raises what `locate` does.
+    """
+    path = Path(name).expanduser()
+    cached = None if path.exists() else _cached_config(name)
+    if cached is not None:
+        return cached
+    if path.exists() or offline or name in MINILM_NAMES or not HUB_ID.fullmatch(name):
+        return locate(name, offline=offline).folder
+    from huggingface_hub import hf_hub_download
+
+    model, _, revision = name.partition("@")
+
+    def fetch() -> str:
+        return hf_hub_download(
+            model, "config.json", revision=revision or None, etag_timeout=TIMEOUT
+        )
+
+    return Path(_asked(fetch, name)).parent
+
+
+def _cached_config(name: str) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    model, _, revision = name.partition("@")
+    try:
+        found = try_to_load_from_cache(model, "config.json", revision=revision or None)
+    except HFValidationError:
+        return None
+    return Path(found).parent if isinstance(found, str) else None
+
+
 def packaged_minilm() -> Path | None:
     """The folder of the MiniLM that comes as a Python package; None where it is not installed."""
     spec = importlib.util.find_spec(MINILM_PACKAGE)  # finds the package without running it

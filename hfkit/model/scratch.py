@@ -51,7 +51,9 @@ def make_base(
         hint = "make one with: hfkit tokenizer train FILE… -o FOLDER"
         raise InputError("no tokenizer.json in it", place=f"--tokenizer {tokenizer}", hint=hint)
     gate.check_tokenizer(source)
-    config = _shape(size, family) if config_file is None else _read(Path(config_file).expanduser())
+    config = (
+        shape_of(size, family) if config_file is None else _read(Path(config_file).expanduser())
+    )
     folder = Path(mkdtemp(prefix="hfkit-base-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for name in (*gate.TOKENIZER_FILES, "merges.txt", "special_tokens_map.json", CHAT):
@@ -71,7 +73,8 @@ def make_base(
     return Located(folder, name, None, fresh=True)
 
 
-def _shape(size: str | None, family: Family) -> dict[str, Any]:
+def shape_of(size: str | None, family: Family) -> dict[str, Any]:
+    """What config.json says of a model of this size, its vocabulary aside."""
     layers, width = SIZES[size or "base"]
     if family == "gpt2":
         return {

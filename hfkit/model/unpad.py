@@ -84,6 +84,19 @@ def unpad(model: nn.Module, *, gradients: bool = False) -> bool:
     return False
 
 
+def attach_measured(model: nn.Module, packing: Packing) -> Unpadded | None:
+    """Let a model of which only the shapes are wanted compute without padding, always with this
+    `packing`. None where `unpad` would not try, or its first way does not suit the family."""
+    found = layers_of(model)
+    if found is None:
+        return None
+    for even in (False, True):  # what is worked out from real numbers
+        packing.groups(even), packing.back(even)
+    owner, layers = found
+    hooks = _attach_attention(owner, layers, packing)
+    return hooks or _attach_around_attention(owner, layers, packing)
+
+
 def layers_of(model: nn.Module) -> tuple[PreTrainedModel, nn.ModuleList] | None:
     """The layers of the one encoder, and the innermost model around them, which is given the
     mask."""
@@ -106,7 +119,9 @@ def layers_of(model: nn.Module) -> tuple[PreTrainedModel, nn.ModuleList] | None:
     return None if owner is None else (owner, layers)
 
 
-def _attach_attention(owner: PreTrainedModel, layers: nn.ModuleList) -> Unpadded | None:
+def _attach_attention(
+    owner: PreTrainedModel, layers: nn.ModuleList, fixed: Packing | None = None
+) -> Unpadded | None:
     """Pack before the first layer, pad after the last; attention through transformers' interface.
     None where the family has no such interface."""
     if not owner._can_set_attn_implementation():
@@ -115,11 +130,13 @@ def _attach_attention(owner: PreTrainedModel, layers: nn.ModuleList) -> Unpadded
     owner.set_attn_implementation(attention.NAME)
     for module in layers.modules():
         setattr(module, attention.PACKING, hooks.current)
-    _attach_ends(hooks, owner, layers)
+    _attach_ends(hooks, owner, layers, fixed)
     return hooks
 
 
-def _attach_around_attention(owner: PreTrainedModel, layers: nn.ModuleList) -> Unpadded | None:
+def _attach_around_attention(
+    owner: PreTrainedModel, layers: nn.ModuleList, fixed: Packing | None = None
+) -> Unpadded | None:
     """The same, but padded for each layer's attention. None where no child is named so."""
     inside = [
         child for layer in layers for name, child in layer.named_children() if "attention" in name
@@ -135,7 +152,7 @@ def _attach_around_attention(owner: PreTrainedModel, layers: nn.ModuleList) -> U
     def pack(module: nn.Module, args: Any, output: Any) -> Any:
         return _with_first(output, _packing(current).pack)
 
-    _attach_ends(hooks, owner, layers)
+    _attach_ends(hooks, owner, layers, fixed)
     for child in inside:
         hooks.handles.append(child.register_forward_pre_hook(pad, with_kwargs=True))
         hooks.handles.append(child.register_forward_hook(pack))
@@ -148,7 +165,9 @@ def _hooks(owner: PreTrainedModel) -> Unpadded:
     return Unpadded(owner, owner.config._attn_implementation, current)
 
 
-def _attach_ends(hooks: Unpadded, owner: PreTrainedModel, layers: nn.ModuleList) -> None:
+def _attach_ends(
+    hooks: Unpadded, owner: PreTrainedModel, layers: nn.ModuleList, fixed: Packing | None
+) -> None:
     current = hooks.current
     signature = inspect.signature(owner.forward)
 
@@ -158,7 +177,9 @@ def _attach_ends(hooks: Unpadded, owner: PreTrainedModel, layers: nn.ModuleList)
         mask, tokens = given.get("attention_mask"), given.get("input_ids")
         if mask is None and tokens is not None:
             mask = torch.ones_like(tokens)
-        current.packing = None if mask is None or mask.ndim != 2 else Packing(mask)
+        current.packing = fixed
+        if fixed is None and mask is not None and mask.ndim == 2:
+            current.packing = Packing(mask)
         current.angles = {}
 
     def pack(module: nn.Module, args: Any, kwargs: Any) -> Any:

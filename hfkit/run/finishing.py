@@ -24,6 +24,7 @@ from hfkit.registry import find_metric
 from hfkit.run.decisions import DECISIONS
 from hfkit.run.fitting import Fitted
 from hfkit.run.opening import SETTINGS
+from hfkit.run.output import SCORES
 from hfkit.run.preparation import Prepared, versions
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SCORES = "metrics.json"
 CHECKPOINTS = "checkpoints"
 # Settings worth a line in the card; hfkit.yaml has all of them.
 TOLD = (

@@ -28,6 +28,7 @@ from hfkit.errors import InputError, InUseError
 Identity = dict[str, Any]
 
 RUN = "run.json"
+SCORES = "metrics.json"
 
 
 @dataclass(frozen=True)
