@@ -21,6 +21,7 @@ COMMANDS = [
     "finetune",
     "evaluate",
     "compare",
+    "check",
     "predict",
     "convert",
     "embed",
