@@ -180,8 +180,8 @@ def advice_on(unknown: str, own: Iterable[str]) -> str:
     """What to say of a flag that a command does not have, whose `own` flags are given: which
     commands have it, else which flag is near it; "" where none is.
 
-    >>> advice_on("--on-bad-row", ["--output", "--no-header"])
-    'it belongs to hfkit finetune, evaluate and compare'
+    >>> advice_on("--epochs", ["--output", "--no-header"])
+    'it belongs to hfkit finetune'
     >>> advice_on("--ephocs", ["--batch-size"]), advice_on("--ouput", ["--output"])
     ("did you mean '--epochs', of hfkit finetune?", "did you mean '--output'?")
     """

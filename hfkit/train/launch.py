@@ -12,7 +12,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -95,10 +96,10 @@ def relaunch(num_processes: int, argv: Sequence[str], module: str = "hfkit") -> 
     try:
         with TemporaryDirectory(prefix="hfkit-") as folder:
             said = Path(folder) / "exit-code"
-            _set_environment(num_processes, said)
             code = 0
             try:
-                elastic_launch(config, sys.executable)("-m", module, *argv)
+                with _environment(num_processes, said):
+                    elastic_launch(config, sys.executable)("-m", module, *argv)
             except ChildFailedError as error:
                 code = error.get_first_failure()[1].exitcode
             except SignalException as stopped:
@@ -197,6 +198,18 @@ def make_accelerator(device: Device, precision: Precision, num_processes: int) -
             hint="start with --num-processes N, or under torchrun --nproc-per-node N",
         )
     return accelerator
+
+
+@contextmanager
+def _environment(num_processes: int, said: Path) -> Iterator[None]:
+    """The variables that workers are started with; a program that called us keeps its own."""
+    before = dict(os.environ)
+    try:
+        _set_environment(num_processes, said)
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _set_environment(num_processes: int, said: Path) -> None:

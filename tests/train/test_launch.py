@@ -22,11 +22,14 @@ from hfkit.train.launch import (
 
 HERE = Path(__file__).parent
 CALL = """
+import os
 import sys
 from hfkit.errors import LostError
 from hfkit.train.launch import relaunch
+before = dict(os.environ)
 try:
-    sys.exit(relaunch(2, sys.argv[1:], module="launched"))
+    code = relaunch(2, sys.argv[1:], module="launched")
+    sys.exit("the environment was left changed" if dict(os.environ) != before else code)
 except LostError as error:
     print(error.message, file=sys.stderr)
     sys.exit(error.exit_code)
