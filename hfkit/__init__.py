@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hfkit.api import (
         bench,
+        calibrate,
         convert,
         embed,
         evaluate,
@@ -49,6 +50,7 @@ __all__ = [
     "StoppedError",
     "__version__",
     "bench",
+    "calibrate",
     "convert",
     "embed",
     "evaluate",

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from hfkit.config import (
     BenchConfig,
+    CalibrateConfig,
     ConvertConfig,
     EmbedConfig,
     EvaluateConfig,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hfkit.commands.bench import Benched
+    from hfkit.commands.calibrate import Calibrated
     from hfkit.commands.convert import Converted
     from hfkit.commands.evaluate import Evaluated
     from hfkit.commands.finetune import DryRun
@@ -184,13 +186,16 @@ if TYPE_CHECKING:
     class BenchArguments(BenchConfig, Options):  # type: ignore[misc]
         """Arguments of `bench`."""
 
+    class CalibrateArguments(CalibrateConfig, Options):  # type: ignore[misc]
+        """Arguments of `calibrate`."""
+
     class ExportArguments(ExportConfig, Options):  # type: ignore[misc]
         """Arguments of `export`."""
 
 else:  # these are for editors; to make such classes would take a tenth of `hfkit --help`
     FinetuneArguments, EvaluateArguments = FinetuneConfig, EvaluateConfig
     PredictArguments, BenchArguments = PredictConfig, BenchConfig
-    ExportArguments = ExportConfig
+    ExportArguments, CalibrateArguments = ExportConfig, CalibrateConfig
 
 
 @verb(FinetuneConfig, FinetuneArguments, "train")
@@ -285,6 +290,18 @@ def export(config: ExportConfig) -> Exported:
     from hfkit.commands import export as command
 
     return command.export(config)
+
+
+@verb(CalibrateConfig, CalibrateArguments, "model", "data")
+def calibrate(config: CalibrateConfig) -> Calibrated:
+    """Fit temperature and thresholds of a run on labelled rows that it was not trained on.
+
+    They go into its decisions.json, which `predict` uses with every engine. Raises `InputError`
+    for too few rows and for a task without confidences.
+    """
+    from hfkit.commands import calibrate as command
+
+    return command.calibrate(config)
 
 
 @verb(VerifyConfig, VerifyConfig, "folder")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hfkit.config import (
     BenchConfig,
+    CalibrateConfig,
     Computing,
     ConvertConfig,
     EmbedConfig,
@@ -43,7 +44,7 @@ M = TypeVar("M", bound="BaseModel")
 
 CONFIGS: tuple[type[Section], ...] = (
     FinetuneConfig, EvaluateConfig, PredictConfig, EmbedConfig, SearchConfig, ScoreConfig,
-    ConvertConfig, BenchConfig, ExportConfig, VerifyConfig, TokenizerConfig,
+    ConvertConfig, BenchConfig, ExportConfig, VerifyConfig, TokenizerConfig, CalibrateConfig,
 )  # fmt: skip
 ABOUT_THE_RECIPE = frozenset({"about", "expected", "smoke"})  # notes in a recipe, not settings
 PREFIX = "HFKIT_"

@@ -39,6 +39,9 @@ ALLOWED = {
     "processor": set(),
     "vectors": set(),
     "thresholds": set(),
+    "temperature": set(),
+    "abstaining": {"spans"},
+    "replacing": {"sealing"},
     "choices": set(),
     "sealing": set(),
     "imports": set(),
@@ -53,10 +56,10 @@ ALLOWED = {
         "vocabulary",
     },
     "python_tokenizer": {"text", "windows"},
-    "data": {"windows", "spans", "words"},
+    "data": {"windows", "spans", "words", "abstaining"},
     "tasks": {
         "windows", "spans", "answers", "nbest", "words", "text", "targets", "vectors", "choices",
-        "families", "thresholds", "masking", "segments", "prompts",
+        "families", "thresholds", "masking", "segments", "prompts", "temperature",
     },
     "metrics": {"tasks", "spans", "answers", "vectors", "thresholds"},
     "model": {
@@ -66,10 +69,13 @@ ALLOWED = {
     "train": {"imports", "sealing", "signals", "text", "targets", "processor"},
     "infer": {
         "tasks", "text", "windows", "spans", "answers", "nbest", "data", "targets", "vectors",
-        "processor", "imports", "masking",
+        "processor", "imports", "masking", "abstaining",
     },
     "report": {"train", "metrics", "sealing"},
-    "run": {*ROOMS, "backend", "prompts", "processor", "sealing", "text", "layers", "vectors"},
+    "run": {
+        *ROOMS, "answers", "backend", "prompts", "processor", "replacing", "sealing", "temperature",
+        "text", "thresholds", "layers", "vectors",
+    },
     "commands": {
         *ROOMS, "run", "vectors", "spans", "sealing", "text", "layers", "recipe",
         "samples", "processor",
@@ -199,6 +205,7 @@ LIGHT_COMMANDS = [
     ["convert", "--help"],
     ["bench", "--help"],
     ["export", "--help"],
+    ["calibrate", "--help"],
     ["verify", "--help"],
     ["tokenizer", "train", "--help"],
     ["score", "--help"],

@@ -20,6 +20,7 @@ from hfkit import __version__
 from hfkit.api import (
     Verb,
     bench,
+    calibrate,
     convert,
     embed,
     evaluate,
@@ -32,6 +33,7 @@ from hfkit.api import (
     train_tokenizer,
     verify,
 )
+from hfkit.cli.calibrate import CALIBRATE
 from hfkit.cli.console import is_terminal, print_json, printable, say, show_scores, start_notes
 from hfkit.cli.failures import Ending, asks_for_json, ending, speak_json
 from hfkit.cli.groups import AsJson, recipes, settings, tokenizer
@@ -264,6 +266,18 @@ def _bench(given: dict[str, Any]) -> Ending:
     return Ending()
 
 
+def _calibrate(given: dict[str, Any]) -> Ending:
+    from hfkit.cli.calibrate import show_calibrated
+
+    config = _resolved(calibrate, given)
+    result = calibrate(config)
+    if config.json_output:
+        print_json(result.to_json())
+    else:
+        show_calibrated(result, sys.stdout)
+    return Ending()
+
+
 def _export(given: dict[str, Any]) -> Ending:
     config = _resolved(export, given)
     result = export(config)
@@ -307,6 +321,7 @@ _add(search, _search, SEARCH)
 _add(convert, _convert, CONVERT)
 _add(bench, _bench, BENCH)
 _add(export, _export, EXPORT)
+_add(calibrate, _calibrate, CALIBRATE)
 _add(verify, _verify, VERIFY)
 app.add_typer(recipes, name="recipes")
 app.add_typer(settings, name="config")

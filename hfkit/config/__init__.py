@@ -25,6 +25,7 @@ from hfkit.config.commands import (
     PredictConfig,
     VerifyConfig,
 )
+from hfkit.config.confidence import CalibrateConfig
 from hfkit.config.language import (
     LanguageModelKind,
     ScoreConfig,
@@ -57,11 +58,11 @@ from hfkit.config.training import (
 from hfkit.config.vectors import EmbedConfig, SearchConfig, Vectors
 
 __all__ = [
-    "Arithmetic", "BenchConfig", "Columns", "Computing", "ConvertConfig", "DataFormat", "Device",
-    "EmbedConfig", "Engine", "EvaluateConfig", "ExportConfig", "Exportable", "FinetuneConfig",
-    "FromScratch", "Hardware", "InputFormat", "Int8Method", "Kernels", "Knowledge",
-    "LanguageModelKind", "Machine", "ModelSize", "Optimizer", "OutputFormat", "Precision",
-    "PredictConfig", "Processes", "Reading", "Schedule", "ScoreConfig", "SearchConfig", "Section",
-    "Strictness", "TaskSettings", "TokenizerConfig", "TokenizerFamily", "TokenizerKind", "Training",
-    "Trust", "Vectors", "VerifyConfig", "setting",
+    "Arithmetic", "BenchConfig", "CalibrateConfig", "Columns", "Computing", "ConvertConfig",
+    "DataFormat", "Device", "EmbedConfig", "Engine", "EvaluateConfig", "ExportConfig", "Exportable",
+    "FinetuneConfig", "FromScratch", "Hardware", "InputFormat", "Int8Method", "Kernels",
+    "Knowledge", "LanguageModelKind", "Machine", "ModelSize", "Optimizer", "OutputFormat",
+    "Precision", "PredictConfig", "Processes", "Reading", "Schedule", "ScoreConfig", "SearchConfig",
+    "Section", "Strictness", "TaskSettings", "TokenizerConfig", "TokenizerFamily", "TokenizerKind",
+    "Training", "Trust", "Vectors", "VerifyConfig", "setting",
 ]  # fmt: skip

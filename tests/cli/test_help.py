@@ -27,6 +27,7 @@ COMMANDS = [
     "score",
     "bench",
     "export",
+    "calibrate",
     "verify",
     "tasks",
     "recipes",
