@@ -22,6 +22,7 @@ from hfkit.config import (
     ConvertConfig,
     EmbedConfig,
     EvaluateConfig,
+    ExplainConfig,
     ExportConfig,
     FinetuneConfig,
     PredictConfig,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from hfkit.commands.calibrate import Calibrated
     from hfkit.commands.convert import Converted
     from hfkit.commands.evaluate import Evaluated
+    from hfkit.commands.explain import Explained
     from hfkit.commands.finetune import DryRun
     from hfkit.commands.train_tokenizer import TrainedTokenizer
     from hfkit.commands.verify import Verified
@@ -189,6 +191,9 @@ if TYPE_CHECKING:
     class CalibrateArguments(CalibrateConfig, Options):  # type: ignore[misc]
         """Arguments of `calibrate`."""
 
+    class ExplainArguments(ExplainConfig, Options):  # type: ignore[misc]
+        """Arguments of `explain`."""
+
     class ExportArguments(ExportConfig, Options):  # type: ignore[misc]
         """Arguments of `export`."""
 
@@ -196,6 +201,7 @@ else:  # these are for editors; to make such classes would take a tenth of `hfki
     FinetuneArguments, EvaluateArguments = FinetuneConfig, EvaluateConfig
     PredictArguments, BenchArguments = PredictConfig, BenchConfig
     ExportArguments, CalibrateArguments = ExportConfig, CalibrateConfig
+    ExplainArguments = ExplainConfig
 
 
 @verb(FinetuneConfig, FinetuneArguments, "train")
@@ -302,6 +308,18 @@ def calibrate(config: CalibrateConfig) -> Calibrated:
     from hfkit.commands import calibrate as command
 
     return command.calibrate(config)
+
+
+@verb(ExplainConfig, ExplainArguments, "model", "text")
+def explain(config: ExplainConfig) -> Explained:
+    """Say which words the answer to a text came from, and write a page where ``output`` is set.
+
+    By integrated gradients (extra ``explain``) or occlusion, for classification, entities, question
+    answering and similarity.
+    """
+    from hfkit.commands import explain as command
+
+    return command.explain(config)
 
 
 @verb(VerifyConfig, VerifyConfig, "folder")

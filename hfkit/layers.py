@@ -22,6 +22,7 @@ from hfkit.config import (
     ConvertConfig,
     EmbedConfig,
     EvaluateConfig,
+    ExplainConfig,
     ExportConfig,
     FinetuneConfig,
     PredictConfig,
@@ -44,7 +45,8 @@ M = TypeVar("M", bound="BaseModel")
 
 CONFIGS: tuple[type[Section], ...] = (
     FinetuneConfig, EvaluateConfig, PredictConfig, EmbedConfig, SearchConfig, ScoreConfig,
-    ConvertConfig, BenchConfig, ExportConfig, VerifyConfig, TokenizerConfig, CalibrateConfig,
+    ConvertConfig, BenchConfig, ExportConfig, VerifyConfig, TokenizerConfig,
+    CalibrateConfig, ExplainConfig,
 )  # fmt: skip
 ABOUT_THE_RECIPE = frozenset({"about", "expected", "smoke"})  # notes in a recipe, not settings
 PREFIX = "HFKIT_"

@@ -74,7 +74,7 @@ ALLOWED = {
     "report": {"train", "metrics", "sealing"},
     "run": {
         *ROOMS, "answers", "backend", "prompts", "processor", "replacing", "sealing", "temperature",
-        "text", "thresholds", "layers", "vectors",
+        "text", "thresholds", "layers", "vectors", "nbest", "words",
     },
     "commands": {
         *ROOMS, "run", "vectors", "spans", "sealing", "text", "layers", "recipe",
@@ -206,6 +206,7 @@ LIGHT_COMMANDS = [
     ["bench", "--help"],
     ["export", "--help"],
     ["calibrate", "--help"],
+    ["explain", "--help"],
     ["verify", "--help"],
     ["tokenizer", "train", "--help"],
     ["score", "--help"],

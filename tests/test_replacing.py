@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -33,7 +34,9 @@ def content(folder: Path) -> bytes | None:
 
 @pytest.mark.parametrize("first", [None, OLD])
 @pytest.mark.parametrize("second", [None, NEW])
-def test_it_is_replaced_and_sealed(tmp_path: Path, first: bytes | None, second: bytes | None) -> None:
+def test_it_is_replaced_and_sealed(
+    tmp_path: Path, first: bytes | None, second: bytes | None
+) -> None:
     folder = sealed(tmp_path / "run", first)
     replacing.replace(folder, "it", second)
     assert content(folder) == second
@@ -73,10 +76,8 @@ def test_a_kill_at_any_moment_leaves_old_or_new(
     with monkeypatch.context() as patched:
         for name in originals:
             patched.setattr(Path, name, killed(name))
-        try:
+        with contextlib.suppress(Killed):
             replacing.replace(folder, "it", second)
-        except Killed:
-            pass
     assert content(folder) in (first, second)
     assert sealing.damage(folder) is None
     replacing.replace(folder, "it", b"third")  # and it can be done again

@@ -24,6 +24,7 @@ from hfkit.api import (
     convert,
     embed,
     evaluate,
+    explain,
     export,
     finetune,
     predict,
@@ -33,8 +34,9 @@ from hfkit.api import (
     train_tokenizer,
     verify,
 )
-from hfkit.cli.calibrate import CALIBRATE
+from hfkit.cli.calibrate import CALIBRATE, show_calibrated
 from hfkit.cli.console import is_terminal, print_json, printable, say, show_scores, start_notes
+from hfkit.cli.explain import EXPLAIN, show_explained
 from hfkit.cli.failures import Ending, asks_for_json, ending, speak_json
 from hfkit.cli.groups import AsJson, recipes, settings, tokenizer
 from hfkit.cli.options import verb_command
@@ -257,24 +259,25 @@ def _convert(given: dict[str, Any]) -> Ending:
 def _bench(given: dict[str, Any]) -> Ending:
     from hfkit.cli.bench import show_bench
 
-    config = _resolved(bench, given)
-    result = bench(config)
-    if config.json_output:
-        print_json(result.to_json())
-    else:
-        show_bench(result, sys.stdout)
-    return Ending()
+    return _shown(bench, given, show_bench)
 
 
 def _calibrate(given: dict[str, Any]) -> Ending:
-    from hfkit.cli.calibrate import show_calibrated
+    return _shown(calibrate, given, show_calibrated)
 
-    config = _resolved(calibrate, given)
-    result = calibrate(config)
+
+def _explain(given: dict[str, Any]) -> Ending:
+    return _shown(explain, given, show_explained)
+
+
+def _shown(verb: Verb[Any, Any, Any], given: dict[str, Any], show: Callable[..., None]) -> Ending:
+    """Print the result as JSON where that is asked for, else as a person reads it."""
+    config = _resolved(verb, given)
+    result = verb(config)
     if config.json_output:
         print_json(result.to_json())
     else:
-        show_calibrated(result, sys.stdout)
+        show(result, sys.stdout)
     return Ending()
 
 
@@ -322,6 +325,7 @@ _add(convert, _convert, CONVERT)
 _add(bench, _bench, BENCH)
 _add(export, _export, EXPORT)
 _add(calibrate, _calibrate, CALIBRATE)
+_add(explain, _explain, EXPLAIN)
 _add(verify, _verify, VERIFY)
 app.add_typer(recipes, name="recipes")
 app.add_typer(settings, name="config")

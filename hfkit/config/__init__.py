@@ -26,6 +26,7 @@ from hfkit.config.commands import (
     VerifyConfig,
 )
 from hfkit.config.confidence import CalibrateConfig
+from hfkit.config.explain import ExplainConfig, Inquiry
 from hfkit.config.language import (
     LanguageModelKind,
     ScoreConfig,
@@ -59,10 +60,10 @@ from hfkit.config.vectors import EmbedConfig, SearchConfig, Vectors
 
 __all__ = [
     "Arithmetic", "BenchConfig", "CalibrateConfig", "Columns", "Computing", "ConvertConfig",
-    "DataFormat", "Device", "EmbedConfig", "Engine", "EvaluateConfig", "ExportConfig", "Exportable",
-    "FinetuneConfig", "FromScratch", "Hardware", "InputFormat", "Int8Method", "Kernels",
-    "Knowledge", "LanguageModelKind", "Machine", "ModelSize", "Optimizer", "OutputFormat",
-    "Precision", "PredictConfig", "Processes", "Reading", "Schedule", "ScoreConfig", "SearchConfig",
-    "Section", "Strictness", "TaskSettings", "TokenizerConfig", "TokenizerFamily", "TokenizerKind",
-    "Training", "Trust", "Vectors", "VerifyConfig", "setting",
+    "DataFormat", "Device", "EmbedConfig", "Engine", "EvaluateConfig", "ExplainConfig",
+    "ExportConfig", "Exportable", "FinetuneConfig", "FromScratch", "Hardware", "InputFormat",
+    "Inquiry", "Int8Method", "Kernels", "Knowledge", "LanguageModelKind", "Machine", "ModelSize",
+    "Optimizer", "OutputFormat", "Precision", "PredictConfig", "Processes", "Reading", "Schedule",
+    "ScoreConfig", "SearchConfig", "Section", "Strictness", "TaskSettings", "TokenizerConfig",
+    "TokenizerFamily", "TokenizerKind", "Training", "Trust", "Vectors", "VerifyConfig", "setting",
 ]  # fmt: skip

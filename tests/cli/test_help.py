@@ -28,6 +28,7 @@ COMMANDS = [
     "bench",
     "export",
     "calibrate",
+    "explain",
     "verify",
     "tasks",
     "recipes",

@@ -1,4 +1,4 @@
-"""Calibration errors equal those of torchmetrics, Brier score and log loss those of scikit-learn."""
+"""Calibration errors as torchmetrics has them, Brier score and log loss as scikit-learn."""
 
 from __future__ import annotations
 
