@@ -68,9 +68,11 @@ __all__ = [
 
 _HOMES = {
     "bench": "hfkit.api",
+    "calibrate": "hfkit.api",
     "convert": "hfkit.api",
     "embed": "hfkit.api",
     "evaluate": "hfkit.api",
+    "explain": "hfkit.api",
     "export": "hfkit.api",
     "finetune": "hfkit.api",
     "predict": "hfkit.api",
