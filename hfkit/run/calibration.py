@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 FEWEST = 50  # rows, or entities: with fewer, what is held out says nothing
 PARTS = 5
 FEW_KEPT = 20  # answers: a precision of fewer is luck
-NO_TRUST = "%s: none fits (every answer is right, or none); confidences stay as they are"
+NO_TRUST = "%s: none fits (every answer is right, or confidences tell nothing); none is taken"
 
 
 @dataclass(frozen=True)

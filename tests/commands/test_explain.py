@@ -17,7 +17,7 @@ from toys import write_base_model, write_classifier
 from hfkit.cli.app import run as command_line
 from hfkit.model.attributions import FIRST_STEPS
 
-TEXT = "rain and a drum near the old oven"
+TEXT = "rain drum near the old oven"  # each word is one token
 PAIR = ["Anna left Bern", "--text-pair", "Anna was in Bern today"]
 ASKED = ["--question", "Where is the key?", "--context", "Anna said the key is under the mat."]
 # Name -> the data that it is trained on, flags of the training, and what it is asked.
@@ -83,8 +83,8 @@ def test_it_is_what_captum_gives_directly(hfkit, explained: Path) -> None:
     expected = layer.attribute(ids, masked, n_steps=one["steps"]).sum(-1)[0].detach().numpy()
     ours = [token["attribution"] for token in one["tokens"]]
     np.testing.assert_allclose(ours, expected, atol=1e-4)
-    assert one["value"] == pytest.approx(float(forward(ids)[0]), abs=1e-5)
-    assert one["baseline"] == pytest.approx(float(forward(masked)[0]), abs=1e-5)
+    assert one["value"] == pytest.approx(float(forward(ids)[0].detach()), abs=1e-5)
+    assert one["baseline"] == pytest.approx(float(forward(masked)[0].detach()), abs=1e-5)
     assert [word["text"] for word in one["words"]] == TEXT.split()
 
 
