@@ -159,7 +159,8 @@ def test_unsure_answers_are_withheld_but_scored(hfkit, work: Path) -> None:
     found = answers(hfkit, run, data)
     kept = [answer for answer in found if not answer["abstained"]]
     assert len(kept) / len(found) == pytest.approx(told["coverage"])
-    gold = [row["label"] for row in csv.DictReader(data.open(encoding="utf-8"))]
+    with data.open(encoding="utf-8", newline="") as file:
+        gold = [row["label"] for row in csv.DictReader(file)]
     right = [
         answer["label"] == label
         for answer, label in zip(found, gold, strict=True)
