@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 from hfkit.config import (
     AuditConfig,
     BenchConfig,
+    CalibrateConfig,
     CheckConfig,
     CompareConfig,
     ConvertConfig,
     EmbedConfig,
     EstimateConfig,
     EvaluateConfig,
+    ExplainConfig,
     ExportConfig,
     FinetuneConfig,
     PredictConfig,
@@ -39,11 +41,13 @@ if TYPE_CHECKING:
 
     from hfkit.commands.audit import Audited
     from hfkit.commands.bench import Benched
+    from hfkit.commands.calibrate import Calibrated
     from hfkit.commands.check import Checked
     from hfkit.commands.compare import Compared
     from hfkit.commands.convert import Converted
     from hfkit.commands.estimate import Estimated
     from hfkit.commands.evaluate import Evaluated
+    from hfkit.commands.explain import Explained
     from hfkit.commands.finetune import DryRun
     from hfkit.commands.push import Pushed
     from hfkit.commands.report import Reported
@@ -100,6 +104,12 @@ if TYPE_CHECKING:
     class CheckArguments(CheckConfig, Options):  # type: ignore[misc]
         """Arguments of `check`."""
 
+    class CalibrateArguments(CalibrateConfig, Options):  # type: ignore[misc]
+        """Arguments of `calibrate`."""
+
+    class ExplainArguments(ExplainConfig, Options):  # type: ignore[misc]
+        """Arguments of `explain`."""
+
     class ExportArguments(ExportConfig, Options):  # type: ignore[misc]
         """Arguments of `export`."""
 
@@ -114,7 +124,8 @@ else:  # these are for editors; to make such classes would take a tenth of `hfki
     PredictArguments, BenchArguments = PredictConfig, BenchConfig
     ExportArguments, CompareArguments = ExportConfig, CompareConfig
     ReportArguments, AuditArguments = ReportConfig, AuditConfig
-    CheckArguments = CheckConfig
+    CheckArguments, CalibrateArguments = CheckConfig, CalibrateConfig
+    ExplainArguments = ExplainConfig
 
 
 @verb(FinetuneConfig, FinetuneArguments, "train")
@@ -235,6 +246,30 @@ def export(config: ExportConfig) -> Exported:
     from hfkit.commands import export as command
 
     return command.export(config)
+
+
+@verb(CalibrateConfig, CalibrateArguments, "model", "data")
+def calibrate(config: CalibrateConfig) -> Calibrated:
+    """Fit temperature and thresholds of a run on labelled rows that it was not trained on.
+
+    They go into its decisions.json, which `predict` uses with every engine. Raises `InputError`
+    for too few rows and for a task without confidences.
+    """
+    from hfkit.commands import calibrate as command
+
+    return command.calibrate(config)
+
+
+@verb(ExplainConfig, ExplainArguments, "model", "text")
+def explain(config: ExplainConfig) -> Explained:
+    """Say which words the answer to a text came from, and write a page where ``output`` is set.
+
+    By integrated gradients (extra ``explain``) or occlusion, for classification, entities, question
+    answering and similarity.
+    """
+    from hfkit.commands import explain as command
+
+    return command.explain(config)
 
 
 @verb(VerifyConfig, VerifyConfig, "folder")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hfkit.config import (
     AuditConfig,
     BenchConfig,
+    CalibrateConfig,
     CheckConfig,
     CompareConfig,
     Computing,
@@ -25,6 +26,7 @@ from hfkit.config import (
     EmbedConfig,
     EstimateConfig,
     EvaluateConfig,
+    ExplainConfig,
     ExportConfig,
     FinetuneConfig,
     PredictConfig,
@@ -50,7 +52,8 @@ M = TypeVar("M", bound="BaseModel")
 CONFIGS: tuple[type[Section], ...] = (
     FinetuneConfig, EvaluateConfig, CompareConfig, PredictConfig, EmbedConfig, SearchConfig,
     ScoreConfig, ConvertConfig, BenchConfig, ExportConfig, VerifyConfig, TokenizerConfig,
-    ReportConfig, AuditConfig, CheckConfig, EstimateConfig, PushConfig,
+    ReportConfig, AuditConfig, CheckConfig, EstimateConfig, PushConfig, CalibrateConfig,
+    ExplainConfig,
 )  # fmt: skip
 ABOUT_THE_RECIPE = frozenset({"about", "expected", "smoke"})  # notes in a recipe, not settings
 PREFIX = "HFKIT_"

@@ -109,13 +109,15 @@ Span(text='b', start=4, end=5, score=3.0, document=None)]
     return sorted(best.values(), key=lambda span: (-span.score, span.start, span.end))[:count]
 
 
-def confidences(spans: Sequence[Span], null: float) -> tuple[list[float], float]:
+def confidences(
+    spans: Sequence[Span], null: float, temperature: float = 1.0
+) -> tuple[list[float], float]:
     """The softmax over the scores of the spans and of no answer; returns it for each.
 
     >>> confidences([Span("a", 0, 1, 0.0)], 0.0)
     ([0.5], 0.5)
     """
     logits = np.array([null, *(span.score for span in spans)])
-    exponentials = np.exp(logits - logits.max())
+    exponentials = np.exp((logits - logits.max()) / temperature)
     shares = (exponentials / exponentials.sum()).tolist()
     return shares[1:], shares[0]

@@ -26,6 +26,7 @@ from hfkit.errors import HfkitError, InputError, ResourceError
 
 MANIFEST = "manifest.json"
 BLOCK = 1 << 22  # bytes
+BEFORE = "before"  # of an entry whose file is being replaced: what it was; null: it was not there
 _STAGE = ".stage-"
 _GONE = ".gone-"
 # NumPy's words for a file that took less than it was given; no number of the system's comes along.
@@ -147,7 +148,7 @@ def damages(
 ) -> Iterator[tuple[str, str]]:
     """Yield each damaged file of a sealed folder, and what is wrong with it; see `damage`."""
     try:
-        files = sealed_files(folder, manifest)
+        files = _entries(folder, manifest)
     except FileNotFoundError:
         yield manifest, "missing"
     except OSError as error:
@@ -155,19 +156,36 @@ def damages(
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         yield manifest, "damaged"
     else:
-        for name, (size, digest) in files.items():
-            wrong = (
-                "" if only is not None and name not in only else _wrong(folder, name, size, digest)
-            )
+        for name, entry in files.items():
+            wrong = "" if only is not None and name not in only else _differs(folder, name, entry)
             if wrong:
                 yield name, wrong
 
 
 def sealed_files(folder: Path, manifest: str = MANIFEST) -> dict[str, tuple[int, str]]:
     """Return size and hash of each file by its path inside the folder, as the manifest has them."""
-    content = json.loads((folder / manifest).read_text("utf-8"))
-    entries: Mapping[str, Any] = content["files"]
+    entries = _entries(folder, manifest)
     return {name: (entry["size"], entry["sha256"]) for name, entry in entries.items()}
+
+
+def _entries(folder: Path, manifest: str) -> dict[str, Any]:
+    """The entries of a manifest, each with its size and hash. Raises what a damaged one does."""
+    entries: dict[str, Any] = json.loads((folder / manifest).read_text("utf-8"))["files"]
+    for entry in entries.values():
+        entry["size"], entry["sha256"]
+    return entries
+
+
+def _differs(folder: Path, name: str, entry: Mapping[str, Any]) -> str:
+    """Say what is wrong with a file; a kill may have come while it was replaced, and left it as it
+    was before, or absent."""
+    wrong = _wrong(folder, name, entry["size"], entry["sha256"])
+    if not wrong or BEFORE not in entry:
+        return wrong
+    before = entry[BEFORE]
+    if before is None:
+        return wrong if (folder / name).exists() else ""
+    return _wrong(folder, name, before["size"], before["sha256"])
 
 
 def _wrong(folder: Path, name: str, size: int, digest: str) -> str:

@@ -1,4 +1,5 @@
-"""From a score to a decision: where to cut it (`Cuts`), which scale to lay it on (`rising_line`).
+"""From a score to a decision: where to cut it (`Cuts`, `precise_cut`), which scale to lay it on
+(`rising_line`).
 
 Every distinct score is tried as a threshold at once, from the sorted scores. `Cuts` sorts once, so
 that a bootstrap, which counts each example anew, costs a few passes over the array.
@@ -90,3 +91,59 @@ def rising_line(scores: NDArray[Any], wanted: NDArray[Any]) -> tuple[float, floa
         return None
     slope = float(spread @ wanted) / float(spread @ spread)
     return (slope, float(wanted.mean() - slope * scores.mean())) if slope > 0 else None
+
+
+@dataclass(frozen=True)
+class PreciseCut:
+    """From which confidence on answers are right often enough, how often they are, and the share of
+    all answers that is left."""
+
+    confidence: float
+    precision: float
+    coverage: float
+
+
+def precise_cut(confidences: NDArray[Any], right: NDArray[Any], wanted: float) -> PreciseCut | None:
+    """The lowest confidence from which on the share of right answers is at least `wanted`; None
+    where there is none. `confidences` and `right` are ``[answers]``; a cut falls half-way.
+
+    >>> import numpy as np
+    >>> precise_cut(np.array([0.9, 0.8, 0.5]), np.array([True, True, False]), 0.95)
+    PreciseCut(confidence=0.65, precision=1.0, coverage=0.6666666666666666)
+    """
+    import numpy as np
+
+    order = np.argsort(-confidences, kind="stable")
+    ordered = confidences[order].astype(np.float64)
+    ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(ordered) - 1)
+    precision = np.cumsum(right[order])[ends] / (ends + 1)
+    enough = np.flatnonzero(precision >= wanted)
+    if not len(enough):
+        return None
+    end = int(ends[enough[-1]])
+    behind = ordered[end + 1] if end + 1 < len(ordered) else 0.0
+    middle = (ordered[end] + behind) / 2
+    cut = 0.0 if end + 1 == len(ordered) else middle if middle > behind else ordered[end]
+    share = float(precision[enough[-1]])
+    return PreciseCut(float(cut), share, (end + 1) / len(ordered))
+
+
+def label_thresholds(
+    scores: NDArray[Any], given: NDArray[Any], fewest: int = 10
+) -> tuple[list[float], float, list[int]]:
+    """For each label the threshold with the best F1, both ``[rows, labels]``.
+
+    A label with fewer than `fewest` rows that have it, or that do not, gets the one that is best
+    for all labels together. Returns the thresholds, that common one, and which labels got it.
+    """
+    common = Cuts(scores.ravel(), given.ravel()).best().f1_threshold if given.any() else 0.5
+    thresholds, few = [], []
+    for number in range(scores.shape[1]):
+        positives = int(given[:, number].sum())
+        if min(positives, len(given) - positives) < fewest:
+            thresholds.append(common)
+            few.append(number)
+        else:
+            best = Cuts(scores[:, number], given[:, number]).best()
+            thresholds.append(best.f1_threshold)
+    return thresholds, common, few

@@ -39,6 +39,9 @@ ALLOWED = {
     "processor": set(),
     "vectors": set(),
     "thresholds": set(),
+    "temperature": set(),
+    "abstaining": {"spans"},
+    "replacing": {"sealing"},
     "choices": set(),
     "sealing": set(),
     "imports": set(),
@@ -53,10 +56,10 @@ ALLOWED = {
         "vocabulary",
     },
     "python_tokenizer": {"text", "windows"},
-    "data": {"windows", "spans", "words"},
+    "data": {"windows", "spans", "words", "abstaining"},
     "tasks": {
         "windows", "spans", "answers", "nbest", "words", "text", "targets", "vectors", "choices",
-        "families", "thresholds", "masking", "segments", "prompts", "languages",
+        "families", "thresholds", "masking", "segments", "prompts", "languages", "temperature",
     },
     "metrics": {"tasks", "spans", "answers", "vectors", "thresholds"},
     "model": {
@@ -66,12 +69,13 @@ ALLOWED = {
     "train": {"imports", "sealing", "signals", "text", "targets", "processor"},
     "infer": {
         "tasks", "text", "windows", "spans", "answers", "nbest", "data", "targets", "vectors",
-        "processor", "imports", "masking",
+        "processor", "imports", "masking", "abstaining",
     },
     "reports": {"answers", "train", "metrics", "sealing"},
     "run": {
         *ROOMS, "backend", "prompts", "processor", "sealing", "text", "layers", "vectors",
-        "languages", "spans", "words", "recipe",
+        "languages", "spans", "words", "recipe", "answers", "nbest", "replacing", "temperature",
+        "thresholds",
     },
     "commands": {
         *ROOMS, "run", "vectors", "spans", "words", "sealing", "text", "layers", "recipe",
@@ -207,6 +211,8 @@ LIGHT_COMMANDS = [
     ["convert", "--help"],
     ["bench", "--help"],
     ["export", "--help"],
+    ["calibrate", "--help"],
+    ["explain", "--help"],
     ["verify", "--help"],
     ["report", "--help"],
     ["audit", "--help"],

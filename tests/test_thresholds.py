@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hfkit.thresholds import Cuts, rising_line
+from hfkit.thresholds import Cuts, label_thresholds, precise_cut, rising_line
 
 CASES = 1000
 
@@ -57,3 +57,33 @@ def test_a_line_that_falls_is_none() -> None:
     assert rising_line(scores, 3 - scores) is None
     assert rising_line(np.ones(3), scores) is None
     assert rising_line(scores, 1 + 4 * scores) == pytest.approx((4.0, 1.0))
+
+
+def test_the_precise_cut_is_the_lowest_that_is_precise_enough() -> None:
+    chance = np.random.default_rng(1)
+    for _ in range(300):
+        count = int(chance.integers(1, 40))
+        sure = chance.random(count).round(int(chance.integers(1, 4)))
+        right = chance.random(count) < sure
+        wanted = float(chance.choice([0.5, 0.8, 0.95, 1.0]))
+        shares = {cut: right[sure >= cut].mean() for cut in set(sure.tolist())}
+        enough = [cut for cut, share in shares.items() if share >= wanted]
+        found = precise_cut(sure, right, wanted)
+        if not enough:
+            assert found is None
+            continue
+        assert found is not None
+        kept = sure >= found.confidence
+        assert right[kept].mean() == pytest.approx(found.precision) and found.precision >= wanted
+        assert kept.mean() == pytest.approx(found.coverage) == (sure >= min(enough)).mean()
+
+
+def test_a_label_with_few_rows_gets_the_threshold_of_all() -> None:
+    chance = np.random.default_rng(2)
+    scores = chance.random((200, 3))
+    given = scores > np.array([0.3, 0.7, 0.5])
+    given[:, 2] = False
+    given[:5, 2] = True
+    found, common, few = label_thresholds(scores, given)
+    assert few == [2] and found[2] == common
+    assert found[:2] == pytest.approx([0.3, 0.7], abs=0.05)

@@ -19,12 +19,14 @@ from hfkit import __version__
 from hfkit.api import (
     audit,
     bench,
+    calibrate,
     check,
     compare,
     convert,
     embed,
     estimate,
     evaluate,
+    explain,
     export,
     finetune,
     predict,
@@ -36,10 +38,12 @@ from hfkit.api import (
     verify,
 )
 from hfkit.cli import about, completion, following, wording
+from hfkit.cli.calibrate import CALIBRATE, show_calibrated
 from hfkit.cli.check import CHECK
 from hfkit.cli.compare import COMPARE
 from hfkit.cli.compare import act as show_comparison
 from hfkit.cli.console import is_terminal, print_json, printable, say, show_scores, start_notes
+from hfkit.cli.explain import EXPLAIN, show_explained
 from hfkit.cli.failures import Ending, asks_for_json, ending, speak_json
 from hfkit.cli.groups import recipes, settings, tokenizer
 from hfkit.cli.models import ESTIMATE, PUSH, models, show_estimate, show_pushed
@@ -272,30 +276,34 @@ def _check(given: dict[str, Any]) -> Ending:
 def _bench(given: dict[str, Any]) -> Ending:
     from hfkit.cli.bench import show_bench
 
-    config = _resolved(bench, given)
-    result = bench(config)
-    if config.json_output:
-        print_json(result.to_json())
-    else:
-        show_bench(result, sys.stdout)
-    return Ending()
+    return _shown(bench, given, show_bench)
 
 
-def _estimate(given: dict[str, Any]) -> Ending:
-    return _shown(_resolved(estimate, given), estimate, show_estimate)
+def _calibrate(given: dict[str, Any]) -> Ending:
+    return _shown(calibrate, given, show_calibrated)
 
 
-def _push(given: dict[str, Any]) -> Ending:
-    return _shown(_resolved(push, given), push, show_pushed)
+def _explain(given: dict[str, Any]) -> Ending:
+    return _shown(explain, given, show_explained)
 
 
-def _shown(config: Any, verb: Verb[Any, Any, Any], show: Callable[[Any, Any], None]) -> Ending:
+def _shown(verb: Verb[Any, Any, Any], given: dict[str, Any], show: Callable[..., None]) -> Ending:
+    """Print the result as JSON where that is asked for, else as a person reads it."""
+    config = _resolved(verb, given)
     result = verb(config)
     if config.json_output:
         print_json(result.to_json())
     else:
         show(result, sys.stdout)
     return Ending()
+
+
+def _estimate(given: dict[str, Any]) -> Ending:
+    return _shown(estimate, given, show_estimate)
+
+
+def _push(given: dict[str, Any]) -> Ending:
+    return _shown(push, given, show_pushed)
 
 
 def _export(given: dict[str, Any]) -> Ending:
@@ -358,6 +366,8 @@ _add(convert, _convert, wording.CONVERT)
 _add(bench, _bench, wording.BENCH)
 _add(export, _export, wording.EXPORT)
 _add(verify, _verify, wording.VERIFY)
+_add(calibrate, _calibrate, CALIBRATE)
+_add(explain, _explain, EXPLAIN)
 _add(report, _report, REPORT)
 _add(audit, _audit, AUDIT)
 _add(check, _check, CHECK)

@@ -27,6 +27,8 @@ from hfkit.config.commands import (
     VerifyConfig,
 )
 from hfkit.config.comparing import Baselines, CompareConfig, Gate, Seeds
+from hfkit.config.confidence import CalibrateConfig
+from hfkit.config.explain import ExplainConfig, Inquiry
 from hfkit.config.language import (
     LanguageModelKind,
     ScoreConfig,
@@ -61,13 +63,13 @@ from hfkit.config.training import (
 from hfkit.config.vectors import EmbedConfig, SearchConfig, Vectors
 
 __all__ = [
-    "Arithmetic", "AuditConfig", "Baselines", "BenchConfig", "CheckConfig", "Columns",
-    "CompareConfig", "Computing", "ConvertConfig", "DataFormat", "Device", "EmbedConfig", "Engine",
-    "EstimateConfig", "EvaluateConfig", "ExportConfig", "Exportable", "FinetuneConfig",
-    "FromScratch", "Gate", "Hardware", "InputFormat", "Int8Method", "Kernels", "Knowledge",
-    "LanguageModelKind", "Machine", "ModelSize", "Optimizer", "OutputFormat", "Precision",
-    "PredictConfig", "Processes", "PushConfig", "Reading", "ReportConfig", "Schedule",
-    "ScoreConfig", "SearchConfig", "Section", "Seeds", "Shape", "Strictness", "TaskSettings",
-    "TokenizerConfig", "TokenizerFamily", "TokenizerKind", "Training", "Trust", "Vectors",
-    "VerifyConfig", "setting",
+    "Arithmetic", "AuditConfig", "Baselines", "BenchConfig", "CalibrateConfig", "CheckConfig",
+    "Columns", "CompareConfig", "Computing", "ConvertConfig", "DataFormat", "Device", "EmbedConfig",
+    "Engine", "EstimateConfig", "EvaluateConfig", "ExplainConfig", "ExportConfig", "Exportable",
+    "FinetuneConfig", "FromScratch", "Gate", "Hardware", "InputFormat", "Inquiry", "Int8Method",
+    "Kernels", "Knowledge", "LanguageModelKind", "Machine", "ModelSize", "Optimizer",
+    "OutputFormat", "Precision", "PredictConfig", "Processes", "PushConfig", "Reading",
+    "ReportConfig", "Schedule", "ScoreConfig", "SearchConfig", "Section", "Seeds", "Shape",
+    "Strictness", "TaskSettings", "TokenizerConfig", "TokenizerFamily", "TokenizerKind", "Training",
+    "Trust", "Vectors", "VerifyConfig", "setting",
 ]  # fmt: skip

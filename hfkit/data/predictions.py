@@ -13,6 +13,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from hfkit.abstaining import restored
 from hfkit.config import Reading
 from hfkit.data.record import Fields, strict
 from hfkit.errors import InputError
@@ -76,7 +77,7 @@ def answer_of(fields: Fields, separator: str = "|") -> Answer:
     """
     answer = fields.get(NAME)
     if isinstance(answer, dict):
-        return answer
+        return restored(answer)
     flat = {
         name.removeprefix(f"{NAME}."): value
         for name, value in fields.items()
@@ -101,7 +102,7 @@ def _unflattened(flat: dict[str, str], separator: str) -> Answer:
         if name.startswith("scores.")
     }
     if "label" in flat:
-        answer["label"] = flat["label"]
+        answer["label"] = flat["label"] or flat.get("withheld", "")
     if "labels" in flat:
         joined = flat.get("scores", "")
         if "|" in joined:  # what hfkit itself joins with; the flag is about the right answers

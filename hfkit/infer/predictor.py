@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hfkit.abstaining import abstain
 from hfkit.infer.flow import Answerer, Batch, by_row, run_batches
 from hfkit.tasks.collate import collate, length_of
 
@@ -85,7 +86,11 @@ class Predictor(Answerer):
         self, outputs: Sequence[Outputs], encoded: Sequence[EncodedRow], rows: Sequence[Row]
     ) -> list[Answer]:
         """One answer per row, of one mapping of outputs per encoded row."""
-        return self.task.decode(outputs, encoded, rows)
+        answers = self.task.decode(outputs, encoded, rows)
+        below = self.task.decisions.get("abstain_below")
+        if below is None or not self.task.asked:  # scores are of all answers
+            return answers
+        return [abstain(answer, below) for answer in answers]
 
     def run(self, encoded: Sequence[EncodedRow]) -> list[Outputs]:
         """Compute all encoded rows; one mapping of outputs per encoded row, in their order."""

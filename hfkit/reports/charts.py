@@ -7,13 +7,17 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from hfkit.reports.curves import Ranked, average_precision, curve, reliability
+import numpy as np
+
+from hfkit.metrics.calibration import calibration_error, reliability
+from hfkit.reports.curves import Ranked, average_precision, curve
 from hfkit.reports.markup import clean, element, escaped
 from hfkit.reports.material import Slice
 from hfkit.reports.plots import FAINT, INK, ONE, SERIES, THREE, TWO, plot
 
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))  # colour is never all that tells apart
 LONGEST_NAME = 22
+BINS = 10  # of the reliability diagram
 SMOOTHED = 20  # steps, at least, over which the loss is averaged
 
 
@@ -104,21 +108,26 @@ def _course(points: Sequence[tuple[int, float, bool]], score: str) -> Chart:
 
 def calibration(confidences: Sequence[float], correct: Sequence[bool], of: str) -> Chart | None:
     """The reliability diagram: confidence against how often it is right."""
-    pairs = [(c, r) for c, r in zip(confidences, correct, strict=True) if 0 <= c <= 1]
+    pairs = np.array(
+        [(c, r) for c, r in zip(confidences, correct, strict=True) if 0 <= c <= 1], dtype=float
+    )
     if len(pairs) < 2:
         return None
-    found = reliability([c for c, _ in pairs], [r for _, r in pairs])
-    largest = found.counts.max()
+    found = reliability(pairs[:, 0], pairs[:, 1], BINS)
+    error = calibration_error(pairs[:, 0], pairs[:, 1], BINS)
+    x, y, sizes = (
+        np.array([one[name] for one in found]) for name in ("confidence", "accuracy", "count")
+    )
 
     def draw(axes: Any) -> None:
         axes.plot([0, 1], [0, 1], color=INK, linestyle=":", linewidth=1, label="as sure as right")
-        axes.plot(found.confidence, found.accuracy, color=ONE, linewidth=1.5)
-        axes.scatter(found.confidence, found.accuracy, s=20 + 130 * found.counts / largest,
-                     color=ONE, label=f"{short(of)}, by number")  # fmt: skip
+        axes.plot(x, y, color=ONE, linewidth=1.5)
+        areas = 20 + 130 * sizes / sizes.max()
+        axes.scatter(x, y, s=areas, color=ONE, label=f"{short(of)}, by number")
         axes.set(xlabel="confidence", ylabel="share right", xlim=(0, 1.03), ylim=(0, 1.05))
         axes.legend(loc="upper left")
 
-    told = f"expected calibration error {found.error:.4f}; below the line: too sure"
+    told = f"expected calibration error {error:.4f}; below the line: too sure"
     return Chart("Reliability", told, plot(draw, "reliability"))
 
 

@@ -1,5 +1,4 @@
-"""What the plots show, as numbers: precision and recall at every threshold, how confidence and
-being right go together."""
+"""Precision and recall at every threshold, as numbers for plots."""
 
 from __future__ import annotations
 
@@ -10,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-BINS = 10
 MOST_POINTS = 200
 
 
@@ -70,32 +68,3 @@ def average_precision(ranked: Ranked) -> float:
     found = right.cumsum()[last]
     steps = np.diff(np.concatenate([[0.0], found])) / ranked.wanted
     return float(steps @ (found / (last + 1.0)))
-
-
-class Reliability(NamedTuple):
-    """Per bin of confidence: how many, their mean confidence, how many of them are right."""
-
-    counts: NDArray[np.int64]
-    confidence: Floats
-    accuracy: Floats
-    error: float  # expected calibration error: the mean gap, each bin by its size
-
-
-def reliability(
-    confidences: Sequence[float], correct: Sequence[bool], bins: int = BINS
-) -> Reliability:
-    """Compare confidence with accuracy in bins of equal width; empty bins are left out.
-
-    >>> found = reliability([0.95, 0.85, 0.65], [True, True, False], bins=2)
-    >>> found.counts.tolist(), round(found.error, 4)
-    ([3], 0.15)
-    """
-    given = np.asarray(confidences, dtype=np.float64)
-    right = np.asarray(correct, dtype=np.float64)
-    place = np.clip((given * bins).astype(np.intp), 0, bins - 1)
-    counts = np.bincount(place, minlength=bins)
-    some = counts > 0
-    confidence = np.bincount(place, given, bins)[some] / counts[some]
-    accuracy = np.bincount(place, right, bins)[some] / counts[some]
-    gap = float(counts[some] @ np.abs(confidence - accuracy) / counts.sum())
-    return Reliability(counts[some], confidence, accuracy, gap)

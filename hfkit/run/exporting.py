@@ -16,7 +16,6 @@ from hfkit import sealing
 from hfkit.config import ExportConfig, FinetuneConfig, Int8Method
 from hfkit.errors import InputError
 from hfkit.registry import find_metric
-from hfkit.run.calibrating import ROWS, part, spread
 from hfkit.run.exported import (
     CLOSE,
     GRAPH,
@@ -32,6 +31,7 @@ from hfkit.run.exported import (
     what_it_computes,
     write_tokenizer,
 )
+from hfkit.run.int8_rows import ROWS, part, spread
 
 if TYPE_CHECKING:
     from hfkit.data.dataset import Dataset

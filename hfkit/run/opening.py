@@ -18,7 +18,7 @@ from hfkit.errors import InputError, SafetyError
 from hfkit.model import gate
 from hfkit.model.adapted import FILES
 from hfkit.registry import find_task, make_task
-from hfkit.run.decisions import DECISIONS, read_decisions
+from hfkit.run.decisions import DECISIONS, overruled, read_decisions
 from hfkit.run.output import RUN
 
 if TYPE_CHECKING:
@@ -105,8 +105,8 @@ def open_run(
     options = {**(saved.options if saved and own else {}), **config.options}
     task = make_task(name, options)
     task.asked = isinstance(config, PredictConfig)
-    if own:
-        task.decisions = read_decisions(located.folder)
+    decided = read_decisions(located.folder, None if own else find_task(name)[0])
+    task.decisions = overruled(decided, config.options)
     task.restore(json.loads((located.folder / "config.json").read_text("utf-8")))
     require_head(facts, task.auto_class, model)
     wanted = config.max_length or (saved.max_length if saved else None)

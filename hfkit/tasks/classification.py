@@ -27,6 +27,7 @@ from hfkit.errors import InputError, RowError
 from hfkit.registry import TASKS
 from hfkit.tasks.base import Answer, EncodedRow, Outputs, Row, Task
 from hfkit.tasks.options import ClassificationOptions
+from hfkit.temperature import sigmoid, softmax, tempered, tempered_each
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -206,30 +207,28 @@ class Classification(Task[ClassificationOptions]):
         pooled = np.zeros((len(rows), logits.shape[1]))
         np.add.at(pooled, owner, self._activated(logits) * tokens[:, None])
         pooled /= np.bincount(owner, weights=tokens, minlength=len(rows))[:, None]
-        answers = [self._answer(scores) for scores in pooled]
+        change = tempered_each if self.problem == "multi-label" else tempered
+        scores = change(pooled, self.decisions.get("temperature", 1.0))
+        answers = list(map(self._answer, pooled, scores))
         for part in encoded:
             if part.get("_truncated"):
                 answers[part["_row"]]["truncated"] = True
         return answers
 
     def _activated(self, logits: NDArray[Any]) -> NDArray[Any]:
-        import numpy as np
-
         if self.problem == "regression":
             return logits
-        if self.problem == "multi-label":
-            return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)))  # the sigmoid, without overflow
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+        return (sigmoid if self.problem == "multi-label" else softmax)(logits)
 
-    def _answer(self, scores: NDArray[Any]) -> Answer:
+    def _answer(self, raw: NDArray[Any], scores: NDArray[Any]) -> Answer:
         if self.problem == "regression":
             return {"value": float(scores[0])}
         named = dict(zip(self.labels, scores.tolist(), strict=True))
         if self.problem == "single-label":
-            best = self.labels[int(scores.argmax())]
+            best = self.labels[int(raw.argmax())]  # rounding may have made a tie of the others
             return {"label": best, "score": named[best], "scores": named}
-        chosen = [label for label in self.labels if named[label] >= self.options.threshold]
+        own, usual = self.decisions.get("thresholds", {}), self.options.threshold
+        chosen = [label for label in self.labels if named[label] >= own.get(label, usual)]
         return {"labels": chosen, "scores": named}
 
     def brief(self, answer: Answer) -> Answer:

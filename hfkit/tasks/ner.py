@@ -47,6 +47,7 @@ from hfkit.spans import (
 from hfkit.targets import IGNORED
 from hfkit.tasks.base import Answer, EncodedRow, LabelKind, Outputs, Row, Task
 from hfkit.tasks.options import NerOptions
+from hfkit.temperature import laid
 from hfkit.windows import central
 from hfkit.words import (
     Passage,
@@ -190,7 +191,7 @@ class Ner(Task[NerOptions]):
             entities = passage.entities(on_characters(spans, passage.places))
             for entity, (start, end, _) in zip(entities, found, strict=True):
                 chances = np.exp([scores[place, path[place]] for place in range(start, end)])
-                entity["score"] = float(chances.mean())
+                entity["score"] = laid(float(chances.mean()), self.decisions)
             answer = {"entities": entities, "tokens" if passage.given else "words": passage.words}
             answer["tags"] = self._all_tags(tags, seen, tags_of(spans, count))
             if any(part.get("_truncated") for part in parts):
@@ -208,10 +209,8 @@ class Ner(Task[NerOptions]):
 
     def brief(self, answer: Answer) -> Answer:
         """The entities; tags only where words were given."""
-        kept = (
-            ("entities", "tags", "truncated") if "tokens" in answer else ("entities", "truncated")
-        )
-        return {key: answer[key] for key in kept if key in answer}
+        hidden = {"tokens", "words"} | (set() if "tokens" in answer else {"tags"})
+        return {key: value for key, value in answer.items() if key not in hidden}
 
     def gold(self, rows: Sequence[Row]) -> list[Answer]:
         """The entities as they are marked, overlapping ones included; tags as `decode` writes them.

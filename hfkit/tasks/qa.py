@@ -227,7 +227,8 @@ class QuestionAnswering(Task[QaOptions]):
             return {**NOTHING, "score": 1.0, "no_answer_score": None, "best_answer": "",
                     "answers": [{**NOTHING, "score": 1.0}]}  # fmt: skip
         threshold = self.null_threshold
-        shares, none = confidences(spans, null - (threshold or 0.0))
+        temperature = self.decisions.get("temperature", 1.0)
+        shares, none = confidences(spans, null - (threshold or 0.0), temperature)
         answers = [_record(span, share) for span, share in zip(spans, shares, strict=True)]
         if threshold is not None:
             worse = sum(share >= none for share in shares)

@@ -32,6 +32,7 @@ from hfkit.errors import InputError, RowError, did_you_mean
 from hfkit.registry import TASKS
 from hfkit.tasks.base import Answer, EncodedRow, Outputs, Row, Task
 from hfkit.tasks.options import ZeroShotOptions
+from hfkit.temperature import softmax, tempered, tempered_each
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -189,7 +190,7 @@ class ZeroShot(Task[ZeroShotOptions]):
         choices = [self.candidates(row, number) for number, row in enumerate(rows)]
         score = self._entailed if self._kind == CLASSIFIER else self._compared
         found = score(outputs, encoded, choices)
-        answers = [self.answer(names, scores) for names, scores in zip(choices, found, strict=True)]
+        answers = [self.answer(names, raw) for names, raw in zip(choices, found, strict=True)]
         for part in encoded:
             if part.get("_truncated"):
                 answers[part["_row"]]["truncated"] = True
@@ -211,11 +212,11 @@ class ZeroShot(Task[ZeroShotOptions]):
         pooled = joined(logits, owner, tokens, int(ends[-1]))
         if not self.options.multi_label:
             entailment = pooled[:, self._entailment]
-            return [_softmax(entailment[a:b]) for a, b in zip(starts, ends, strict=True)]
+            return [softmax(entailment[a:b]) for a, b in zip(starts, ends, strict=True)]
         if self._opposite is not None:
             pooled = pooled[:, [self._entailment, self._opposite]]
         place = 0 if self._opposite is not None else self._entailment
-        scores = _softmax(pooled)[:, place]
+        scores = softmax(pooled)[:, place]
         return [scores[a:b] for a, b in zip(starts, ends, strict=True)]
 
     def _compared(
@@ -239,18 +240,21 @@ class ZeroShot(Task[ZeroShotOptions]):
         found = []
         for text, names in zip(texts, choices, strict=True):
             asked = sentences[[numbers[self._sentence(name)] for name in names]]
-            shares = _softmax(SCALE * (asked @ text))
+            shares = softmax(SCALE * (asked @ text))
             many = len(names) * shares
             found.append(many / (many + 1) if self.options.multi_label else shares)
         return found
 
-    def answer(self, names: Sequence[str], scores: NDArray[Any]) -> Answer:
+    def answer(self, names: Sequence[str], raw: NDArray[Any]) -> Answer:
         """The answer that these scores of these labels come to."""
+        change = tempered_each if self.options.multi_label else tempered
+        scores = change(raw, self.decisions.get("temperature", 1.0))
         named = dict(zip(names, scores.tolist(), strict=True))
         if self.options.multi_label:
-            chosen = [name for name in names if named[name] >= self.options.threshold]
+            own, usual = self.decisions.get("thresholds", {}), self.options.threshold
+            chosen = [name for name in names if named[name] >= own.get(name, usual)]
             return {"labels": chosen, "scores": named}
-        best = names[int(scores.argmax())]
+        best = names[int(raw.argmax())]
         return {"label": best, "score": named[best], "scores": named}
 
     def brief(self, answer: Answer) -> Answer:
@@ -287,11 +291,3 @@ class ZeroShot(Task[ZeroShotOptions]):
         if not self.labels:
             self.labels = list(known)
         return answers
-
-
-def _softmax(values: NDArray[Any]) -> NDArray[Any]:
-    """Over the last axis; the largest is subtracted first, so that nothing overflows."""
-    import numpy as np
-
-    exponentials = np.exp(values - values.max(axis=-1, keepdims=True))
-    return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))

@@ -29,6 +29,8 @@ COMMANDS = [
     "score",
     "bench",
     "export",
+    "calibrate",
+    "explain",
     "verify",
     "report",
     "audit",

@@ -11,7 +11,7 @@ import pytest
 from exports import TASKS, go, read_report
 from toys import toy_rows, write_classifier, write_csv
 
-from hfkit.run.calibrating import part
+from hfkit.run.int8_rows import part
 
 FILES = ["model.onnx", "model.onnx_data", "model_quantized.onnx", "model_quantized.onnx_data"]
 
