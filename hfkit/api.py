@@ -27,6 +27,7 @@ from hfkit.config import (
     ScoreConfig,
     SearchConfig,
     Section,
+    ServeConfig,
     TokenizerConfig,
     VerifyConfig,
 )
@@ -187,10 +188,13 @@ if TYPE_CHECKING:
     class ExportArguments(ExportConfig, Options):  # type: ignore[misc]
         """Arguments of `export`."""
 
+    class ServeArguments(ServeConfig, Options):  # type: ignore[misc]
+        """Arguments of `serve`."""
+
 else:  # these are for editors; to make such classes would take a tenth of `hfkit --help`
     FinetuneArguments, EvaluateArguments = FinetuneConfig, EvaluateConfig
     PredictArguments, BenchArguments = PredictConfig, BenchConfig
-    ExportArguments = ExportConfig
+    ExportArguments, ServeArguments = ExportConfig, ServeConfig
 
 
 @verb(FinetuneConfig, FinetuneArguments, "train")
@@ -320,3 +324,14 @@ def score(config: ScoreConfig) -> Iterator[dict[str, Any]]:
     from hfkit.commands import score as command
 
     return command.scores(config)
+
+
+@verb(ServeConfig, ServeArguments, "models")
+def serve(config: ServeConfig) -> None:
+    """Serve models over HTTP, with a page to try them, until Ctrl-C or SIGTERM.
+
+    Raises `SafetyError` for another address than this machine's without a token.
+    """
+    from hfkit.commands import serve as command
+
+    return command.serve(config)

@@ -28,6 +28,7 @@ from hfkit.config import (
     ScoreConfig,
     SearchConfig,
     Section,
+    ServeConfig,
     TokenizerConfig,
     VerifyConfig,
 )
@@ -43,7 +44,7 @@ M = TypeVar("M", bound="BaseModel")
 
 CONFIGS: tuple[type[Section], ...] = (
     FinetuneConfig, EvaluateConfig, PredictConfig, EmbedConfig, SearchConfig, ScoreConfig,
-    ConvertConfig, BenchConfig, ExportConfig, VerifyConfig, TokenizerConfig,
+    ConvertConfig, BenchConfig, ExportConfig, VerifyConfig, TokenizerConfig, ServeConfig,
 )  # fmt: skip
 ABOUT_THE_RECIPE = frozenset({"about", "expected", "smoke"})  # notes in a recipe, not settings
 PREFIX = "HFKIT_"

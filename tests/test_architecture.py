@@ -69,9 +69,10 @@ ALLOWED = {
         "processor", "imports", "masking",
     },
     "report": {"train", "metrics", "sealing"},
-    "run": {*ROOMS, "backend", "prompts", "processor", "sealing", "text", "layers", "vectors"},
+    "serve": {"data", "infer", "masking", "prompts", "tasks"},
+    "run": {*ROOMS, "serve", "backend", "prompts", "processor", "sealing", "text", "layers", "vectors"},
     "commands": {
-        *ROOMS, "run", "vectors", "spans", "sealing", "text", "layers", "recipe",
+        *ROOMS, "run", "serve", "vectors", "spans", "sealing", "text", "layers", "recipe",
         "samples", "processor",
     },
     "api": {"commands", "layers", "recipe", "run", "tasks"},

@@ -29,6 +29,7 @@ from hfkit.api import (
     prepared,
     score,
     search,
+    serve,
     train_tokenizer,
     verify,
 )
@@ -36,6 +37,7 @@ from hfkit.cli.console import is_terminal, print_json, printable, say, show_scor
 from hfkit.cli.failures import Ending, asks_for_json, ending, speak_json
 from hfkit.cli.groups import AsJson, recipes, settings, tokenizer
 from hfkit.cli.options import verb_command
+from hfkit.cli.serve import SERVE
 from hfkit.cli.wording import (
     BENCH,
     CONVERT,
@@ -289,6 +291,11 @@ def _verify(given: dict[str, Any]) -> Ending:
     return ending(InputError(f"{files} damaged", place=str(result.folder)), debug=False)
 
 
+def _serve(given: dict[str, Any]) -> Ending:
+    serve(_resolved(serve, given))
+    return Ending()
+
+
 def _train_tokenizer(given: dict[str, Any]) -> Ending:
     print(train_tokenizer(_resolved(train_tokenizer, given)).folder)
     return Ending()
@@ -308,6 +315,7 @@ _add(convert, _convert, CONVERT)
 _add(bench, _bench, BENCH)
 _add(export, _export, EXPORT)
 _add(verify, _verify, VERIFY)
+_add(serve, _serve, SERVE)
 app.add_typer(recipes, name="recipes")
 app.add_typer(settings, name="config")
 tokenizer.command("train", cls=verb_command(train_tokenizer, _train_tokenizer), help=TOKENIZER)(

@@ -45,6 +45,7 @@ from hfkit.config.machine import (
     Trust,
 )
 from hfkit.config.reading import Columns, InputFormat, Reading, Strictness
+from hfkit.config.serving import Limits, ServeConfig
 from hfkit.config.training import (
     FromScratch,
     ModelSize,
@@ -60,8 +61,8 @@ __all__ = [
     "Arithmetic", "BenchConfig", "Columns", "Computing", "ConvertConfig", "DataFormat", "Device",
     "EmbedConfig", "Engine", "EvaluateConfig", "ExportConfig", "Exportable", "FinetuneConfig",
     "FromScratch", "Hardware", "InputFormat", "Int8Method", "Kernels", "Knowledge",
-    "LanguageModelKind", "Machine", "ModelSize", "Optimizer", "OutputFormat", "Precision",
-    "PredictConfig", "Processes", "Reading", "Schedule", "ScoreConfig", "SearchConfig", "Section",
+    "LanguageModelKind", "Limits", "Machine", "ModelSize", "Optimizer", "OutputFormat", "Precision",
+    "PredictConfig", "Processes", "Reading", "Schedule", "ScoreConfig", "SearchConfig", "Section", "ServeConfig",
     "Strictness", "TaskSettings", "TokenizerConfig", "TokenizerFamily", "TokenizerKind", "Training",
     "Trust", "Vectors", "VerifyConfig", "setting",
 ]  # fmt: skip

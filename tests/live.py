@@ -1,0 +1,142 @@
+"""A real `hfkit serve` in a process of its own, and toy models of every task to serve."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from toys import CHAT_TEMPLATE, write_classifier, write_generator, write_writer
+
+READY = re.compile(r"ready: (http://\S+)")
+
+
+@dataclass
+class Live:
+    """A server that answers: its address, its process, and what it has said so far."""
+
+    url: str
+    process: subprocess.Popen[str]
+    said: list[str]
+
+    def post(self, path: str, body: Any, **options: Any) -> httpx.Response:
+        """Send JSON."""
+        return httpx.post(self.url.rstrip("/") + path, json=body, timeout=60, **options)
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and return the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+
+@contextmanager
+def live(*arguments: object, token: str = "", port: int = 0) -> Iterator[Live]:
+    """Start `hfkit serve` with these arguments at any free port, and end it."""
+    command = [sys.executable, "-m", "hfkit", "serve", *map(str, arguments), "--port", str(port)]
+    environment = {**os.environ, "HFKIT_SERVE_TOKEN": token, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    said: list[str] = []
+    try:
+        assert process.stderr is not None
+        url = ""
+        for line in process.stderr:
+            said.append(line)
+            if found := READY.search(line):
+                url = found[1]
+                break
+        assert url, "".join(said)
+        threading.Thread(target=lambda: said.extend(process.stderr or ()), daemon=True).start()
+        _wait_for(url)
+        yield Live(url, process, said)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(60)
+
+
+def _wait_for(url: str) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            httpx.get(f"{url}health", headers={"Host": "127.0.0.1"})
+            return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise AssertionError(f"nobody answers at {url}")
+
+
+NAMES = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+NLI = ["entailment", "neutral", "contradiction"]
+
+
+def _labels(names: list[str]) -> dict[str, Any]:
+    return {
+        "num_labels": len(names),
+        "id2label": dict(enumerate(names)),
+        "label2id": {name: number for number, name in enumerate(names)},
+    }
+
+
+def write_models(folder: Path) -> dict[str, tuple[Path, list[str]]]:
+    """A random model of each task with the flags that serve it; none of them was trained."""
+    import torch
+    from toys import tiny_config, write_base_model, write_tokenizer
+    from transformers import (
+        AutoModelForMaskedLM,
+        AutoModelForNextSentencePrediction,
+        AutoModelForQuestionAnswering,
+        AutoModelForTokenClassification,
+    )
+
+    def write(name: str, made: Any, **changes: Any) -> Path:
+        torch.manual_seed(1)
+        model = made.from_config(tiny_config("bert", initializer_range=0.2, **changes))
+        model.save_pretrained(folder / name)
+        return write_tokenizer(folder / name)
+
+    spread = {"initializer_range": 0.2}
+    write_classifier(folder / "topics", **spread)
+    write_classifier(folder / "several", problem_type="multi_label_classification", **spread)
+    write_classifier(
+        folder / "number", num_labels=1, id2label={0: "LABEL_0"}, label2id={"LABEL_0": 0},
+        problem_type="regression", **spread,
+    )  # fmt: skip
+    write_classifier(folder / "nli", **_labels(NLI), **spread)
+    write_generator(folder / "river", chat=CHAT_TEMPLATE)
+    write_writer(folder / "short", "bart")
+    write_base_model(folder / "vectors", **spread)
+    cross = {"num_labels": 1, "id2label": {0: "score"}, "label2id": {"score": 0}}
+    write_classifier(folder / "pairs", **cross, problem_type=None, **spread)
+    write("names", AutoModelForTokenClassification, **_labels(NAMES))
+    write("answers", AutoModelForQuestionAnswering)
+    write("masks", AutoModelForMaskedLM)
+    write("next", AutoModelForNextSentencePrediction)
+    flags: dict[str, list[str]] = {
+        "topics": [], "several": [], "number": [], "names": [], "answers": [], "masks": [],
+        "river": ["--max-new-tokens", "8"], "next": [],
+        "short": ["-t", "summarization", "--max-target-length", "8"],
+        "nli": ["-t", "zero-shot"], "vectors": ["-t", "similarity"],
+        "pairs": ["-t", "similarity", "--architecture", "cross-encoder"],
+    }  # fmt: skip
+    return {name: (folder / name, more) for name, more in flags.items()}
+
+
+def predicted(model: Path, flags: list[str], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What `hfkit predict` says of rows, all scores included."""
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    command = [sys.executable, "-m", "hfkit", "predict", str(model), "-", "-q", "--format",
+               "jsonl", "--only-prediction", "--scores", *flags]  # fmt: skip
+    done = subprocess.run(command, input=lines, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line)["prediction"] for line in done.stdout.splitlines()]
