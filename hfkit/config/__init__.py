@@ -62,7 +62,7 @@ __all__ = [
     "EmbedConfig", "Engine", "EvaluateConfig", "ExportConfig", "Exportable", "FinetuneConfig",
     "FromScratch", "Hardware", "InputFormat", "Int8Method", "Kernels", "Knowledge",
     "LanguageModelKind", "Limits", "Machine", "ModelSize", "Optimizer", "OutputFormat", "Precision",
-    "PredictConfig", "Processes", "Reading", "Schedule", "ScoreConfig", "SearchConfig", "Section", "ServeConfig",
-    "Strictness", "TaskSettings", "TokenizerConfig", "TokenizerFamily", "TokenizerKind", "Training",
+    "PredictConfig", "Processes", "Reading", "Schedule", "ScoreConfig", "SearchConfig", "Section",
+    "ServeConfig", "Strictness", "TaskSettings", "TokenizerConfig", "TokenizerFamily", "TokenizerKind", "Training",
     "Trust", "Vectors", "VerifyConfig", "setting",
 ]  # fmt: skip

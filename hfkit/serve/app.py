@@ -52,7 +52,7 @@ def make_app(
     for kind in (Refusal, HfkitError, MemoryError, Exception):
         app.add_exception_handler(kind, _failed)
     _add_page(app)
-    _add_facts(app, models, counts)
+    _add_facts(app, models, counts, needs_token=bool(guests.token))
     router = APIRouter()
     if len(models) == 1:
         add_model(router, models[0], "")
@@ -114,7 +114,9 @@ def _add_page(app: FastAPI) -> None:
             add(f"/page/{name}", name)
 
 
-def _add_facts(app: FastAPI, models: Sequence[Served], counts: Counts) -> None:
+def _add_facts(
+    app: FastAPI, models: Sequence[Served], counts: Counts, *, needs_token: bool
+) -> None:
     @app.get("/health", summary="Whether the server answers")
     async def health() -> Any:
         return {"status": "ok"}
@@ -122,7 +124,8 @@ def _add_facts(app: FastAPI, models: Sequence[Served], counts: Counts) -> None:
     @app.get("/info", summary="What the models are")
     async def info() -> Any:
         first = facts(models[0]) if len(models) == 1 else {"version": __version__}
-        return {**first, "models": [facts(served) for served in models]}
+        several = [facts(served) for served in models]
+        return {**first, "token_needed": needs_token, "models": several}
 
     @app.get("/metrics", summary="What the server counts, for Prometheus")
     async def metrics() -> PlainTextResponse:
@@ -145,7 +148,7 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 def _place(error: dict[str, Any]) -> str:
     """Where in a request, without the names of types that it might have been."""
     names = [str(part) for part in error["loc"][1:]]
-    kept = [name for name in names if name.isidentifier() and name[0].islower() or name.isdigit()]
+    kept = [name for name in names if name[0].islower() or name.isdigit()]
     return ".".join(name for name in kept if name not in ("str", "list", "body"))[:100]
 
 
