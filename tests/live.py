@@ -47,6 +47,7 @@ def live(*arguments: object, token: str = "", port: int = 0) -> Iterator[Live]:
     environment = {**os.environ, "HFKIT_SERVE_TOKEN": token, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     said: list[str] = []
+    hearing = None
     try:
         assert process.stderr is not None
         url = ""
@@ -56,13 +57,18 @@ def live(*arguments: object, token: str = "", port: int = 0) -> Iterator[Live]:
                 url = found[1]
                 break
         assert url, "".join(said)
-        threading.Thread(target=lambda: said.extend(process.stderr or ()), daemon=True).start()
+        hearing = threading.Thread(target=lambda: said.extend(process.stderr or ()), daemon=True)
+        hearing.start()
         _wait_for(url)
         yield Live(url, process, said)
     finally:
         if process.poll() is None:
             process.terminate()
             process.wait(60)
+        if hearing is not None:
+            hearing.join()
+        if process.stderr is not None:
+            process.stderr.close()
 
 
 def _wait_for(url: str) -> None:
@@ -88,8 +94,8 @@ def _labels(names: list[str]) -> dict[str, Any]:
     }
 
 
-def write_models(folder: Path) -> dict[str, tuple[Path, list[str]]]:
-    """A random model of each task with the flags that serve it; none of them was trained."""
+def write_models(folder: Path) -> Path:
+    """A random model of each task; none of them was trained. `OPTIONS` are those they need."""
     import torch
     from toys import tiny_config, write_base_model, write_tokenizer
     from transformers import (
@@ -122,21 +128,21 @@ def write_models(folder: Path) -> dict[str, tuple[Path, list[str]]]:
     write("answers", AutoModelForQuestionAnswering)
     write("masks", AutoModelForMaskedLM)
     write("next", AutoModelForNextSentencePrediction)
-    flags: dict[str, list[str]] = {
-        "topics": [], "several": [], "number": [], "names": [], "answers": [], "masks": [],
-        "river": ["--max-new-tokens", "8"], "next": [],
-        "short": ["-t", "summarization", "--max-target-length", "8"],
-        "nli": ["-t", "zero-shot"], "vectors": ["-t", "similarity"],
-        "pairs": ["-t", "similarity", "--architecture", "cross-encoder"],
-    }  # fmt: skip
-    return {name: (folder / name, more) for name, more in flags.items()}
+    return folder
 
 
-def predicted(model: Path, flags: list[str], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What `hfkit predict` says of rows, all scores included."""
-    lines = "".join(json.dumps(row) + "\n" for row in rows)
-    command = [sys.executable, "-m", "hfkit", "predict", str(model), "-", "-q", "--format",
-               "jsonl", "--only-prediction", "--scores", *flags]  # fmt: skip
-    done = subprocess.run(command, input=lines, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line)["prediction"] for line in done.stdout.splitlines()]
+OPTIONS: dict[str, dict[str, Any]] = {
+    "nli": {"task": "zero-shot"},
+    "vectors": {"task": "similarity"},
+    "pairs": {"task": "similarity", "architecture": "cross-encoder"},
+}
+
+
+def predicted(models: Path, name: str, *rows: dict[str, Any], **more: Any) -> list[dict[str, Any]]:
+    """What `hfkit predict` says of rows."""
+    import hfkit
+
+    file = models / f"rows-{name}.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    settings = {**OPTIONS.get(name, {}), **more}
+    return [r["prediction"] for r in hfkit.predict(str(models / name), str(file), **settings)]

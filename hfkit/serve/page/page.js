@@ -35,7 +35,8 @@ function fieldsOf(model) {
 function choose(name) {
   model = info.models.find((one) => one.model_id === name) ?? info.models[0];
   const kind = [model.task, model.problem ?? model.purpose].filter(Boolean).join(", ");
-  at("about").replaceChildren(element("b", {}, model.model_id), ` · ${kind}`);
+  const alone = info.models.length === 1;
+  at("about").replaceChildren(...(alone ? [element("b", {}, model.model_id), " · "] : []), kind);
   document.title = `${model.model_id} · hfkit serve`;
   at("fields").replaceChildren(...fieldsOf(model).map(([role, needed]) => field(role, needed)));
   at("answer").replaceChildren(element("p", { className: "empty" }, "The answer appears here."));
