@@ -28,7 +28,7 @@ def plain(value):
     return value.tolist() if hasattr(value, "tolist") else value
 
 for url, method, arguments, options in json.load(sys.stdin):
-    client = InferenceClient(url, token=False, provider="hf-inference")
+    client = InferenceClient(url, provider="hf-inference")
     try:
         found = getattr(client, method)(*arguments, **options)
         found = list(found) if options.get("stream") else plain(found)

@@ -28,11 +28,11 @@ const CALLS = {
 export function snippet(model, row, root, path, needsToken) {
   const call = CALLS[model.task]?.(row, model);
   if (!call) return plain(`${root}${path}/answer`, row, needsToken);
-  const token = needsToken ? 'os.environ["HFKIT_SERVE_TOKEN"]' : "False";
+  const token = needsToken ? ', token=os.environ["HFKIT_SERVE_TOKEN"]' : "";
   const head = needsToken ? "import os\n\n" : "";
   return (
     `${head}from huggingface_hub import InferenceClient\n\n` +
-    `client = InferenceClient(${python(root + path)}, token=${token})\n` +
+    `client = InferenceClient(${python(root + path)}${token})\n` +
     `print(client.${call})\n`
   );
 }
