@@ -120,7 +120,7 @@ def write_models(folder: Path) -> Path:
     )  # fmt: skip
     write_classifier(folder / "nli", **_labels(NLI), **spread)
     write_generator(folder / "river", chat=CHAT_TEMPLATE)
-    write_writer(folder / "short", "bart")
+    write_writer(folder / "short", "bart", max_position_embeddings=160)
     write_base_model(folder / "vectors", **spread)
     cross = {"num_labels": 1, "id2label": {0: "score"}, "label2id": {"score": 0}}
     write_classifier(folder / "pairs", **cross, problem_type=None, **spread)

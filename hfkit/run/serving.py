@@ -13,7 +13,7 @@ from hfkit.config import PredictConfig
 from hfkit.errors import InputError
 from hfkit.registry import find_task, make_task
 from hfkit.run.decisions import read_decisions
-from hfkit.run.opening import Opened, open_run, read_settings
+from hfkit.run.opening import TASK_OF_HEAD, Opened, open_run, read_settings
 from hfkit.run.predicting import make_predictor
 
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ def _for_prediction(model: str, config: ServeConfig) -> PredictConfig:
     values: dict[str, Any] = {name: getattr(config, name) for name in shared}
     located = locate(model, offline=config.offline, code=config.allow_remote_code)
     facts = describe(located.folder, code=located.code)
-    if config.task is None and read_settings(located.folder) is None and not facts.has_head:
+    is_known = facts.has_head or facts.architecture.endswith(tuple(TASK_OF_HEAD))
+    if config.task is None and read_settings(located.folder) is None and not is_known:
         log.info("%s has no trained head; taking similarity, for its vectors", model)
         values["task"] = "similarity"
     return PredictConfig(**{**values, "model": model})

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 KEPT = 32  # manners of one model
+MOST_READ = 32  # longest texts that one row may make the model read: one with each label
 FAILED = "the model failed"  # how the stream begins to say that a row made the model raise
 Options = Mapping[str, Any]
 
@@ -73,6 +74,14 @@ class Served:
         if self.kind == "classification" and self.columns and not pair:
             left_out.add("text_pair")
         return {role: needed for role, needed in {**found, **pair}.items() if role not in left_out}
+
+    def check_pair(self, given: bool) -> None:
+        """Raise `Refusal` where the model reads two texts and one is given, or the other way."""
+        needed = self.roles.get("text_pair")
+        if needed and not given:
+            raise bad(f"{self.name} reads two texts: text and text_pair")
+        if needed is None and given:
+            raise bad(f"{self.name} reads one text")
 
     @property
     def is_chat(self) -> bool:
@@ -182,6 +191,8 @@ class Served:
                 total += len(text)
                 if total > longest:
                     raise bad(f"a text longer than {longest} characters")
+                if total * len(row.get("candidates", ())) > MOST_READ * longest:
+                    raise bad("so long a text with so many labels")
                 if any("\ud800" <= character <= "\udfff" for character in text):
                     raise bad("a text with half a character (an unpaired surrogate)")
 

@@ -182,7 +182,7 @@ def test_errors_are_those_that_the_client_knows(server: Live) -> None:
          {"question": "who?", "context": ""}),
     )  # fmt: skip
     assert "this model's scores are made by softmax" in wrong["said"]
-    assert "not found" in unknown["said"]
+    assert "404" in unknown["said"]
     assert "the text is empty" in empty["said"]
 
 

@@ -172,9 +172,7 @@ def _classification(router: APIRouter, served: Served, path: str) -> None:
 
     def row(given: str | Pair) -> dict[str, Any]:
         found = {"text": given} if isinstance(given, str) else given.model_dump()
-        if ("text_pair" in found) != bool(served.roles.get("text_pair", "text_pair" in found)):
-            needs = "two texts: text and text_pair" if isinstance(given, str) else "one text"
-            raise bad(f"{served.name} reads {needs}")
+        served.check_pair("text_pair" in found)
         return found
 
     async def classify(body: TextClassification) -> Any:

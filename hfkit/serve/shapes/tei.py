@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter
 from pydantic import Field
 
-from hfkit.serve.refusal import bad
 from hfkit.serve.served import Served
 from hfkit.serve.shapes.base import Body, Texts, post
 from hfkit.serve.shapes.huggingface import Compared, Nothing, compared, ranked
@@ -98,13 +97,8 @@ def _add_ranking(router: APIRouter, served: Served, prefix: str) -> None:
 
 
 def _add_classes(router: APIRouter, served: Served, prefix: str) -> None:
-    is_pair = served.roles.get("text_pair")
-
     def row(texts: list[str]) -> dict[str, str]:
-        if is_pair is not None and len(texts) != 1 + is_pair and (is_pair or served.columns):
-            raise bad(f"{served.name} reads {'two texts' if is_pair else 'one text'}")
-        if is_pair is None and len(texts) != 1:
-            raise bad(f"{served.name} reads one text")
+        served.check_pair(len(texts) == 2)
         return dict(zip(("text", "text_pair"), texts, strict=False))
 
     async def predict(body: Predict) -> Any:
