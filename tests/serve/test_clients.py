@@ -192,7 +192,7 @@ def test_openai(server: Live, writers: Live, models: Path) -> None:
     import hfkit
 
     with OpenAI(base_url=f"{server.url}v1", api_key="none", max_retries=0) as openai:
-        assert [one.id for one in openai.models.list()][0] == "topics"
+        assert next(iter(openai.models.list())).id == "topics"
         for format in ({}, {"encoding_format": "float"}):
             found = openai.embeddings.create(model="vectors", input=[TEXT, OTHER], **format)
             expected = hfkit.embed(str(models / "vectors"), [TEXT, OTHER])
@@ -209,7 +209,9 @@ def test_openai(server: Live, writers: Live, models: Path) -> None:
         stream = openai.completions.create(model="any", prompt=TEXT, stream=True)
         assert "".join(part.choices[0].text for part in stream) == expected["text"]
         messages = [{"role": "user", "content": TEXT}]
-        (expected,) = predicted(models, "river", {"messages": messages})
+        (expected,) = predicted(
+            models, "river", {"messages": messages}, max_new_tokens=8, chat=True
+        )
         said = openai.chat.completions.create(model="any", messages=messages, max_tokens=8)
         assert said.choices[0].message.content == expected["text"].strip()
         parts = openai.chat.completions.create(

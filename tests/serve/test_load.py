@@ -105,9 +105,7 @@ def test_too_many_are_told_to_come_again(models: Path) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
-def test_what_was_accepted_is_answered_before_the_end(
-    models: Path, number: int, code: int
-) -> None:
+def test_what_was_accepted_is_answered_before_the_end(models: Path, number: int, code: int) -> None:
     long = " ".join(WORDS * 60)
     with live(models / "topics") as server, ThreadPoolExecutor(12) as pool:
         asked = [pool.submit(server.post, "/", {"inputs": [long] * 8}) for _ in range(12)]

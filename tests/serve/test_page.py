@@ -108,9 +108,10 @@ def test_labels_are_named_on_the_page_and_the_token_is_a_password(models: Path) 
         run = {"capture_output": True, "text": True, "env": environment}
         done = subprocess.run(["bash", "-c", curl], **run)
         body = {"rows": [{"text": TEXT, "candidates": ["rain", "music", "bread"]}], "scores": True}
-        assert httpx.Response(200, text=done.stdout).json() == server.post(
-            "/answer", body, headers=headers
-        ).json()
+        assert (
+            httpx.Response(200, text=done.stdout).json()
+            == server.post("/answer", body, headers=headers).json()
+        )
         done = subprocess.run([sys.executable, "-c", python], **run)
         assert done.returncode == 0, done.stderr
         assert f"label='{one['label']}'" in done.stdout
