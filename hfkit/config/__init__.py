@@ -63,6 +63,6 @@ __all__ = [
     "FromScratch", "Hardware", "InputFormat", "Int8Method", "Kernels", "Knowledge",
     "LanguageModelKind", "Limits", "Machine", "ModelSize", "Optimizer", "OutputFormat", "Precision",
     "PredictConfig", "Processes", "Reading", "Schedule", "ScoreConfig", "SearchConfig", "Section",
-    "ServeConfig", "Strictness", "TaskSettings", "TokenizerConfig", "TokenizerFamily", "TokenizerKind",
-    "Training", "Trust", "Vectors", "VerifyConfig", "setting",
+    "ServeConfig", "Strictness", "TaskSettings", "TokenizerConfig", "TokenizerFamily",
+    "TokenizerKind", "Training", "Trust", "Vectors", "VerifyConfig", "setting",
 ]  # fmt: skip
