@@ -40,6 +40,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 DEEPEST = 32  # levels of JSON
+HEAD = 2**14  # bytes of all headers
 LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -157,6 +158,8 @@ class Door:
 
     async def _let_in(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         self._guests.check(scope["headers"])
+        if sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > HEAD:
+            raise Refusal(431, f"the headers have more than {HEAD} bytes", {"Connection": "close"})
         if scope["method"] not in ("POST", "PUT", "PATCH"):
             return await self._app(scope, receive, answer)
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}

@@ -16,8 +16,8 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from hfkit.config.serving import Limits
+from hfkit.serve.limits import HEAD
 
-HEADERS = 2**14  # bytes that the head of a request may have
 IDLE = 5  # seconds that a connection without a request stays open
 
 
@@ -115,7 +115,7 @@ def serve_app(
             server_header=False,
             proxy_headers=False,
             limit_concurrency=limits.max_connections,
-            h11_max_incomplete_event_size=HEADERS,
+            h11_max_incomplete_event_size=HEAD,
             timeout_keep_alive=IDLE,
             timeout_graceful_shutdown=int(limits.timeout) + 5,
         )
