@@ -139,8 +139,10 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or refuse it; count it."""
+        if scope["type"] == "lifespan":
+            return await self._app(scope, receive, send)
         if scope["type"] != "http":
-            return
+            return None  # no web sockets here
         answer = _Answer(send)
         begun = time.perf_counter()
         self._counts.open += 1
