@@ -20,6 +20,7 @@ import httpx
 from toys import CHAT_TEMPLATE, write_classifier, write_generator, write_writer
 
 READY = re.compile(r"ready: (http://\S+)")
+TOKEN = "a-token-of-the-tests"
 
 
 @dataclass

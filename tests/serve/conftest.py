@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from live import Live, live, write_models
+from live import TOKEN, Live, live, write_models
 
 # Served together, each with what its task needs; the rest is guessed.
 TOGETHER = ("topics", "several", "number", "names", "answers", "masks", "next", "vectors")
@@ -28,4 +28,11 @@ def server(models: Path) -> Iterator[Live]:
 def writers(models: Path) -> Iterator[Live]:
     """The models that write, in one server."""
     with live(models / "river", models / "short") as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def guarded_labels(models: Path) -> Iterator[Live]:
+    """One model that is told its labels by those who ask, and wants a token of them."""
+    with live(models / "nli", "-t", "zero-shot", token=TOKEN) as found:
         yield found

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live import Live, live, predicted
+from live import TOKEN, Live, predicted
 
 TEXT = "the storm and some bread near my drum"
 OTHER = "a song today"
 LABELS = ["weather", "music", "bread"]
 # In the process of a client: HF_HUB_OFFLINE would keep it from asking this machine, too.
 PROGRAM = """
-import dataclasses, json, sys
+import dataclasses, json, os, sys
 from huggingface_hub import InferenceClient
 
 def plain(value):
@@ -28,7 +28,7 @@ def plain(value):
     return value.tolist() if hasattr(value, "tolist") else value
 
 for url, method, arguments, options in json.load(sys.stdin):
-    client = InferenceClient(url, provider="hf-inference")
+    client = InferenceClient(url, provider="hf-inference", token=os.environ.get("TOKEN"))
     try:
         found = getattr(client, method)(*arguments, **options)
         found = list(found) if options.get("stream") else plain(found)
@@ -38,9 +38,11 @@ for url, method, arguments, options in json.load(sys.stdin):
 """
 
 
-def client(*calls: tuple[str, str, list[Any], dict[str, Any]]) -> list[Any]:
+def client(*calls: tuple[str, str, list[Any], dict[str, Any]], token: str = "") -> list[Any]:
     """Let a real InferenceClient make these calls: (address, method, arguments, options)."""
     environment = {k: v for k, v in os.environ.items() if k != "HF_HUB_OFFLINE"}
+    if token:
+        environment["TOKEN"] = token
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], input=json.dumps(calls), env=environment,
         capture_output=True, text=True,
@@ -111,27 +113,25 @@ def test_tasks_that_are_asked_once(server: Live, models: Path) -> None:
     assert [len(found) for found in both] == [5, 5], "a list for each mask"
 
 
-def test_zero_shot_where_one_model_is_at_the_root(models: Path) -> None:
-    with live(models / "nli", "-t", "zero-shot") as server:
-        one, several, other, refused = client(
-            (server.url, "zero_shot_classification", [TEXT], {"candidate_labels": LABELS}),
-            (server.url, "zero_shot_classification", [TEXT],
-             {"candidate_labels": LABELS, "multi_label": True}),
-            (server.url, "zero_shot_classification", [TEXT],
-             {"candidate_labels": LABELS, "hypothesis_template": "a song of {}"}),
-            (server.url, "zero_shot_classification", [TEXT],
-             {"candidate_labels": LABELS, "hypothesis_template": "no place"}),
-        )  # fmt: skip
-        for found, more in (
-            (one, {}), (several, {"multi_label": True}), (other, {"template": "a song of {}"})
-        ):  # fmt: skip
-            named = ",".join(LABELS)
-            (expected,) = predicted(
-                models, "nli", {"text": TEXT}, scores=True, labels=named, **more
-            )
-            assert expected["scores"] == scored(found), more
-            assert [each["label"] for each in found] == ranked(expected["scores"])
-        assert "no {} for the label" in refused["said"]
+def test_zero_shot_where_one_model_is_at_the_root(guarded_labels: Live, models: Path) -> None:
+    one, several, other, refused = client(
+        (guarded_labels.url, "zero_shot_classification", [TEXT], {"candidate_labels": LABELS}),
+        (guarded_labels.url, "zero_shot_classification", [TEXT],
+         {"candidate_labels": LABELS, "multi_label": True}),
+        (guarded_labels.url, "zero_shot_classification", [TEXT],
+         {"candidate_labels": LABELS, "hypothesis_template": "a song of {}"}),
+        (guarded_labels.url, "zero_shot_classification", [TEXT],
+         {"candidate_labels": LABELS, "hypothesis_template": "no place"}),
+        token=TOKEN,
+    )  # fmt: skip
+    for found, more in (
+        (one, {}), (several, {"multi_label": True}), (other, {"template": "a song of {}"})
+    ):  # fmt: skip
+        named = ",".join(LABELS)
+        (expected,) = predicted(models, "nli", {"text": TEXT}, scores=True, labels=named, **more)
+        assert expected["scores"] == scored(found), more
+        assert [each["label"] for each in found] == ranked(expected["scores"])
+    assert "no {} for the label" in refused["said"]
 
 
 def test_texts_that_are_written(writers: Live, models: Path) -> None:

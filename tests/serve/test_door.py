@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import socket
 import subprocess
@@ -15,13 +16,12 @@ from typing import Any
 
 import httpx
 import pytest
-from live import Live, live
+from live import TOKEN, Live, live
 
 from hfkit.config import Limits
 from hfkit.serve.limits import Guests
 from hfkit.serve.refusal import Refusal
 
-TOKEN = "a-token-of-the-tests"
 BODY = {"inputs": "rain and sun"}
 
 
@@ -173,7 +173,7 @@ def test_metrics_are_prometheus(guarded: Live) -> None:
 
 def _starts(*arguments: object, **environment: str) -> tuple[int, str]:
     command = [sys.executable, "-m", "hfkit", "serve", *map(str, arguments)]
-    variables = {**__import__("os").environ, **environment}
+    variables = {**os.environ, **environment}
     done = subprocess.run(command, capture_output=True, text=True, env=variables, timeout=120)
     return done.returncode, done.stderr
 
