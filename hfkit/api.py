@@ -31,6 +31,7 @@ from hfkit.config import (
     ReportConfig,
     ScoreConfig,
     SearchConfig,
+    ServeConfig,
     TokenizerConfig,
     VerifyConfig,
 )
@@ -119,13 +120,16 @@ if TYPE_CHECKING:
     class ReportArguments(ReportConfig, Options):  # type: ignore[misc]
         """Arguments of `report`."""
 
+    class ServeArguments(ServeConfig, Options):  # type: ignore[misc]
+        """Arguments of `serve`."""
+
 else:  # these are for editors; to make such classes would take a tenth of `hfkit --help`
     FinetuneArguments, EvaluateArguments = FinetuneConfig, EvaluateConfig
     PredictArguments, BenchArguments = PredictConfig, BenchConfig
     ExportArguments, CompareArguments = ExportConfig, CompareConfig
     ReportArguments, AuditArguments = ReportConfig, AuditConfig
     CheckArguments, CalibrateArguments = CheckConfig, CalibrateConfig
-    ExplainArguments = ExplainConfig
+    ExplainArguments, ServeArguments = ExplainConfig, ServeConfig
 
 
 @verb(FinetuneConfig, FinetuneArguments, "train")
@@ -346,3 +350,14 @@ def push(config: PushConfig) -> Pushed:
     from hfkit.commands import push as command
 
     return command.push(config)
+
+
+@verb(ServeConfig, ServeArguments, "models")
+def serve(config: ServeConfig) -> None:
+    """Serve models over HTTP, with a page to try them, until Ctrl-C or SIGTERM.
+
+    Raises `SafetyError` for another address than this machine's without a token.
+    """
+    from hfkit.commands import serve as command
+
+    return command.serve(config)

@@ -36,6 +36,7 @@ from hfkit.config import (
     ScoreConfig,
     SearchConfig,
     Section,
+    ServeConfig,
     TokenizerConfig,
     VerifyConfig,
 )
@@ -53,7 +54,7 @@ CONFIGS: tuple[type[Section], ...] = (
     FinetuneConfig, EvaluateConfig, CompareConfig, PredictConfig, EmbedConfig, SearchConfig,
     ScoreConfig, ConvertConfig, BenchConfig, ExportConfig, VerifyConfig, TokenizerConfig,
     ReportConfig, AuditConfig, CheckConfig, EstimateConfig, PushConfig, CalibrateConfig,
-    ExplainConfig,
+    ExplainConfig, ServeConfig,
 )  # fmt: skip
 ABOUT_THE_RECIPE = frozenset({"about", "expected", "smoke"})  # notes in a recipe, not settings
 PREFIX = "HFKIT_"

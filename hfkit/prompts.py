@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hfkit.chat import Template
     from hfkit.text import Tokenizer
 
+HALF = "\ufffd"  # what the first bytes of a character spell
 ASSISTANT = "assistant"
 NO_TEMPLATE = "the tokenizer has no chat template, which puts messages into words"
 
@@ -220,3 +221,19 @@ def cut_before(text: str, words: Sequence[str]) -> str:
     """
     places = [text.find(word) for word in words if word in text]
     return text[: min(places)] if places else text
+
+
+def settled(text: str, stop: Sequence[str]) -> str:
+    """The text without what may yet become another: white space at its end, half a character, the
+    beginning of a word that ends texts.
+
+    >>> settled("It rose. Q", ["Q:"]), settled("It rose", [])
+    ('It rose.', 'It rose')
+    """
+    text = text.rstrip(HALF)
+    longest = max((len(word) for word in stop), default=1) - 1
+    for size in range(min(longest, len(text)), 0, -1):
+        if any(word.startswith(text[-size:]) for word in stop):
+            text = text[:-size]
+            break
+    return text.rstrip()

@@ -73,12 +73,13 @@ ALLOWED = {
     },
     "reports": {"answers", "train", "metrics", "sealing"},
     "run": {
-        *ROOMS, "backend", "prompts", "processor", "sealing", "text", "layers", "vectors",
+        *ROOMS, "serve", "backend", "prompts", "processor", "sealing", "text", "layers", "vectors",
         "languages", "spans", "words", "recipe", "answers", "nbest", "replacing", "temperature",
         "thresholds",
     },
+    "serve": {"data", "infer", "masking", "prompts", "tasks"},
     "commands": {
-        *ROOMS, "run", "vectors", "spans", "words", "sealing", "text", "layers", "recipe",
+        *ROOMS, "run", "serve", "vectors", "spans", "words", "sealing", "text", "layers", "recipe",
         "samples", "processor", "catalogue",
     },
     "verbs": {"layers", "recipe"},

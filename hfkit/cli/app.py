@@ -2,8 +2,7 @@
 
     main ─▶ run ─▶ Typer parses ─▶ the verb's action ─▶ resolve ─▶ hfkit.commands.<verb>
 
-An action resolves the settings, calls the function that does the work, and prints what came of it:
-results on stdout, everything else on stderr. Nothing heavy is imported until an action runs.
+The actions are in actions.py. Nothing heavy is imported until one runs.
 """
 
 from __future__ import annotations
@@ -15,44 +14,22 @@ from typing import Annotated, Any
 
 import typer
 
-from hfkit import __version__
-from hfkit.api import (
-    audit,
-    bench,
-    calibrate,
-    check,
-    compare,
-    convert,
-    embed,
-    estimate,
-    evaluate,
-    explain,
-    export,
-    finetune,
-    predict,
-    push,
-    report,
-    score,
-    search,
-    train_tokenizer,
-    verify,
-)
-from hfkit.cli import about, completion, following, wording
-from hfkit.cli.calibrate import CALIBRATE, show_calibrated
+from hfkit import __version__, api
+from hfkit.cli import about, actions, completion, wording
+from hfkit.cli.calibrate import CALIBRATE
 from hfkit.cli.check import CHECK
 from hfkit.cli.compare import COMPARE
-from hfkit.cli.compare import act as show_comparison
-from hfkit.cli.console import is_terminal, print_json, printable, say, show_scores, start_notes
-from hfkit.cli.explain import EXPLAIN, show_explained
+from hfkit.cli.console import start_notes
+from hfkit.cli.explain import EXPLAIN
 from hfkit.cli.failures import Ending, asks_for_json, ending, speak_json
 from hfkit.cli.groups import recipes, settings, tokenizer
-from hfkit.cli.models import ESTIMATE, PUSH, models, show_estimate, show_pushed
+from hfkit.cli.models import ESTIMATE, PUSH, models
 from hfkit.cli.options import verb_command
+from hfkit.cli.processes import number_of, one_of_several
 from hfkit.cli.report import AUDIT, REPORT
-from hfkit.cli.seeds import tell_seeds
-from hfkit.errors import BROKEN_PIPE, FINDINGS, InputError, ResourceError
-from hfkit.layers import resolve
-from hfkit.verbs import Verb, prepared
+from hfkit.cli.serve import SERVE
+from hfkit.errors import BROKEN_PIPE, ResourceError
+from hfkit.verbs import Verb
 
 app = typer.Typer(
     name="hfkit",
@@ -70,7 +47,7 @@ app = typer.Typer(
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return the exit code; nothing is raised."""
     debug = "--debug" in arguments or os.environ.get("HFKIT_DEBUG", "") not in ("", "0", "false")
-    start_notes(quiet=_number_of("RANK", 0) > 0)
+    start_notes(quiet=number_of("RANK", 0) > 0)
     speak_json(asks_for_json(arguments))
     try:
         if sys.stdout is None:
@@ -104,28 +81,9 @@ def dispatch(arguments: list[str]) -> Ending:
     return outcome if isinstance(outcome, Ending) else Ending()
 
 
-def _one_of_several() -> bool:
-    return _number_of("WORLD_SIZE", 1) > 1
-
-
-def _number_of(variable: str, otherwise: int) -> int:
-    """A number that a launcher has set; what is no number was set by something else."""
-    value = os.environ.get(variable, "")
-    return int(value) if value.isdecimal() else otherwise
-
-
-def _has_parent() -> bool:
-    """Whether another hfkit started this process to train with it."""
-    if not _one_of_several():
-        return False
-    from hfkit.train.launch import has_parent
-
-    return has_parent()
-
-
 def _finish(outcome: Ending) -> int:
     """Say the last words; where several processes train together, agree on who says them."""
-    if _one_of_several():
+    if one_of_several():
         from hfkit.train.launch import finish
 
         return finish(outcome.code, outcome.speak)
@@ -159,225 +117,34 @@ def hfkit(
         print(context.get_help())
 
 
-def _resolved(verb: Verb[Any, Any, Any], given: dict[str, Any]) -> Any:
-    # What a parent has resolved already is not laid under the environment once more.
-    config = prepared(resolve(verb.config_class, given, {} if _has_parent() else None))
-    speak_json(config.error_format == "json")
-    other_process = _number_of("RANK", 0) > 0
-    start_notes(quiet=config.quiet or other_process, verbose=config.verbose and not other_process)
-    return config
-
-
-def _finetune(given: dict[str, Any]) -> Ending:
-    config = _resolved(finetune, given)
-    result = finetune(config)
-    if _has_parent() or _number_of("RANK", 0) > 0:  # the parent, or the first process, tells
-        return Ending()
-    # Under torchrun a code but 0 would look like a crash to the others.
-    found = getattr(result, "rejected", 0) and not _one_of_several()
-    code = FINDINGS if found else 0
-    return Ending(code, lambda: _tell_finetuned(result, config.json_output, config.quiet))
-
-
-def _tell_finetuned(result: Any, as_json: bool, quiet: bool) -> None:
-    """The run's folder is the one line on stdout; scores and what to do next go to stderr."""
-    if hasattr(result, "runs"):
-        return tell_seeds(result, as_json, quiet)
-    if as_json:
-        print_json(result.to_json())
-    if not hasattr(result, "folder"):  # a dry run
-        return None if as_json else _print_plain(result.to_json())
-    folder = str(result.folder)
-    if not as_json:
-        print(folder, flush=True)
-    if not quiet:
-        show_scores(result.scores, sys.stderr, result.split)
-        following.say_trained(folder, result.task)
-    return None
-
-
-def _evaluate(given: dict[str, Any]) -> Ending:
-    config = _resolved(evaluate, given)
-    result = evaluate(config)
-    if config.json_output or not is_terminal(sys.stdout):
-        print_json(result.to_json())
-    else:
-        show_scores(result.scores, sys.stdout)
-    for missed in result.missed:
-        say("warning", missed)
-    if not result.missed:
-        following.say_next(config, following.after_evaluate)
-    return Ending(FINDINGS if result.missed or result.rejected else 0)
-
-
-def _compare(given: dict[str, Any]) -> Ending:
-    return show_comparison(_resolved(compare, given))
-
-
-def _predict(given: dict[str, Any]) -> Ending:
-    from hfkit.commands.predict import write_predictions
-
-    config = _resolved(predict, given)
-    written = write_predictions(config)
-    if not written.errors:
-        following.say_next(config, following.after_predict)
-    return Ending(FINDINGS if written.errors else 0)
-
-
-def _score(given: dict[str, Any]) -> Ending:
-    from hfkit.commands.score import write_scores
-
-    written = write_scores(_resolved(score, given))
-    return Ending(FINDINGS if written.errors else 0)
-
-
-def _embed(given: dict[str, Any]) -> Ending:
-    from hfkit.commands.embed import write_vectors
-
-    config = _resolved(embed, given)
-    written = write_vectors(config)
-    following.say_next(config, following.after_embed)
-    return Ending(FINDINGS if written.errors else 0)
-
-
-def _search(given: dict[str, Any]) -> Ending:
-    """The hits may take stdout; the scores then go to stderr."""
-    from hfkit.commands.search import write_hits
-
-    config = _resolved(search, given)
-    result = write_hits(config)
-    to_file = config.output not in (None, "-")
-    if result.scores and to_file and (config.json_output or not is_terminal(sys.stdout)):
-        print_json(result.to_json())
-    elif result.scores:
-        show_scores(result.scores, sys.stdout if to_file else sys.stderr, "queries judged")
-    return Ending(FINDINGS if result.errors else 0)
-
-
-def _convert(given: dict[str, Any]) -> Ending:
-    config = _resolved(convert, given)
-    convert(config)
-    following.say_next(config, following.after_convert)
-    return Ending()
-
-
-def _check(given: dict[str, Any]) -> Ending:
-    from hfkit.cli.check import show_check, wrong
-
-    config = _resolved(check, given)
-    result = check(config)
-    if config.json_output:
-        print_json(result.to_json())
-    else:
-        show_check(result, sys.stdout)
-    return ending(wrong(result, config.train), debug=False) if result.is_wrong else Ending()
-
-
-def _bench(given: dict[str, Any]) -> Ending:
-    from hfkit.cli.bench import show_bench
-
-    return _shown(bench, given, show_bench)
-
-
-def _calibrate(given: dict[str, Any]) -> Ending:
-    return _shown(calibrate, given, show_calibrated)
-
-
-def _explain(given: dict[str, Any]) -> Ending:
-    return _shown(explain, given, show_explained)
-
-
-def _shown(verb: Verb[Any, Any, Any], given: dict[str, Any], show: Callable[..., None]) -> Ending:
-    """Print the result as JSON where that is asked for, else as a person reads it."""
-    config = _resolved(verb, given)
-    result = verb(config)
-    if config.json_output:
-        print_json(result.to_json())
-    else:
-        show(result, sys.stdout)
-    return Ending()
-
-
-def _estimate(given: dict[str, Any]) -> Ending:
-    return _shown(estimate, given, show_estimate)
-
-
-def _push(given: dict[str, Any]) -> Ending:
-    return _shown(push, given, show_pushed)
-
-
-def _export(given: dict[str, Any]) -> Ending:
-    config = _resolved(export, given)
-    result = export(config)
-    if config.json_output:
-        print_json(result.to_json())
-    else:
-        print(result.folder)
-    following.say_next(config, following.after_export)
-    return Ending(FINDINGS if result.refused else 0)
-
-
-def _verify(given: dict[str, Any]) -> Ending:
-    config = _resolved(verify, given)
-    result = verify(config)
-    if config.json_output:
-        print_json(result.to_json())
-    else:
-        for line in result.lines():
-            print(printable(line))
-    if result.whole:
-        return Ending()
-    count = len(result.damaged)
-    files = "1 file is" if count == 1 else f"{count} files are"
-    return ending(InputError(f"{files} damaged", place=str(result.folder)), debug=False)
-
-
-def _report(given: dict[str, Any]) -> Ending:
-    print(report(_resolved(report, given)).path)
-    return Ending()
-
-
-def _audit(given: dict[str, Any]) -> Ending:
-    from hfkit.commands.audit import write_audit
-
-    write_audit(_resolved(audit, given))
-    return Ending()
-
-
-def _train_tokenizer(given: dict[str, Any]) -> Ending:
-    config = _resolved(train_tokenizer, given)
-    print(train_tokenizer(config).folder)
-    following.say_next(config, following.after_tokenizer)
-    return Ending()
-
-
 def _add(verb: Verb[Any, Any, Any], act: Callable[[dict[str, Any]], Ending], help: str) -> None:
     app.command(verb.name, cls=verb_command(verb, act), help=help)(lambda: None)
 
 
-_add(finetune, _finetune, wording.FINETUNE)
-_add(evaluate, _evaluate, wording.EVALUATE)
-_add(compare, _compare, COMPARE)
-_add(predict, _predict, wording.PREDICT)
-_add(score, _score, wording.SCORE)
-_add(embed, _embed, wording.EMBED)
-_add(search, _search, wording.SEARCH)
-_add(convert, _convert, wording.CONVERT)
-_add(bench, _bench, wording.BENCH)
-_add(export, _export, wording.EXPORT)
-_add(verify, _verify, wording.VERIFY)
-_add(calibrate, _calibrate, CALIBRATE)
-_add(explain, _explain, EXPLAIN)
-_add(report, _report, REPORT)
-_add(audit, _audit, AUDIT)
-_add(check, _check, CHECK)
-_add(estimate, _estimate, ESTIMATE)
-_add(push, _push, PUSH)
+_add(api.finetune, actions.finetune, wording.FINETUNE)
+_add(api.evaluate, actions.evaluate, wording.EVALUATE)
+_add(api.compare, actions.compare, COMPARE)
+_add(api.predict, actions.predict, wording.PREDICT)
+_add(api.score, actions.score, wording.SCORE)
+_add(api.embed, actions.embed, wording.EMBED)
+_add(api.search, actions.search, wording.SEARCH)
+_add(api.convert, actions.convert, wording.CONVERT)
+_add(api.bench, actions.bench, wording.BENCH)
+_add(api.export, actions.export, wording.EXPORT)
+_add(api.verify, actions.verify, wording.VERIFY)
+_add(api.calibrate, actions.calibrate, CALIBRATE)
+_add(api.explain, actions.explain, EXPLAIN)
+_add(api.report, actions.report, REPORT)
+_add(api.audit, actions.audit, AUDIT)
+_add(api.check, actions.check, CHECK)
+_add(api.estimate, actions.estimate, ESTIMATE)
+_add(api.serve, actions.serve, SERVE)
+_add(api.push, actions.push, PUSH)
 app.add_typer(models, name="models")
 app.add_typer(recipes, name="recipes")
 app.add_typer(settings, name="config")
 tokenizer.command(
-    "train", cls=verb_command(train_tokenizer, _train_tokenizer), help=wording.TOKENIZER
+    "train", cls=verb_command(api.train_tokenizer, actions.train_tokenizer), help=wording.TOKENIZER
 )(lambda: None)
 app.add_typer(tokenizer, name="tokenizer")
 
@@ -385,10 +152,3 @@ app.add_typer(tokenizer, name="tokenizer")
 app.command("demo")(about.demo)
 app.command("tasks")(about.tasks)
 app.command("env")(about.env)
-
-
-def _print_plain(value: Any) -> None:
-    """Nested plain data as YAML, for people."""
-    import yaml
-
-    sys.stdout.write(yaml.safe_dump(value, sort_keys=False, allow_unicode=True))

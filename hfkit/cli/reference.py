@@ -10,7 +10,7 @@ from typing import Any
 import typer.main
 
 from hfkit import errors
-from hfkit.cli import app as command_line
+from hfkit.cli.app import app
 from hfkit.cli.options import VerbCommand, choices_of, spellings_of, titled_settings, value_name
 from hfkit.config import PredictConfig
 from hfkit.verbs import Verb
@@ -59,7 +59,7 @@ SHARED = [
 
 def reference() -> str:
     """Return the text of docs/cli.md."""
-    commands = typer.main.get_command(command_line.app).commands  # type: ignore[attr-defined]
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     verbs = {name: item for name, item in commands.items() if isinstance(item, VerbCommand)}
     others = {name: item for name, item in commands.items() if name not in verbs}
     return "\n".join(
@@ -74,7 +74,7 @@ def reference() -> str:
 
 
 def _verb(name: str, command: Any) -> str:
-    verb: Verb[Any, Any, Any] = getattr(command_line, name)
+    verb: Verb[Any, Any, Any] = command.verb
     words = " ".join(f"[{word.upper()}]" for word in verb.positional)
     parts = [f"## hfkit {name} {words}\n", _prose(command.help or "")]
     tables = _tables(verb.config_class)

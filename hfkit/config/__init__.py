@@ -51,6 +51,7 @@ from hfkit.config.machine import (
 from hfkit.config.models import EstimateConfig, PushConfig, Shape
 from hfkit.config.reading import Columns, InputFormat, Reading, Strictness
 from hfkit.config.report import AuditConfig, ReportConfig
+from hfkit.config.serving import Limits, ServeConfig
 from hfkit.config.training import (
     FromScratch,
     ModelSize,
@@ -67,9 +68,9 @@ __all__ = [
     "Columns", "CompareConfig", "Computing", "ConvertConfig", "DataFormat", "Device", "EmbedConfig",
     "Engine", "EstimateConfig", "EvaluateConfig", "ExplainConfig", "ExportConfig", "Exportable",
     "FinetuneConfig", "FromScratch", "Gate", "Hardware", "InputFormat", "Inquiry", "Int8Method",
-    "Kernels", "Knowledge", "LanguageModelKind", "Machine", "ModelSize", "Optimizer",
+    "Kernels", "Knowledge", "LanguageModelKind", "Limits", "Machine", "ModelSize", "Optimizer",
     "OutputFormat", "Precision", "PredictConfig", "Processes", "PushConfig", "Reading",
-    "ReportConfig", "Schedule", "ScoreConfig", "SearchConfig", "Section", "Seeds", "Shape",
-    "Strictness", "TaskSettings", "TokenizerConfig", "TokenizerFamily", "TokenizerKind", "Training",
-    "Trust", "Vectors", "VerifyConfig", "setting",
+    "ReportConfig", "Schedule", "ScoreConfig", "SearchConfig", "Section", "Seeds", "ServeConfig",
+    "Shape", "Strictness", "TaskSettings", "TokenizerConfig", "TokenizerFamily", "TokenizerKind",
+    "Training", "Trust", "Vectors", "VerifyConfig", "setting",
 ]  # fmt: skip

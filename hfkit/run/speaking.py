@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from hfkit.data.table_writer import shown_lines
 from hfkit.data.writer import Plain, Result, Writer
-from hfkit.prompts import cut_before
+from hfkit.prompts import cut_before, settled
 
 if TYPE_CHECKING:
     from hfkit.infer.predictor import Predictor
     from hfkit.infer.server import ServerPredictor
-
-HALF = "\ufffd"  # what the first bytes of a character spell
 
 
 class Spoken(Plain):
@@ -53,22 +51,6 @@ class Spoken(Plain):
         whole = self._table.text(results)
         known = whole.startswith(self._shown)
         return whole[len(self._shown) :] if known else f"\n{whole}"
-
-
-def settled(text: str, stop: Sequence[str]) -> str:
-    """The text without what may yet become another: white space at its end, half a character, the
-    beginning of a word that ends texts.
-
-    >>> settled("It rose. Q", ["Q:"]), settled("It rose", [])
-    ('It rose.', 'It rose')
-    """
-    text = text.rstrip(HALF)
-    longest = max((len(word) for word in stop), default=1) - 1
-    for size in range(min(longest, len(text)), 0, -1):
-        if any(word.startswith(text[-size:]) for word in stop):
-            text = text[:-size]
-            break
-    return text.rstrip()
 
 
 def spoken(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hfkit.cli import app as command_line
+from hfkit import api
 from hfkit.cli.app import run
 from hfkit.config import FinetuneConfig
 from hfkit.errors import StoppedError, WorkersError
@@ -57,7 +57,7 @@ def finetuned(monkeypatch):
                 raise outcome
             return Finetuned() if outcome is None else outcome
 
-        monkeypatch.setattr(command_line.finetune, "run", work)
+        monkeypatch.setattr(api.finetune, "run", work)
         return seen
 
     return replace
@@ -114,11 +114,10 @@ def test_what_is_not_given_stays_open_for_weaker_layers(finetuned, monkeypatch, 
     assert seen[0].group_by_length is True
 
 
-def test_the_model_may_be_a_flag_or_the_first_word(monkeypatch) -> None:
+def test_the_model_may_be_a_flag_or_the_first_word() -> None:
     seen = []
-    monkeypatch.setattr(command_line, "_predict", None)
     for arguments in (["out", "a text"], ["-m", "out", "a text"], ["a text", "--model", "out"]):
-        seen.append(command_line.predict.place(*split(arguments)))
+        seen.append(api.predict.place(*split(arguments)))
     assert seen == [{"model": "out", "inputs": ["a text"]}] * 3
 
 
@@ -174,7 +173,7 @@ def test_evaluate_gives_json_in_a_pipe_and_1_below_a_threshold(monkeypatch, caps
         def to_json(self):
             return {"values": {"accuracy": 0.9}}
 
-    monkeypatch.setattr(command_line.evaluate, "run", lambda config: Evaluated())
+    monkeypatch.setattr(api.evaluate, "run", lambda config: Evaluated())
     assert run(["evaluate", "out", "test.csv"]) == 1
     captured = capsys.readouterr()
     assert json.loads(captured.out) == {"values": {"accuracy": 0.9}}
@@ -189,7 +188,7 @@ def test_notes_go_to_stderr_and_quiet_silences_them(finetuned, capsys, monkeypat
         logging.getLogger("other").warning("chatter")
         return Finetuned()
 
-    monkeypatch.setattr(command_line.finetune, "run", work)
+    monkeypatch.setattr(api.finetune, "run", work)
     run(["finetune", "a.csv", "--json"])
     lines = capsys.readouterr().err.splitlines()
     assert lines[:2] == ["hfkit: note: 1 row\\nwas \\x1b[31mcut", "hfkit: warning: careful"]

@@ -31,6 +31,7 @@ COMMANDS = [
     "export",
     "calibrate",
     "explain",
+    "serve",
     "verify",
     "report",
     "audit",
