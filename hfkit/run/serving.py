@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hfkit.config import PredictConfig
 from hfkit.errors import InputError
 from hfkit.registry import find_task, make_task
-from hfkit.run.decisions import read_decisions
+from hfkit.run.decisions import overruled
 from hfkit.run.opening import TASK_OF_HEAD, Opened, open_run, read_settings
 from hfkit.run.predicting import make_predictor
 
@@ -123,14 +123,13 @@ def _remaker(
 ) -> Callable[[Mapping[str, Any]], Task[Any]]:
     """What makes the task of a run with other options."""
     stored = json.loads((opened.folder / "config.json").read_text("utf-8"))
-    decisions = read_decisions(opened.folder) if opened.task.decisions else {}
 
     def remake(changed: Mapping[str, Any]) -> Task[Any]:
         silenced = logging.root.manager.disable
         logging.disable(logging.INFO)  # it was all said when the model was opened
         try:
             task = make_task(kind, {**options, **changed})
-            task.asked, task.decisions = True, decisions
+            task.asked, task.decisions = True, overruled(opened.task.decisions, changed)
             task.restore(stored)
             task.read_with(predictor.tokenizer)
         finally:

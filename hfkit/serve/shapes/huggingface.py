@@ -232,7 +232,7 @@ def _questions(router: APIRouter, served: Served, path: str) -> None:
             several = (asked.top_k or 1) > 1
             kept = found["answers"] if several else [found]
             shown = [
-                {"answer": one["answer"], "score": one["score"], "start": one["start"] or 0,
+                {"answer": one["answer"] or "", "score": one["score"], "start": one["start"] or 0,
                  "end": one["end"] or 0} for one in kept
             ]  # fmt: skip
             return shown if several else shown[0]
