@@ -100,7 +100,7 @@ def _explained(config: ExplainConfig) -> Explained:
 
 def _method(config: ExplainConfig) -> str:
     """How to explain. Raises `InputError` where that cannot be."""
-    from hfkit.model.attributions import check_captum
+    from hfkit.model.attributions import check_captum, has_captum
 
     exported = config.engine in ("onnx", "openvino")
     if config.method == "gradients" and exported:
@@ -111,6 +111,12 @@ def _method(config: ExplainConfig) -> str:
         raise InputError(f"{config.engine} does not show it", place="--attention", hint=hint)
     if config.method == "auto" and exported:
         log.info("%s has no gradients: each word is masked in turn (occlusion)", config.engine)
+        return "occlusion"
+    if config.method == "auto" and not has_captum():
+        log.info(
+            "captum is not installed: each word is masked in turn (occlusion); for integrated "
+            "gradients: pip install 'hfkit[explain]'"
+        )
         return "occlusion"
     if config.method != "occlusion":
         check_captum()

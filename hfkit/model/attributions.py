@@ -55,9 +55,14 @@ class Attributed(NamedTuple):
         return apart / max(abs(self.value - self.baseline), 1e-6)
 
 
+def has_captum() -> bool:
+    """Whether captum is installed."""
+    return find_spec("captum") is not None
+
+
 def check_captum() -> None:
     """Raise `InputError` where captum is not installed."""
-    if find_spec("captum") is None:
+    if not has_captum():
         raise InputError(
             "integrated gradients need captum", place="--method",
             hint="pip install 'hfkit[explain]', or use --method occlusion",

@@ -113,20 +113,25 @@ def asked(
 
 
 def _fitting(predictor: Predictor, row: Row) -> Row:
-    """The row with its longest text cut to one window, which is said."""
-    role = "context" if "context" in row else max(
-        (name for name in ("text", "text_pair") if name in row), key=lambda name: len(row[name])
-    )  # fmt: skip
+    """The row with its longest texts cut until all is in one window, which is said."""
+    roles = [name for name in ("context", "text", "text_pair") if name in row]
+    short = row
+    while not _is_one_window(predictor, short):
+        role = max(roles, key=lambda name: len(short[name]))
+        if not short[role]:
+            raise InputError("the question alone is longer than a window", place="--question")
+        short = {**short, role: short[role][: int(len(short[role]) * 0.8)].rstrip()}
+    cut = [f"{len(short[role])} characters of {role}" for role in roles if short[role] != row[role]]
+    if cut:
+        log.warning("longer than a window: the first %s are explained", " and ".join(cut))
+    return short
+
+
+def _is_one_window(predictor: Predictor, row: Row) -> bool:
+    """Whether the model reads a row at once and whole; of vectors, each of its texts."""
     encoded = predictor.encode([row])
     sides = len({part.get("side") for part in encoded})
-    if len(encoded) == sides and not any(part.get("_truncated") for part in encoded):
-        return row
-    short = row
-    while len(encoded) > sides or any(part.get("_truncated") for part in encoded):
-        short = {**short, role: short[role][: int(len(short[role]) * 0.8)].rstrip()}
-        encoded = predictor.encode([short])
-    log.warning("longer than a window: its first %d characters are explained", len(short[role]))
-    return short
+    return len(encoded) == sides and not any(part.get("_truncated") for part in encoded)
 
 
 def _of_label(

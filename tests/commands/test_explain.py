@@ -219,16 +219,30 @@ def test_what_is_refused_is_one_line(
     monkeypatch.setattr(
         "hfkit.model.attributions.find_spec", lambda name: None if name == "captum" else real(name)
     )
-    assert "pip install 'hfkit[explain]'" in refused(explained / "plain", TEXT)
-    assert hfkit("explain", explained / "plain", TEXT, "--method", "occlusion")[0] == 0
+    gradients = refused(explained / "plain", TEXT, "--method", "gradients")
+    assert "pip install 'hfkit[explain]'" in gradients
+    code, out, err = hfkit("explain", explained / "plain", TEXT)
+    assert code == 0 and "captum is not installed" in err and "occlusion" in out
 
 
 def test_a_long_text_is_cut_and_that_is_said(hfkit, explained: Path) -> None:
     text = " ".join([TEXT] * 30)
     code, out, err = hfkit("explain", explained / "plain", text, "--json", "--max-length", "32")
     assert code == 0, err
-    assert "longer than a window" in err
+    assert "longer than a window: the first" in err
     assert len(json.loads(out)["explanations"][0]["tokens"]) <= 32
+
+
+def test_two_long_texts_are_both_cut(hfkit, explained: Path) -> None:
+    long, longer = " ".join([TEXT] * 15), " ".join([TEXT] * 20)
+    code, out, err = hfkit(
+        "explain", explained / "pairs", long, "--text-pair", longer, "--json",
+        "--method", "occlusion", "--max-length", "32",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "characters of text and " in err and " of text_pair are explained" in err
+    roles = {word["role"] for word in json.loads(out)["explanations"][0]["words"]}
+    assert roles == {"text", "text_pair"}
 
 
 def test_python(explained: Path) -> None:
