@@ -15,6 +15,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from forked_commands import forked_commands
 from toys import toy_rows, write_base_model, write_classifier, write_parts, write_tokenizer
 
 # At the gate a property is tried on the same examples each time, so that a failure can be repeated.
@@ -57,6 +58,13 @@ def tiny_tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_base_model(tmp_path_factory.mktemp("base"), "bert")
+
+
+@pytest.fixture(scope="session")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with an `hfkit` that starts in milliseconds."""
+    with forked_commands(tmp_path_factory.mktemp("commands")) as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -17,14 +17,16 @@ THINGS = ["key", "lamp", "map", "coat"]
 SPOTS = ["under the mat", "on the shelf", "behind the door", "in the drawer"]
 
 
-def environment() -> dict[str, str]:
-    """The commands as they stand, but few steps and short texts."""
+def environment(commands: Path) -> dict[str, str]:
+    """The commands as they stand, but few steps and short texts; `hfkit` is that of a folder."""
     return {
         **os.environ,
         "HFKIT_MAX_STEPS": "2",
         "HFKIT_MAX_LENGTH": "64",
         "HFKIT_DEVICE": "cpu",
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": os.pathsep.join(
+            [str(commands), str(Path(sys.executable).parent), os.environ["PATH"]]
+        ),
     }
 
 
@@ -33,11 +35,12 @@ def shell_blocks(page: Path) -> list[str]:
     return re.findall(r"^```sh\n(.*?)^```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
 
 
-def run_shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def run_shell(script: str, folder: Path, commands: Path) -> subprocess.CompletedProcess[str]:
     """Run a script as a person would type it; it stops at the first command that fails."""
     return subprocess.run(
-        ["bash", "-exc", script], cwd=folder, env=environment(), capture_output=True, text=True
-    )
+        ["bash", "-exc", script],
+        cwd=folder, env=environment(commands), capture_output=True, text=True,
+    )  # fmt: skip
 
 
 def write_files(folder: Path) -> Path:

@@ -16,7 +16,7 @@ PAGES = sorted(path.name for path in DOCS.glob("*.md") if shell_blocks(path))
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_the_commands_of_a_page_run(name: str, tmp_path: Path) -> None:
+def test_the_commands_of_a_page_run(name: str, tmp_path: Path, commands: Path) -> None:
     if packaged_minilm() is None:
         pytest.skip("the extra `demo` is not installed")
     script = "".join(shell_blocks(DOCS / name))
@@ -25,7 +25,7 @@ def test_the_commands_of_a_page_run(name: str, tmp_path: Path) -> None:
         write_t5(folder)
     if "openai-community/gpt2" in script:
         write_gpt2(folder)
-    done = run_shell(script, folder)
+    done = run_shell(script, folder, commands)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "Traceback" not in done.stderr
 

@@ -66,9 +66,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def environment() -> dict[str, str]:
+def environment(commands: Path) -> dict[str, str]:
     """The commands as they stand, but few steps and short texts."""
-    return {**small_runs(), "HFKIT_MAX_LENGTH": "32"}
+    return {**small_runs(commands), "HFKIT_MAX_LENGTH": "32"}
 
 
 def test_every_command_runs(folder: Path, environment: dict[str, str]) -> None:
