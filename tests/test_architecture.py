@@ -56,7 +56,7 @@ ALLOWED = {
     "data": {"windows", "spans", "words"},
     "tasks": {
         "windows", "spans", "answers", "nbest", "words", "text", "targets", "vectors", "choices",
-        "families", "thresholds", "masking", "segments", "prompts", "languages",
+        "families", "thresholds", "masking", "segments", "prompts", "languages", "chat",
     },
     "metrics": {"tasks", "spans", "answers", "vectors", "thresholds"},
     "model": {
