@@ -60,6 +60,7 @@ ALLOWED = {
     "tasks": {
         "windows", "spans", "answers", "nbest", "words", "text", "targets", "vectors", "choices",
         "families", "thresholds", "masking", "segments", "prompts", "languages", "temperature",
+        "chat",
     },
     "metrics": {"tasks", "spans", "answers", "vectors", "thresholds"},
     "model": {

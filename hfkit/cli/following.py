@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from hfkit.config.machine import Machine
 
 C = TypeVar("C", bound="Machine")
+SETTINGS = "hfkit.yaml"  # a run has it, a model from elsewhere not
 SCORED_AGAIN = (".jsonl", ".csv")  # answers that evaluate reads
 
 
@@ -45,10 +47,34 @@ def say_trained(folder: str, task: str) -> None:
 
 
 def after_evaluate(config: EvaluateConfig) -> str:
-    """The answers behind the scores."""
-    if not config.data or not Path(config.model or "").is_dir():
+    """A page on the scores of a run, where that can be made and is not yet; else the answers
+    behind them."""
+    from hfkit.commands.report import default_path
+
+    folder = Path(config.model or "")
+    if not config.data or not folder.is_dir():
         return ""
-    return f"{_command('predict', config.model, config.data)} --scores -o answers.jsonl"
+    flags = _read_alike(config)
+    possible = not Path(default_path(str(folder))).exists() and find_spec("matplotlib")
+    if possible and (folder / SETTINGS).is_file():
+        return _command("report", config.model, config.data, *flags)
+    return f"{_command('predict', config.model, config.data, *flags)} --scores -o answers.jsonl"
+
+
+def _read_alike(config: EvaluateConfig) -> list[str]:
+    """The flags with which another command reads the same rows of the same file."""
+    from hfkit.config import Columns, Reading
+
+    flags = []
+    for name, field in {**Reading.model_fields, **Columns.model_fields}.items():
+        value, flag = getattr(config, name), name.replace("_", "-")
+        if value == field.get_default(call_default_factory=True):
+            continue
+        if isinstance(value, bool):
+            flags.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            flags += [f"--{flag}", ",".join(value) if isinstance(value, list) else str(value)]
+    return flags
 
 
 def after_predict(config: PredictConfig) -> str:

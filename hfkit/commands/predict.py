@@ -16,7 +16,7 @@ from hfkit.data.record import Fields, Record
 from hfkit.data.writer import Naming, Writer, make_writer
 from hfkit.errors import InputError
 from hfkit.run.tally import Tally
-from hfkit.run.writing import checked, format_of, open_answers
+from hfkit.run.writing import check_resume, checked, format_of, open_answers
 
 if TYPE_CHECKING:
     from hfkit.infer.stream import Readable, ToRow
@@ -64,8 +64,8 @@ def write_predictions(
     from hfkit.run.speaking import spoken
 
     naming, given = _naming(config), open_input(config)
-    _check_resume(config, given)
-    with open_answers(config, resume=config.resume) as output:
+    check_resume(config, given)
+    with open_answers(config) as output:
         opened, rows = _rows(config, naming, given)
         format = format_of(config, given, output)
         writer = _writer(config, given, naming, format)
@@ -95,18 +95,6 @@ def write_predictions(
         tally.errors += writer.unfit
     tally.report("prediction")
     return tally
-
-
-def _check_resume(config: PredictConfig, given: Input) -> None:
-    """Refuse to go on with what nothing is known of."""
-    if not config.resume:
-        return
-    if config.output in (None, "-"):
-        raise InputError("goes on with a file", place="--resume", hint="name it with -o")
-    if given.live:
-        raise InputError(
-            "a pipe cannot be read again from its start", place="--resume", hint="name a file"
-        )
 
 
 def _writer(config: PredictConfig, given: Input, naming: Naming, format: str) -> Writer:

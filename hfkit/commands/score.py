@@ -16,12 +16,12 @@ from hfkit.data.record import Fields, Record
 from hfkit.data.writer import Naming, make_writer
 from hfkit.errors import InputError
 from hfkit.run.tally import Tally
-from hfkit.run.writing import checked, format_of, open_answers
+from hfkit.run.writing import check_resume, checked, format_of, open_answers
 
 if TYPE_CHECKING:
     from hfkit.infer.endpoint_scorer import EndpointScorer
     from hfkit.infer.likelihood import Scorer
-    from hfkit.infer.stream import Readable, Result, ToRow
+    from hfkit.infer.stream import Readable, ToRow
 
 TARGET: dict[str, str | list[str]] = {"label": "target"}  # the usual name of that column
 
@@ -32,27 +32,42 @@ def scores(config: ScoreConfig) -> Iterator[Fields]:
     A record that could not be scored has ``row`` (1-based) and ``error`` instead. Raises
     `InputError` at once for a missing file, model or column.
     """
+    from hfkit.infer.stream import predict_stream
+
     naming = Naming(config.prefix, config.only_prediction)
-    results = _results(config, naming, _given(config))
+    given = _given(config)
+    scorer, rows = _opened(config, naming, given)
+    results = predict_stream(rows, scorer, live=given.live)
     return (naming.merged(result) for window in results for result in window)
 
 
 def write_scores(config: ScoreConfig) -> Tally:
     """Score rows and write them to ``config.output`` or standard output, window by window.
 
-    Raises `BrokenPipeError` when the reader of a pipe is gone, `ResourceError` when the output
-    cannot take more.
+    With ``config.resume`` what an earlier command has left is gone on with. Raises
+    `BrokenPipeError` when the reader of a pipe is gone, `ResourceError` when the output cannot
+    take more.
     """
+    from hfkit.infer.stream import predict_stream
+    from hfkit.run.journal import Journal, Position
+    from hfkit.run.scoring import fingerprint
+
     naming = Naming(config.prefix, config.only_prediction)
     given = _given(config)
+    check_resume(config, given)
     with open_answers(config) as output:
-        results = _results(config, naming, given)
-        writer = make_writer(format_of(config, given, output), naming, single=given.single)
-        tally = Tally()
-        for window in results:
+        scorer, rows = _opened(config, naming, given)
+        format = format_of(config, given, output)
+        writer = make_writer(format, naming, single=given.single)
+        journal = Journal(output, lambda: fingerprint(config, format))
+        begun = journal.go_on((r.record for r in rows), writer) if config.resume else Position()
+        tally = Tally(begun.rows, begun.errors, begun.truncated)
+        for window in predict_stream(rows, scorer, live=given.live, before=begun.windows):
             for result in window:
                 tally.add(result)
             output.write(writer.text(window))
+            if not given.live:
+                journal.add((r.record for r in window), writer, tally)
         output.write(writer.end())
         tally.errors += writer.unfit
     tally.report("score")
@@ -75,9 +90,11 @@ def _given(config: ScoreConfig) -> Input:
     )
 
 
-def _results(config: ScoreConfig, naming: Naming, given: Input) -> Iterator[list[Result]]:
-    """Open the model and start the stream of results."""
-    from hfkit.infer.stream import predict_stream, read_rows
+def _opened(
+    config: ScoreConfig, naming: Naming, given: Input
+) -> tuple[Scorer | EndpointScorer, Iterator[Readable]]:
+    """Open the model and start the stream of its rows."""
+    from hfkit.infer.stream import read_rows
     from hfkit.run.scoring import open_scorer
 
     scorer = open_scorer(config)
@@ -87,7 +104,7 @@ def _results(config: ScoreConfig, naming: Naming, given: Input) -> Iterator[list
     if not given.live:
         first = next(rows, None)  # so that its errors come now
         rows = rows if first is None else chain([first], rows)
-    return predict_stream(rows, scorer, live=given.live)
+    return scorer, rows
 
 
 def _to_row(

@@ -76,4 +76,5 @@ class ScoreConfig(Machine, Trust, Reading, Computing):
     )
     only_prediction: bool = setting(False, "Leave out the fields of the input")
     prefix: str = setting("", "Put this in front of the names of the fields hfkit adds")
+    resume: bool = setting(False, "Go on with the output file that a kill left unfinished")
     overwrite: bool = setting(False, "Replace the output file")

@@ -48,16 +48,9 @@ class Words(NamedTuple):
 
 def text_vectors(config: AuditConfig, data: Dataset) -> Floats:
     """A vector for each row, from those of its texts: of two also how they differ."""
-    from hfkit.run.embedding import open_vectorizer
+    from hfkit.run.embedding import vectorizer_of
 
-    vectorizer = open_vectorizer(
-        config.model,
-        offline=config.offline,
-        computing=config,
-        device=config.device,
-        max_length=config.max_length,
-        code=config.allow_remote_code,
-    )
+    vectorizer = vectorizer_of(config)
     parts = [
         vectorizer.vectors([str(row[role]) for row in data.rows]).astype(np.float64)
         for role in ("text", "text_pair")

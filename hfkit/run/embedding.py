@@ -10,6 +10,7 @@ from hfkit.errors import InputError
 
 if TYPE_CHECKING:
     from hfkit.config import Computing, EmbedConfig, SearchConfig
+    from hfkit.config.report import AuditConfig
     from hfkit.infer.vectorizer import Vectorizer
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,17 @@ def open_vectorizer(
 
 def configured(config: EmbedConfig | SearchConfig) -> Vectorizer:
     """The vectorizer that a command's settings ask for."""
+    return vectorizer_of(
+        config,
+        on_long=config.on_long,
+        normalize=config.normalize,
+        dimensions=config.dimensions,
+    )
+
+
+def vectorizer_of(config: AuditConfig | EmbedConfig | SearchConfig, **settings: Any) -> Vectorizer:
+    """The vectorizer of the model that a command's settings name; `settings` are those of
+    `Vectorizer`."""
     return open_vectorizer(
         config.model,
         offline=config.offline,
@@ -77,9 +89,7 @@ def configured(config: EmbedConfig | SearchConfig) -> Vectorizer:
         device=config.device,
         max_length=config.max_length,
         code=config.allow_remote_code,
-        on_long=config.on_long,
-        normalize=config.normalize,
-        dimensions=config.dimensions,
+        **settings,
     )
 
 

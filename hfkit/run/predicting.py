@@ -11,7 +11,7 @@ from hfkit.run.output import hash_of
 from hfkit.train import launch
 
 if TYPE_CHECKING:
-    from hfkit.config import EvaluateConfig, PredictConfig
+    from hfkit.config import EvaluateConfig, PredictConfig, ScoreConfig
     from hfkit.infer.engine import Engine
     from hfkit.infer.predictor import Predictor
     from hfkit.infer.server import ServerPredictor
@@ -71,21 +71,27 @@ def _of_server(opened: Opened, config: EvaluateConfig | PredictConfig) -> Server
 def fingerprint(opened: Opened, config: PredictConfig, format: str) -> dict[str, Any]:
     """What a file of predictions depends on beside its rows: settings, the model, the documents,
     versions and threads."""
+    return {
+        **settings_of_answers(config, format),
+        "the model": digest_of_model(opened.folder) if opened.endpoint is None else opened.name,
+        "the documents": _digest(Path(config.documents)) if config.documents else "",
+    }
+
+
+def settings_of_answers(config: PredictConfig | ScoreConfig, format: str) -> dict[str, Any]:
+    """What answers depend on beside rows and model: settings, versions and threads."""
     from hfkit.processor import cores
     from hfkit.run.machine import machine
 
-    settings = config.model_dump(mode="json", exclude=set(NEUTRAL))
     return {
-        **settings,
+        **config.model_dump(mode="json", exclude=set(NEUTRAL)),
         "format": format,
         "threads": config.threads or cores(),
-        "the model": _digest_of_model(opened.folder) if opened.endpoint is None else opened.name,
-        "the documents": _digest(Path(config.documents)) if config.documents else "",
         "the versions": machine()["versions"],
     }
 
 
-def _digest_of_model(folder: Path) -> str:
+def digest_of_model(folder: Path) -> str:
     """One hash of the files that answers come from: weights as the manifest knows them."""
     from hfkit.run.exported import KINDS, REPORT, model_files
     from hfkit.run.opening import DECISIVE

@@ -7,7 +7,8 @@ setting that was left open gets its value here, and the reason is printed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from math import ceil
@@ -221,6 +222,7 @@ def prepare(config: FinetuneConfig) -> Prepared:
         log.info("the base model is %s (%s); override with -m", model, reason)
         base = _located(config, model)
     facts = facts or _facts(base, task)
+    _check_tokenizer(base, task)
     lr, max_length = config.lr, checked_length(config.max_length, facts.max_length)
     if lr is None:
         lr, reason = default_lr(facts, adapters=config.lora is not None)
@@ -252,11 +254,23 @@ def _facts(base: Located, task: Task[Any]) -> ModelFacts:
         raise InputError(
             "an adapter on another model", place=base.name, hint="fine-tune it with --merge first"
         )
-    try:
+    with _placed_at(base.name):
         task.build_on(read_config(base.folder, code=base.code))
-    except InputError as error:
-        raise InputError(error.message, place=error.place or base.name, hint=error.hint) from error
     return facts
+
+
+def _check_tokenizer(base: Located, task: Task[Any]) -> None:
+    with _placed_at(base.name):
+        task.check_tokenizer(base.folder)
+
+
+@contextmanager
+def _placed_at(name: str) -> Iterator[None]:
+    """What is wrong with a model is said of the model, where nothing else is named."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(error.message, place=error.place or name, hint=error.hint) from error
 
 
 def _base(config: FinetuneConfig) -> Located | None:

@@ -83,6 +83,18 @@ def open_scorer(config: ScoreConfig) -> Scorer | EndpointScorer:
     return Scorer(question, tokenizer, engine, config.batch_size, config.batch_tokens, known)
 
 
+def fingerprint(config: ScoreConfig, format: str) -> dict[str, Any]:
+    """What a file of scores depends on beside its rows."""
+    from hfkit.model.locate import locate
+    from hfkit.run.predicting import digest_of_model, settings_of_answers
+
+    name = config.model or ""
+    if config.endpoint is None:
+        located = locate(name, offline=config.offline, code=config.allow_remote_code)
+        name = digest_of_model(located.folder)
+    return {**settings_of_answers(config, format), "the model": name}
+
+
 def _of_server(config: ScoreConfig, url: str) -> EndpointScorer:
     from hfkit.infer.endpoint_scorer import EndpointScorer
     from hfkit.infer.server import AT_ONCE

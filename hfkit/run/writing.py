@@ -17,9 +17,9 @@ from hfkit.errors import InputError
 
 
 def open_answers(
-    config: PredictConfig | ScoreConfig, *, resume: bool = False
+    config: PredictConfig | ScoreConfig,
 ) -> AbstractContextManager[Output]:
-    """Open what the answers are written to; `resume` is that of `open_output`.
+    """Open what the answers are written to, to be gone on with where that is asked for.
 
     Raises `InputError` for a name that promises JSON, and for an input that would be written over.
     """
@@ -30,7 +30,19 @@ def open_answers(
             hint="name it .jsonl, or use --format jsonl",
         )
     check_apart(config.output, config.inputs)
-    return open_output(config.output, config.overwrite, resume)
+    return open_output(config.output, config.overwrite, config.resume)
+
+
+def check_resume(config: PredictConfig | ScoreConfig, given: Input) -> None:
+    """Refuse to go on with what nothing is known of."""
+    if not config.resume:
+        return
+    if config.output in (None, "-"):
+        raise InputError("goes on with a file", place="--resume", hint="name it with -o")
+    if given.live:
+        raise InputError(
+            "a pipe cannot be read again from its start", place="--resume", hint="name a file"
+        )
 
 
 def format_of(config: PredictConfig | ScoreConfig, given: Input, output: Output) -> str:

@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 from hfkit.tasks.options import NoOptions
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
     from pydantic import BaseModel
 
@@ -99,6 +101,10 @@ class Task(ABC, Generic[O]):
     def build_on(self, model_config: Mapping[str, Any]) -> None:
         """See the config.json of the base model. Raises `InputError` for one that cannot learn
         the task."""
+
+    def check_tokenizer(self, folder: Path) -> None:
+        """See the files of the base model's tokenizer, once the rows are learnt. Raises
+        `InputError` where one is missing that the rows need."""
 
     @property
     def languages(self) -> tuple[str, str] | None:

@@ -25,6 +25,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from hfkit.chat import read_template
 from hfkit.errors import InputError, RowError
 from hfkit.families import BOTH_SIDES
 from hfkit.prompts import (
@@ -43,6 +44,9 @@ from hfkit.tasks.base import Answer, EncodedRow, LabelKind, Outputs, Row, Task
 from hfkit.tasks.options import GenerationOptions
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hfkit.chat import Template
     from hfkit.text import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -141,14 +145,14 @@ class Generation(Task[GenerationOptions]):
         """As for a model to train."""
         self.build_on(model_config)
 
+    def check_tokenizer(self, folder: Path) -> None:
+        """See that there is a template, where the rows are conversations."""
+        self._check_template(read_template(folder, {}) if self.is_chat else None)
+
     def read_with(self, tokenizer: Tokenizer) -> None:
         """Keep what encodes and decodes. Raises `InputError` where a template is missing."""
         self._tokenizer = tokenizer
-        if self.is_chat and tokenizer.chat is None:
-            raise InputError(
-                "the tokenizer has no chat template, which puts messages into words",
-                hint="take a model for conversations, or columns prompt and completion",
-            )
+        self._check_template(tokenizer.chat)
         if tokenizer.end_id is not None:
             self._ends = list(dict.fromkeys([tokenizer.end_id, *self._ends]))
         if not self._ends:
@@ -159,6 +163,13 @@ class Generation(Task[GenerationOptions]):
                      "them" if tokenizer.chat.is_marked else "none")  # fmt: skip
         if self.asked and tokenizer.chat and not self.is_chat:
             log.info("texts are gone on with as they are; --chat asks as in a conversation")
+
+    def _check_template(self, template: Template | None) -> None:
+        if self.is_chat and template is None:
+            raise InputError(
+                "the tokenizer has no chat template, which puts messages into words",
+                hint="take a model for conversations, or columns prompt and completion",
+            )
 
     def head(self) -> dict[str, Any]:
         """How to write; what is not set stays as the model has it."""

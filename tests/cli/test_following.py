@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import typer.main
+from toys import toy_rows
 
 from hfkit.cli import following
 from hfkit.cli.app import app, run
@@ -24,7 +25,9 @@ from hfkit.layers import resolve
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "a run").mkdir()
+    for name in ("a run", "a model"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "a run" / "hfkit.yaml").touch()
     (tmp_path / "test.csv").write_text("text,label\na,b\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -44,7 +47,12 @@ def suggestion(config_class, **given) -> str:
 
 SUGGESTED = [
     (EvaluateConfig, {"model": "a run", "data": "test.csv"},
-     "hfkit predict 'a run' test.csv --scores -o answers.jsonl"),
+     "hfkit report 'a run' test.csv"),
+    (EvaluateConfig, {"model": "a run", "data": "test.csv", "no_header": True,
+                      "columns": ["text", "label"], "label_column": "label"},
+     "hfkit report 'a run' test.csv --no-header --columns text,label --label-column label"),
+    (EvaluateConfig, {"model": "a model", "data": "test.csv"},
+     "hfkit predict 'a model' test.csv --scores -o answers.jsonl"),
     (PredictConfig, {"model": "a run", "inputs": ["test.csv"], "output": "answers.jsonl"},
      "hfkit evaluate answers.jsonl test.csv  # if the right answers are in it"),
     (EmbedConfig, {"model": "minilm", "output": "v.npy"}, 'hfkit search minilm v.npy "some text"'),
@@ -87,6 +95,37 @@ def test_the_next_command_is_one(expected: str) -> None:
 )
 def test_where_there_is_no_next_command(config_class, given, folder) -> None:
     assert suggestion(config_class, **given) == ""
+
+
+def test_a_report_is_suggested_where_one_can_be_written(folder, monkeypatch) -> None:
+    given = {"model": "a run", "data": "test.csv"}
+    answers = "hfkit predict 'a run' test.csv --scores -o answers.jsonl"
+    with monkeypatch.context() as patch:
+        patch.setattr(following, "find_spec", lambda name: None)
+        assert suggestion(EvaluateConfig, **given) == answers
+    (folder / "a run" / "report.html").touch()
+    assert suggestion(EvaluateConfig, **given) == answers
+
+
+def test_what_is_suggested_after_an_evaluation_runs(
+    tiny_base_folder, toy_files, tmp_path, monkeypatch, capsys
+) -> None:
+    """As it is printed, on a file that is not read without its flags."""
+    monkeypatch.setattr(following, "is_terminal", lambda stream: True)
+    model = tmp_path / "a run"
+    small = ["--max-steps", "1", "--max-length", "16", "--device", "cpu"]
+    train = ["finetune", str(toy_files["train"]), "-m", str(tiny_base_folder), "-o", str(model)]
+    assert run([*train, *small]) == 0
+    data = tmp_path / "rows.txt"
+    data.write_text("".join(f"{row['label']};{row['text']}\n" for row in toy_rows(20, seed=3)))
+    flags = ["--no-header", "--delimiter", ";", "--columns", "kind,said", "--input-format", "csv",
+             "--text-column", "said", "--label-column", "kind"]  # fmt: skip
+    assert run(["evaluate", str(model), str(data), "--device", "cpu", *flags]) == 0
+    said = capsys.readouterr().err.splitlines()[-1].removeprefix("hfkit: next: ")
+    program, *words = shlex.split(said)
+    assert program == "hfkit" and words[0] == "report"
+    assert run([*words, "--device", "cpu"]) == 0
+    assert (model / "report.html").is_file()
 
 
 def converted(folder: Path, *flags: str) -> int:

@@ -317,6 +317,19 @@ def test_mistakes(
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
+def test_a_missing_chat_template_is_found_before_the_run_begins(
+    hfkit: Command, place: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(place)
+    for flags in ([], ["--dry-run"]):
+        code, _, err = hfkit(
+            "finetune", "talks_train.jsonl", "-m", "gpt2", "-o", tmp_path / "out", *flags
+        )
+        assert code == 2
+        assert "gpt2: the tokenizer has no chat template" in err
+        assert not (tmp_path / "out").exists()
+
+
 def test_a_run_is_not_exported(hfkit: Command, done: Path) -> None:
     code, _, err = hfkit("export", done)
     assert code == 2 and "asked once for each token, and is not exported" in err

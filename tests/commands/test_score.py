@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from toys import picked_rows, tiny_config, toy_rows, write_tokenizer, write_writer
+from toys import (
+    picked_rows,
+    tiny_config,
+    toy_rows,
+    write_csv,
+    write_tokenizer,
+    write_writer,
+)
 
 import hfkit as library
 
@@ -295,3 +302,56 @@ def test_a_run_is_scored_as_it_was_trained(hfkit: Command, tmp_path: Path) -> No
     assert [one["log_prob"] for one in scores[0]] == pytest.approx(
         [one["log_prob"] for one in scores[1]], abs=1e-5
     )
+
+
+# ---- going on after a kill
+
+
+class Died(BaseException):
+    """As hard an end as there is inside a process."""
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_what_a_kill_leaves_is_gone_on_with(
+    suffix: str, causal: Any, hfkit: Command, tmp_path: Path, monkeypatch: Any
+) -> None:
+    from hfkit.commands.score import write_scores
+    from hfkit.config import ScoreConfig
+    from hfkit.run import journal
+
+    monkeypatch.setattr(journal, "EVERY", 0.0)
+    rows = write_csv(tmp_path / "rows.csv", [*toy_rows(150, seed=3), {"text": "", "label": "a"}])
+    add = journal.Journal.add
+
+    def score(output: Path, *flags: Any) -> tuple[int, str]:
+        common = ["--text-column", "text", "--device", "cpu", "--threads", 1]
+        code, _, err = hfkit("score", causal[0], rows, "-o", output, *common, *flags)
+        return code, err
+
+    def dying(self: Any, *arguments: Any) -> None:
+        add(self, *arguments)
+        if self._windows == 2:
+            raise Died
+
+    whole, out = tmp_path / f"whole.{suffix}", tmp_path / f"out.{suffix}"
+    assert score(whole)[0] == 1  # the empty text has no score
+    with monkeypatch.context() as patch:
+        patch.setattr(journal.Journal, "add", dying)
+        with pytest.raises(Died):
+            write_scores(
+                ScoreConfig(
+                    model=str(causal[0]), inputs=[str(rows)], output=str(out),
+                    text_column="text", device="cpu", threads=1,
+                )
+            )  # fmt: skip
+    assert not out.exists()
+    code, err = score(out, "--resume", "--stride", 5)
+    assert code == 2 and "another command has begun it: stride" in err
+    code, err = score(out, "--resume")
+    assert code == 1 and "goes on behind row 96" in err
+    assert out.read_bytes() == whole.read_bytes()
+
+
+def test_only_a_file_is_gone_on_with(causal: Any, hfkit: Command) -> None:
+    code, _, err = hfkit("score", causal[0], "some rain", "--resume")
+    assert code == 2 and "--resume: goes on with a file" in err

@@ -90,6 +90,13 @@ def test_errors_are_explained(error, kind, says):
     assert isinstance(found, kind) and says in str(found) and "\n" not in str(found)
 
 
+def test_a_script_data_set_says_how_to_get_its_copy_in_parquet():
+    error = RuntimeError("Dataset scripts are no longer supported, but found x.py")
+    for source in ("org/name:de@test", "hf://org/name"):
+        hint = explained(error, source).hint
+        assert "hf download org/name --repo-type dataset --revision refs/convert/parquet" in hint
+
+
 def test_missing_and_gated_data_sets():
     errors = pytest.importorskip("datasets.exceptions")
     missing = errors.DatasetNotFoundError("Dataset 'a/b' doesn't exist on the Hub")

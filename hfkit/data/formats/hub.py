@@ -89,7 +89,7 @@ def explained(error: Exception, source: str) -> HfkitError:
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if "scripts are no longer supported" in message:
         problem = "is a script data set, which would run its author's code; it is not loaded"
-        return InputError(problem, place=source, hint="use a copy of it in Parquet")
+        return InputError(problem, place=source, hint=_in_parquet(source))
     if "gated" in message or kinds & {"GatedRepoError", "LocalTokenNotFoundError"}:
         return NetworkError("the Hub refused access", place=source, hint=LOGIN)
     if kinds & {"DatasetNotFoundError", "RepositoryNotFoundError"}:
@@ -105,6 +105,16 @@ def explained(error: Exception, source: str) -> HfkitError:
     }:
         return NetworkError(f"the Hub cannot be reached ({message})", place=source)
     return InputError(f"cannot be loaded ({message})", place=source)
+
+
+def _in_parquet(source: str) -> str:
+    """How to take the copy in Parquet that the Hub has made of many data sets with a script."""
+    found = hub_id(source)
+    name = found.name if found else source
+    return (
+        "take its copy in Parquet, if it has one: "
+        f"hf download {name} --repo-type dataset --revision refs/convert/parquet --local-dir data"
+    )
 
 
 def _one_split(splits: Any, source: str) -> Any:
