@@ -164,6 +164,7 @@ def _computed(
     shape = inputs["input_ids"].shape
     packing = Packing(torch.ones(shape, dtype=torch.long))
     with (
+        quiet(),
         attached(made, packing if unpad and not made.fused else None),
         made.mode,
         Held() as held,

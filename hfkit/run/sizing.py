@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from hfkit.config import Optimizer
 from hfkit.infer.predictor import BATCH_TOKENS
 from hfkit.tasks.base import Task
 
@@ -67,7 +68,7 @@ class Asked:
     length: int
     target_length: int
     half: bool
-    optim: str
+    optim: Optimizer
     recomputed: bool
     unpad: bool
     threads: int
