@@ -1,11 +1,12 @@
 """How near `hfkit estimate` is to the memory that commands really take.
 
-    python -m benchmarks.memory [--shapes minilm …] [--table]
+    python -m benchmarks.memory [--shapes minilm …] [--setting lora] [--again | --table]
 
 For each shape of model, `hfkit finetune` (three steps and an evaluation) and `hfkit predict` run in
 new processes, on texts that fill every window, and the system tells their peak: all memory that was
 resident at once, libraries and all, as `top` shows it. One line a command in results/memory.jsonl,
-with the estimate that was made of it; `--table` prints those lines as a table and measures nothing.
+with the estimate that was made of it. `--again` measures nothing and estimates anew, for after a
+change of the estimate; `--table` only prints the lines as a table.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
+
+from hfkit.run.fresh import run_fresh
 
 RESULTS = Path(__file__).parent / "results" / "memory.jsonl"
 WORDS = [f"w{number}" for number in range(500)]
@@ -33,58 +36,88 @@ SHAPES: dict[str, dict] = {
                          "num_hidden_layers": 10, "num_attention_heads": 8,
                          "intermediate_size": 768, "pad_token_id": 0, "bos_token_id": 2,
                          "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3},
+    "electra-small": {"model_type": "electra", **BERT, "embedding_size": 128, "hidden_size": 256,
+                      "num_hidden_layers": 12, "num_attention_heads": 4,
+                      "intermediate_size": 1024},
     "t5-small": {"model_type": "t5", "vocab_size": 32128, "d_model": 512, "d_ff": 2048,
                  "num_layers": 6, "num_heads": 8, "d_kv": 64, "pad_token_id": 0,
                  "eos_token_id": 3, "decoder_start_token_id": 0, "is_encoder_decoder": True},
 }  # fmt: skip
 BATCHES = ((8, 64), (16, 128))
-PREDICTED = 400  # rows
+# What a training is asked for besides; a run made with adapters is opened in another way too.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "fp32": {},
+    "bf16": {"precision": "bf16"},
+    "lora": {"lora": "r=8"},
+    "checkpointing": {"gradient_checkpointing": True},
+}
+PREDICTED = ("fp32", "lora")  # of the others the finished model is the same
+ROWS = 400  # to be answered
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory")
     parser.add_argument("--runs", type=Path, default=RESULTS)
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
-    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
+    parser.add_argument("--setting", default="fp32", choices=SETTINGS)
+    parser.add_argument("--again", action="store_true")
     parser.add_argument("--table", action="store_true")
     given = parser.parse_args()
-    if not given.table:
+    os.environ["OMP_NUM_THREADS"] = "1"
+    if given.again:
+        again(given.runs)
+    elif not given.table:
         for name in given.shapes:
             with tempfile.TemporaryDirectory() as folder:
-                measure(name, Path(folder), given.precision, given.runs)
+                measure(name, Path(folder), given.setting, given.runs)
     print(table(given.runs))
 
 
-def measure(name: str, folder: Path, precision: str, runs: Path) -> None:
-    """Measure both commands with both batches, and write down what was estimated."""
+def measure(name: str, folder: Path, setting: str, runs: Path) -> None:
+    """Measure both commands with both batches, and write down what is estimated."""
     model = write_model(folder / name, name)
     for rows, length in BATCHES:
-        task = "text2text" if name.startswith("t5") else "classification"
-        data = write_rows(folder / f"rows-{rows}-{length}.jsonl", task, length, PREDICTED)
-        sizes = ["--batch-size", str(rows), "--max-length", str(length)]
-        target = ["--max-target-length", str(length // 4)] if task == "text2text" else []
-        guess = estimated(model, ["-t", task, *sizes, *target, "--precision", precision])
+        asked = asked_of(name, setting, rows, length)
+        data = write_rows(folder / f"rows-{rows}-{length}.jsonl", asked["task"], length, ROWS)
+        guess = estimated(name, setting, rows, length)
         run = folder / f"run-{rows}-{length}"
-        training = peak(["finetune", str(data), "-m", str(model), "-o", str(run), "-t", task,
-                         *sizes, "--limit", str(rows * 3 + 8),
-                         "--validation", str(8 / (rows * 3 + 8)), "--max-steps", "3",
-                         "--precision", precision, "--device", "cpu"])  # fmt: skip
-        record(runs, name, "finetune", rows, length, precision, training, guess)
-        predicting = peak(["predict", str(run), str(data), "-o", str(folder / "answers.jsonl"),
-                           "--overwrite", "--max-length", str(length), "--device", "cpu",
-                           *(["--limit", "16"] if task == "text2text" else [])])  # fmt: skip
-        record(runs, name, "predict", rows, length, "fp32", predicting, guess)
+        training = peak(["finetune", str(data), "-m", str(model), "-o", str(run), *flags(asked),
+                         "--limit", str(rows * 3 + 8), "--max-steps", "3",
+                         "--validation", str(8 / (rows * 3 + 8))])  # fmt: skip
+        record(runs, name, "finetune", rows, length, setting, training, guess)
+        if setting in PREDICTED:
+            writes = asked["task"] == "text2text"
+            few = ["--limit", str(2 * 4096 // length)] if writes else []
+            predicting = peak(["predict", str(run), str(data), "-o", str(folder / "answers.jsonl"),
+                               "--overwrite", "--max-length", str(length), *few])  # fmt: skip
+            record(runs, name, "predict", rows, length, setting, predicting, guess)
+
+
+def asked_of(name: str, setting: str, rows: int, length: int) -> dict[str, Any]:
+    """What `hfkit finetune` and `hfkit estimate` are both asked for."""
+    asked = {"batch_size": str(rows), "max_length": str(length), "precision": "fp32"}
+    if not name.startswith("t5"):
+        return {"task": "classification", **asked, **SETTINGS[setting]}
+    target = {"max_target_length": length // 4}
+    return {"task": "text2text", **asked, **target, **SETTINGS[setting]}
+
+
+def flags(asked: dict[str, Any]) -> list[str]:
+    """The same for a terminal."""
+    found = []
+    for key, value in asked.items():
+        found += [f"--{key.replace('_', '-')}", *([] if value is True else [str(value)])]
+    return found
 
 
 def write_model(folder: Path, name: str) -> Path:
     """A model of random weights, with a tokenizer of one token to the word."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM, PreTrainedTokenizerFast
+    from transformers import AutoModel, AutoModelForSeq2SeqLM, PreTrainedTokenizerFast
 
-    shape = dict(SHAPES[name])
     torch.manual_seed(0)
-    config = AutoConfig.for_model(shape.pop("model_type"), **shape)
+    config = config_of(name)
     kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModel
     kind.from_config(config).save_pretrained(folder)
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -105,6 +138,13 @@ def write_model(folder: Path, name: str) -> Path:
     return folder
 
 
+def config_of(name: str) -> Any:
+    from transformers import AutoConfig
+
+    shape = dict(SHAPES[name])
+    return AutoConfig.for_model(shape.pop("model_type"), **shape)
+
+
 def write_rows(path: Path, task: str, length: int, count: int) -> Path:
     """Texts of exactly `length` tokens with the two around them."""
     with path.open("w", encoding="utf-8") as file:
@@ -116,54 +156,68 @@ def write_rows(path: Path, task: str, length: int, count: int) -> Path:
     return path
 
 
-def peak(arguments: list[str]) -> int:
-    """Run a command of hfkit in a new process; the most bytes it had resident at once."""
-    command = [sys.executable, "-m", "hfkit", *arguments, "--quiet", "--offline"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert process.stderr is not None
-    said = process.stderr.read().decode()
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{' '.join(arguments)} failed: {said}")
-    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+def peak(arguments: list[str]) -> float:
+    """Run a command of hfkit in a new process; the most MiB it had resident at once."""
+    command = [sys.executable, "-m", "hfkit", *arguments, "--device", "cpu", "--quiet", "--offline"]
+    # Not a child of this process: the system would count what this one holds as its own.
+    return run_fresh(command).peak_mib
 
 
-def estimated(model: Path, arguments: list[str]) -> dict:
-    command = [sys.executable, "-m", "hfkit", "estimate", "-m", str(model), *arguments,
-               "--device", "cpu", "--json", "--offline"]  # fmt: skip
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout)
+def estimated(name: str, setting: str, rows: int, length: int) -> dict[str, Any]:
+    """What `hfkit estimate` says, of as many threads as ``OMP_NUM_THREADS`` names."""
+    import hfkit
+
+    with tempfile.TemporaryDirectory() as folder:
+        config_of(name).save_pretrained(folder)
+        asked = asked_of(name, setting, rows, length)
+        return hfkit.estimate(folder, device="cpu", **asked).to_json()
 
 
-def record(runs: Path, name: str, verb: str, rows: int, length: int, precision: str,
-           measured: int, guess: dict) -> None:  # fmt: skip
-    key = "training" if verb == "finetune" else "prediction"
+def record(runs: Path, name: str, verb: str, rows: int, length: int, setting: str,
+           measured: float, guess: dict[str, Any]) -> None:  # fmt: skip
     line = {
         "shape": name, "parameters": guess["parameters"], "command": verb, "rows": rows,
-        "length": length, "precision": precision, "measured_mib": round(measured / 2**20),
-        "estimated_mib": round(guess["sizes"][0][key]["peak_bytes"] / 2**20),
+        "length": length, "setting": setting, "measured_mib": round(measured),
     }  # fmt: skip
-    line["error"] = round(line["estimated_mib"] / line["measured_mib"] - 1, 3)
+    line = compared(line, guess)
     with runs.open("a") as file:
         file.write(json.dumps(line) + "\n")
     print(line, flush=True)
 
 
+def compared(line: dict[str, Any], guess: dict[str, Any]) -> dict[str, Any]:
+    """The line of a measurement with the estimate beside it."""
+    key = "training" if line["command"] == "finetune" else "prediction"
+    mib = round(guess["sizes"][0][key]["peak_bytes"] / 2**20)
+    return {**line, "estimated_mib": mib, "error": round(mib / line["measured_mib"] - 1, 3)}
+
+
+def newest(runs: Path) -> list[dict[str, Any]]:
+    """The last line of each measurement."""
+    lines = [json.loads(line) for line in runs.read_text().splitlines()]
+    keys = ("shape", "setting", "rows", "length", "command")
+    return list({tuple(line[key] for key in keys): line for line in lines}.values())
+
+
+def again(runs: Path) -> None:
+    """Put what is estimated now beside the peaks that were measured before."""
+    found = []
+    for line in newest(runs):
+        guess = estimated(line["shape"], line["setting"], line["rows"], line["length"])
+        found.append(json.dumps(compared(line, guess)))
+    runs.write_text("\n".join(found) + "\n")
+
+
 def table(runs: Path) -> str:
     """The newest line of each measurement, as Markdown."""
-    lines = [json.loads(line) for line in runs.read_text().splitlines()]
-    newest = {
-        tuple(line[key] for key in ("shape", "command", "rows", "length", "precision")): line
-        for line in lines
-    }
-    head = ["| model | parameters | command | batch | precision | measured MiB | estimate | off |",
+    head = ["| model | parameters | command | batch | setting | measured MiB | estimate | off |",
             "|---|--:|---|--:|---|--:|--:|--:|"]  # fmt: skip
-    return "\n".join([*head, *map(as_row, newest.values())])
+    return "\n".join([*head, *map(as_row, newest(runs))])
 
 
 def as_row(line: dict) -> str:
     cells = [line["shape"], f"{line['parameters'] / 1e6:.0f}M", line["command"],
-             f"{line['rows']} × {line['length']}", line["precision"], f"{line['measured_mib']:,}",
+             f"{line['rows']} × {line['length']}", line["setting"], f"{line['measured_mib']:,}",
              f"{line['estimated_mib']:,}", f"{line['error']:+.0%}"]  # fmt: skip
     return f"| {' | '.join(cells)} |"
 

@@ -16,7 +16,7 @@ def demo(
         str | None, typer.Option("--output", "-o", help="Folder of the run", metavar="TEXT")
     ] = None,
 ) -> None:
-    """See it work: fine-tune, evaluate and predict, offline, in a minute."""
+    """See it work, offline, in a minute."""
     from hfkit.cli.demo import show_demo
     from hfkit.commands.demo import demo as run_demo
 

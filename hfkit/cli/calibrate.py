@@ -10,12 +10,12 @@ from hfkit.cli.console import number, show, table
 if TYPE_CHECKING:
     from hfkit.commands.calibrate import Calibrated
 
-CALIBRATE = """Make the confidences of MODEL believable, on rows of DATA with the right answers.
+CALIBRATE = """Make the confidences of MODEL believable, by DATA.
 
-MODEL is a run's folder, DATA what it was not trained on. Fits a temperature, thresholds for each of
-several labels, the null threshold of question answering, the scale of similarity, and, with
---precision-at-least, from which confidence on to answer at all. Goes into decisions.json, which
-predict uses with every engine.
+MODEL is a run's folder; DATA has the right answers, and was not trained on. Fits a temperature,
+thresholds for each of several labels, the null threshold of question answering, the scale of
+similarity, and, with --precision-at-least, from which confidence on to answer at all. Goes into
+decisions.json, which predict and serve use with every engine.
 
 \b
   hfkit calibrate out dev.csv

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hfkit.commands.models import Recommended
     from hfkit.commands.push import Pushed
 
-ESTIMATE = """Tell what MODEL takes: parameters, and memory for training and for prediction.
+ESTIMATE = """Tell how large MODEL is, and what memory it takes.
 
 Computed from the configuration alone, by batch and length: MODEL is a run, a folder with a
 config.json, that file, or a Hub id, of which nothing else is downloaded. For a CPU it is the peak
@@ -28,7 +28,7 @@ tensors take, computed and not measured.
   hfkit estimate --config-size base --lora r=16 --device cuda --json
 """
 
-PUSH = """Upload a finished RUN to the Hub as REPO, private unless --public.
+PUSH = """Upload RUN to the Hub as REPO, private unless --public.
 
 What is uploaded is the model, its tokenizer, its scores and its card; never checkpoints, states of
 the optimizer, or paths of this machine. --dry-run lists the files, shows the card and sends

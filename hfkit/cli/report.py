@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-REPORT = """Write a report of MODEL on the labelled rows of DATA: one HTML file that loads nothing.
+REPORT = """Write a page about MODEL and its errors on the rows of DATA.
 
-Scores with intervals, learning curves, calibration, curves of precision and recall, slices, and the
-worst errors with a box to filter them. Without DATA a run is asked on its own test or validation
-data, if they are still what they were. Prints the file. Needs: pip install 'hfkit[report]'
+One HTML file that loads nothing: scores with intervals, learning curves, calibration, curves of
+precision and recall, slices, and the worst errors with a box to filter them. Without DATA a run is
+asked on its own test or validation data, if they are still what they were. Prints the file. Needs:
+pip install 'hfkit[report]'
 
 \b
   hfkit report out

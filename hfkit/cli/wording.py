@@ -145,12 +145,12 @@ A text a line, or a column of texts. The folder loads with AutoTokenizer; `hfkit
   hfkit tokenizer train "corpus/*.txt" -o tokenizer --kind bpe --family roberta
 """
 
-EXPORT = """Write MODEL for onnxruntime or OpenVINO into its folder, for answers without torch.
+EXPORT = """Write MODEL once more, for answers without torch.
 
-MODEL is the folder of a run or of a model. What is written is compared with torch on DATA, else
-on the run's validation file, else on made-up rows; predict, evaluate and embed take it by
-themselves where the two agree to 1e-4. Prints the folder. Needs: pip install 'hfkit[onnx]', or
-'hfkit[openvino]'
+For onnxruntime or OpenVINO, into MODEL, the folder of a run or of a model. What is written is
+compared with torch on DATA, else on the run's validation file, else on made-up rows; predict,
+evaluate and embed take it by themselves where the two agree to 1e-4. Prints the folder. Needs: pip
+install 'hfkit[onnx]', or 'hfkit[openvino]'
 
 \b
   hfkit export out

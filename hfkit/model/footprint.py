@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakValueDictionary, finalize
 
 import torch
@@ -31,7 +31,18 @@ from hfkit.model.unpad import attach_measured
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# glibc hands a block of this size back to the system as soon as it is freed, and keeps smaller ones
+# (DEFAULT_MMAP_THRESHOLD_MAX), unless told otherwise.
+SMALL = 2**25
+
 Scored = Callable[[Any, Mapping[str, Tensor]], Tensor]
+
+
+class Alive(NamedTuple):
+    """The most bytes of tensors that are alive at once: of all, and of those below `SMALL`."""
+
+    most: int
+    small: int
 
 
 class Held(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -39,8 +50,8 @@ class Held(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.now = 0
-        self.peak = 0
+        self.now = Alive(0, 0)
+        self.peak = Alive(0, 0)
         self._known: WeakValueDictionary[int, Any] = WeakValueDictionary()
 
     def __torch_dispatch__(
@@ -56,12 +67,12 @@ class Held(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return
         size = storage.nbytes()
         self._known[id(storage)] = storage
-        self.now += size
-        self.peak = max(self.peak, self.now)
-        finalize(storage, self._drop, size)
+        self._add(size)
+        self.peak = Alive(*map(max, self.peak, self.now))
+        finalize(storage, self._add, -size)
 
-    def _drop(self, size: int) -> None:
-        self.now -= size
+    def _add(self, size: int) -> None:
+        self.now = Alive(self.now.most + size, self.now.small + size * (abs(size) < SMALL))
 
 
 @dataclass(frozen=True)
@@ -143,7 +154,7 @@ def adapt(made: Skeleton, lora: Lora) -> None:
 
 def step_peak(
     made: Skeleton, inputs: Mapping[str, Tensor], scored: Scored, *, half: bool, unpad: bool
-) -> int:
+) -> Alive:
     """The most bytes beside the weights while a batch goes forward and backward, gradients
     among them. Raises what the model raises over such a batch."""
     made.model.train()
@@ -151,19 +162,48 @@ def step_peak(
     return _computed(made, inputs, scored, half=half, unpad=unpad)
 
 
-def answer_peak(made: Skeleton, inputs: Mapping[str, Tensor], *, unpad: bool) -> int:
+def answer_peak(made: Skeleton, inputs: Mapping[str, Tensor], *, unpad: bool) -> Alive:
     """The most bytes beside the weights while a batch is answered, in fp32."""
     made.model.eval()
     return _computed(made, inputs, None, half=False, unpad=unpad)
 
 
+def writing_peak(made: Skeleton, inputs: Mapping[str, Tensor], written: int) -> Alive:
+    """The most bytes beside the weights while texts of `written` tokens are written for a batch.
+
+    The encoder reads each row once. Then each row is there once for every beam, and the decoder
+    keeps keys and values: of the whole text that was read, and of each token that was written. As
+    many tokens may follow in every beam as the vocabulary has.
+    """
+    made.model.eval()
+    model, beams = made.model, made.model.generation_config.num_beams
+    with quiet(), made.mode, Held() as held, torch.inference_mode():
+        read = {name: inputs[name].clone() for name in ("input_ids", "attention_mask")}
+        found = model.get_encoder()(**read).last_hidden_state.repeat_interleave(beams, dim=0)
+        mask = read["attention_mask"].repeat_interleave(beams, dim=0)
+        first = torch.ones(len(mask), 1, dtype=torch.long)
+        step = model(encoder_outputs=(found,), attention_mask=mask, decoder_input_ids=first,
+                     use_cache=True)  # fmt: skip
+        kept = step.past_key_values.self_attention_cache.layers
+        grown = [
+            torch.cat([part] * written, dim=-2) for one in kept for part in (one.keys, one.values)
+        ]
+        del kept
+        scores = step.logits[:, -1].float().log_softmax(dim=-1)
+        scores = scores + torch.ones(len(mask), 1)
+        del grown, scores
+    peak: Alive = held.peak
+    return peak
+
+
 def _computed(
     made: Skeleton, inputs: Mapping[str, Tensor], scored: Scored | None, *, half: bool, unpad: bool
-) -> int:
+) -> Alive:
     rounding = torch.autocast("cpu", torch.bfloat16) if half else nullcontext()
     shape = inputs["input_ids"].shape
     packing = Packing(torch.ones(shape, dtype=torch.long))
     with (
+        quiet(),
         attached(made, packing if unpad and not made.fused else None),
         made.mode,
         Held() as held,
@@ -177,7 +217,7 @@ def _computed(
             read = {name: value for name, value in placed.items() if name != "labels"}
             learning = [one for one in made.model.parameters() if one.requires_grad]
             torch.autograd.grad(scored(made.model(**read), placed), learning, allow_unused=True)
-    peak: int = held.peak
+    peak: Alive = held.peak
     return peak
 
 

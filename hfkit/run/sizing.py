@@ -15,20 +15,25 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from hfkit.config import Optimizer
 from hfkit.infer.predictor import BATCH_TOKENS
+from hfkit.model.facts import WRITER
 from hfkit.tasks.base import Task
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hfkit.model.footprint import Skeleton
+    from hfkit.model.footprint import Alive, Skeleton
 
 MIB = 2**20
-# Libraries of a training and of a prediction, on Linux with torch for CPUs.
-OF_TRAINING, OF_PREDICTION = 505 * MIB, 436 * MIB
-KEPT = 1.45  # bytes of the process for each byte that a step has alive beside the weights
-LOADED = 1.46  # of a model that is opened: its weights, and pages of their file
-COPIED = 2.8  # a checkpoint: weights and moments, most of them as bytes on their way to the disk
+# Libraries of hfkit with torch for CPUs, on Linux.
+LIBRARIES = 440 * MIB
+# What the process takes for a byte that lives in a training, which keeps every freed block. Blocks
+# of other sizes do not always fit in: activations leave gaps, and gradients, which are made between
+# them anew in each step, leave more.
+OF_ACTIVATIONS, OF_GRADIENTS = 1.3, 2.2
+COPIED = 3.0  # of gradients: a checkpoint, weights and moments as bytes on their way to the disk
+KEPT_SMALL = 1.0  # of a prediction, beside each byte in small blocks; see `footprint.SMALL`
 MOMENTS = {"adamw": 8.0, "adamw8bit": 2 + 8 / 256}  # bytes for each number that learns
 
 
@@ -67,7 +72,7 @@ class Asked:
     length: int
     target_length: int
     half: bool
-    optim: str
+    optim: Optimizer
     recomputed: bool
     unpad: bool
     threads: int
@@ -75,19 +80,25 @@ class Asked:
 
 def sized(made: Skeleton, task: Task[Any], asked: Asked, *, batch_size: int) -> Sized:
     """What a batch takes in training and in prediction."""
+    answered = answering(made, task, asked)
     return Sized(
-        batch_size, asked.length, training(made, task, asked), prediction(made, task, asked)
+        batch_size,
+        asked.length,
+        training(made, task, asked, answered),
+        prediction(made, answered),
     )
 
 
-def training(made: Skeleton, task: Task[Any], asked: Asked) -> Memory:
-    """The memory of a training. Raises `InputError` for a model that cannot recompute."""
+def training(made: Skeleton, task: Task[Any], asked: Asked, answered: Alive) -> Memory:
+    """The memory of a training, which also answers the rows that it is evaluated on. Raises
+    `InputError` for a model that cannot recompute."""
     from hfkit.model.footprint import step_peak
     from hfkit.train.memory import recomputing
 
     batch = example(task, asked.rows, asked.length, asked.target_length)
     with recomputing(made.model, asked.recomputed):
-        live = step_peak(made, batch, scored(task), half=asked.half, unpad=asked.unpad)
+        stepped = step_peak(made, batch, scored(task), half=asked.half, unpad=asked.unpad)
+    live = max(stepped.most, answered.most)
     gradients = made.learning * 4
     optimizer = round(made.learning * moments(asked.optim, made))
     if made.fused:
@@ -95,28 +106,38 @@ def training(made: Skeleton, task: Task[Any], asked: Asked) -> Memory:
             made.weights, gradients, optimizer, max(live - gradients, 0), 0,
             made.weights + optimizer + live,
         )  # fmt: skip
-    beside = max(KEPT * live, COPIED * gradients)
-    peak = OF_TRAINING + made.weights + optimizer + beside
-    return Memory(
-        made.weights, gradients, optimizer, max(live - gradients, 0),
-        round(OF_TRAINING + beside - live), round(peak),
-    )  # fmt: skip
+    activations = max(live - gradients, 0)
+    step = OF_ACTIVATIONS * activations + OF_GRADIENTS * gradients
+    process = LIBRARIES + round(max(step, COPIED * gradients)) - activations - gradients
+    peak = made.weights + gradients + optimizer + activations + process
+    return Memory(made.weights, gradients, optimizer, activations, process, peak)
 
 
-def prediction(made: Skeleton, task: Task[Any], asked: Asked) -> Memory:
+def prediction(made: Skeleton, answered: Alive) -> Memory:
     """The memory of `hfkit predict`, which cuts its batches by tokens."""
-    from hfkit.infer.torch_engine import GPU_TOKENS
-    from hfkit.model.footprint import answer_peak
-
-    tokens, at_once = (GPU_TOKENS, 1) if made.fused else (BATCH_TOKENS, asked.threads)
-    rows = max(1, tokens // asked.length)
-    batch = example(task, rows, asked.length, 1)
-    batch.pop("labels", None)
-    live = answer_peak(made, batch, unpad=asked.unpad) * at_once
     if made.fused:
-        return Memory(made.weights, 0, 0, live, 0, made.weights + live)
-    peak = OF_PREDICTION + LOADED * made.weights + live
-    return Memory(made.weights, 0, 0, live, round(peak - made.weights - live), round(peak))
+        return Memory(made.weights, 0, 0, answered.most, 0, made.weights + answered.most)
+    process = LIBRARIES + round(KEPT_SMALL * answered.small)
+    peak = made.weights + answered.most + process
+    return Memory(made.weights, 0, 0, answered.most, process, peak)
+
+
+def answering(made: Skeleton, task: Task[Any], asked: Asked) -> Alive:
+    """Bytes alive beside the weights while batches are answered: on a CPU one in each thread."""
+    from hfkit.infer.torch_engine import GPU_TOKENS
+    from hfkit.infer.writing_engine import TOKENS
+    from hfkit.model.footprint import Alive, answer_peak, writing_peak
+
+    writes = task.auto_class == WRITER
+    tokens = GPU_TOKENS if made.fused else TOKENS if writes else BATCH_TOKENS
+    batch = example(task, max(1, tokens // asked.length), asked.length, 1)
+    batch.pop("labels", None)
+    if writes:
+        found = writing_peak(made, batch, asked.target_length)
+    else:
+        found = answer_peak(made, batch, unpad=asked.unpad)
+    at_once = 1 if made.fused else asked.threads
+    return Alive(at_once * found.most, at_once * found.small)
 
 
 def head_of(task: Task[Any]) -> dict[str, Any]:

@@ -67,6 +67,22 @@ def test_more_rows_and_tokens_take_more_and_less_is_kept_on_request(tmp_path) ->
     assert frugal.optimizer_bytes < plain.sizes[0].training.optimizer_bytes / 3
 
 
+def test_a_text_that_is_written_is_kept_for_every_beam(tmp_path) -> None:
+    folder = write_writer(tmp_path / "t5", "t5")
+    settings = json.loads((folder / "config.json").read_text())
+
+    def answered(written):
+        found = hfkit.estimate(folder, batch_size=2, max_length=64, device="cpu",
+                               max_target_length=written)  # fmt: skip
+        return found.sizes[0].prediction.activations_bytes
+
+    kept = 2 * 4 * settings["num_decoder_layers"] * settings["num_heads"] * settings["d_kv"]
+    rows = 4096 // 64 * 4  # tokens of a batch, and beams
+    few, many = answered(8), answered(72)
+    assert few >= rows * 64 * kept, "keys and values of each token that is read"
+    assert many >= rows * (64 + 72) * kept and many > few, "and of each that is written"
+
+
 def test_a_gpu_is_computed_and_said_to_be(tmp_path, capsys) -> None:
     tiny_config("bert").save_pretrained(tmp_path)
     arguments = ["estimate", str(tmp_path), "-t", "ner", "-b", "2", "--max-length", "16"]
