@@ -77,7 +77,7 @@ INPUTS are texts, a file, or - for stdin. Writes .npy (float32, a row per text),
   hfkit embed out "a text" "another one"
 """
 
-SEARCH = """Find the texts of CORPUS that are most like each of the QUERIES.
+SEARCH = """Find the texts of CORPUS most like each of the QUERIES.
 
 MODEL is a run of similarity or any encoder; the search is exact. CORPUS is a file of texts, or one
 that `hfkit embed` wrote. Each query comes out again with its hits; with --qrels they are scored.
