@@ -4,12 +4,14 @@ EXAMPLES = """Fine-tune, evaluate and predict with Hugging Face models.
 
 \b
   hfkit demo                                   see it work, offline, in a minute
+  hfkit check reviews.csv                      what is wrong with the data
   hfkit finetune reviews.csv -m MODEL -o out   task and columns are guessed, and said
   hfkit finetune -c recipe.yaml --lr 3e-5      a recipe, with one setting changed
   hfkit evaluate out test.csv                  scores with intervals
   hfkit compare old new test.csv               what differs by more than chance
   hfkit predict out "I loved it"               one text
   hfkit predict out < texts.txt > answers.jsonl
+  hfkit serve out                              a page to try it, and HTTP
   hfkit predict minilm "Two goals in injury time" -t zero-shot --labels sports,politics
   hfkit search minilm corpus.jsonl "how do I get my money back?"
 """
