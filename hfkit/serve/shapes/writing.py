@@ -22,7 +22,8 @@ from hfkit.serve.served import Served, Way, as_refusal
 from hfkit.serve.shapes.base import Body, Texts, post
 
 NewTokens = Annotated[int, Field(ge=1, le=4096)]
-Stops = Annotated[list[Annotated[str, Field(min_length=1, max_length=100)]], Field(max_length=16)]
+Stop = Annotated[str, Field(min_length=1, max_length=100)]
+Stops = Annotated[list[Stop], Field(max_length=16, fail_fast=True)]
 PURPOSES = {"summarization": "summary_text", "translation": "translation_text"}
 
 
