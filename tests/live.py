@@ -72,6 +72,12 @@ def live(*arguments: object, token: str = "", port: int = 0) -> Iterator[Live]:
             process.stderr.close()
 
 
+def memory(pid: int) -> int:
+    """Bytes of a process that are in memory."""
+    status = Path(f"/proc/{pid}/status").read_text("ascii")
+    return 1024 * int(status.partition("VmRSS:")[2].split()[0])
+
+
 def _wait_for(url: str) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 TOKEN = "HFKIT_SERVE_TOKEN"
 SHORTEST = 8  # characters of a token
+LAST = 5.0  # seconds that a model has to leave what it computes, after the last answer
 
 
 def serve(config: ServeConfig) -> None:
@@ -57,7 +58,8 @@ def serve(config: ServeConfig) -> None:
         url = _url(config.host, listener)
         ended_by = serve_app(app, listener, config, lambda: log.info("ready: %s", url))
         for served in models:
-            served.worker.close()
+            if not served.worker.close(LAST):
+                log.warning("%s still computes what nobody waits for", served.name)
     finally:
         listener.close()
     if ended_by == signal.SIGINT:

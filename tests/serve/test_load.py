@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
-from live import Live, live, predicted
+from live import Live, live, memory, predicted
 from toys import FILLERS, TOPICS
 
 from hfkit.serve.batching import AT_ONCE, Closed, Job, QueueFull, Worker
@@ -26,12 +26,6 @@ WORDS = [word for words in TOPICS.values() for word in words] + FILLERS
 def texts(count: int) -> list[str]:
     chance = random.Random(5)
     return [" ".join(chance.choices(WORDS, k=chance.randint(1, 20))) for _ in range(count)]
-
-
-def memory(pid: int) -> int:
-    """Bytes of a process that are in memory."""
-    status = Path(f"/proc/{pid}/status").read_text("ascii")
-    return 1024 * int(status.partition("VmRSS:")[2].split()[0])
 
 
 def load(server: Live, asked: Sequence[str], clients: int) -> list[tuple[int, Any]]:

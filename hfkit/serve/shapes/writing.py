@@ -164,21 +164,15 @@ class Piece:
         self.whole = whole
 
 
-class Gone(Exception):
-    """Nobody listens any more."""
-
-
 async def pieces(served: Served, row: dict[str, Any], way: Way) -> AsyncIterator[Piece]:
     """Write a text and give it piece by piece. Raises what `Served.answers` does."""
     loop, queue = asyncio.get_running_loop(), asyncio.Queue[list[int] | None]()
-    is_gone = False
 
     def listen(tokens: list[int]) -> None:
-        if is_gone:
-            raise Gone
         loop.call_soon_threadsafe(queue.put_nowait, list(tokens))
 
-    future = asyncio.wrap_future(served.begin([row], way, listen if served.listens else None))
+    job = served.begin([row], way, listen if served.listens else None)
+    future = asyncio.wrap_future(job.future)
     future.add_done_callback(lambda _: queue.put_nowait(None))
     show = shown_by(served, way)
     said, last = "", -1
@@ -200,8 +194,7 @@ async def pieces(served: Served, row: dict[str, Any], way: Way) -> AsyncIterator
     except TimeoutError:
         raise Refusal(503, f"not answered within {served.limits.timeout:g} seconds") from None
     finally:
-        is_gone = True
-        future.cancel()
+        job.leave()
 
 
 def shown_by(served: Served, way: Way) -> Callable[[list[int]], str]:
