@@ -50,9 +50,9 @@ def serve(config: ServeConfig) -> None:
     try:
         counts = Counts()
         models = open_models(config, counts)
-        names = {name.lower() for name in config.allow_host} | LOCAL
+        names = {name.lower() for name in (*config.allow_host, config.host)} | LOCAL
         if not local:
-            names |= {config.host.lower(), socket.gethostname().lower()}
+            names.add(socket.gethostname().lower())
         guests = Guests(token, frozenset(names), addresses=not local)
         app = make_app(models, config, guests, counts)
         url = _url(config.host, listener)
@@ -69,7 +69,7 @@ def serve(config: ServeConfig) -> None:
 def read_token(file: str | None) -> str:
     """The token that requests have to bring; "" where none is set. Raises `InputError`."""
     place = file or TOKEN
-    given = os.environ.get(TOKEN, "") if file is None else Path(file).read_text("utf-8")
+    given = os.environ.get(TOKEN, "") if file is None else Path(file).read_bytes().decode("latin-1")
     token = given.strip()
     if file is None and not given:
         return ""

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 KEPT = 32  # manners of one model
+PAIR = ("question", "context", "text", "text_pair")
+WINDOWS = 16  # a text of more characters than so many times the tokens of a window is long
 MOST_READ = 32  # longest texts that one row may make the model read: one with each label
 FAILED = "the model failed"  # how the stream begins to say that a row made the model raise
 Options = Mapping[str, Any]
@@ -164,10 +166,13 @@ class Served:
         self, rows: Sequence[Row], way: Way | None = None, listener: Listener | None = None
     ) -> Job:
         """Let rows wait for their answers; `listener` is told the tokens of a text as it comes."""
+        way = way or self.way()
         self._check_sizes(rows)
         rows = [as_predicted(row) for row in rows]
+        for row in rows:
+            self._check_pairs(row, way.task)
         listen = self._listen if self.listens else None
-        job = Job(rows, (way or self.way()).ask, listen, listener)
+        job = Job(rows, way.ask, listen, listener)
         try:
             self.worker.submit(job)
         except QueueFull:
@@ -187,6 +192,30 @@ class Served:
 
         engine: Any = self.predictor.engine
         engine.listener = hear
+
+    def check_stride(self, name: str, stride: int | None) -> None:
+        """Raise `Refusal` where windows of a text would share more than half of them."""
+        most = self.predictor.tokenizer.max_length // 2
+        if stride is not None and stride > most:
+            raise bad(f"{name}: {most} tokens are the most, half of what the model reads at once")
+
+    def _check_pairs(self, row: Row, task: Any) -> None:
+        """Raise `Refusal` for a long text with so long a second one, which is read with each window
+        of it, that little room is left: there would be thousands of windows."""
+        if self.has_vectors:
+            return  # each is read for itself
+        most = self.predictor.tokenizer.max_length
+        found = [row[role] for role in PAIR if isinstance(row.get(role), str)]
+        if self.kind == "zero-shot":
+            labels = row.get("candidates") or task.labels
+            several = labels.split(",") if isinstance(labels, str) else map(str, labels)
+            found.append(task.template + max(several, key=len, default=""))
+        if len(found) < 2 or max(map(len, found)) <= WINDOWS * most:
+            return
+        short = found[0] if self.kind == "qa" else min(found, key=len)
+        tokens = self.predictor.tokenizer.pieces([short[: WINDOWS * most]])[0]
+        if len(tokens) > most // 2:
+            raise bad("two texts that are both long: shorten one of them")
 
     def _check_sizes(self, rows: Sequence[Row]) -> None:
         most, longest = self.limits.max_texts, self.limits.max_text_length

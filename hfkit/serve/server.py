@@ -70,12 +70,12 @@ class PatientProtocol(H11Protocol):
 
     def pause_writing(self) -> None:
         """The client does not take what is written."""
-        super().pause_writing()  # type: ignore[no-untyped-call]
+        super().pause_writing()
         self._expect(self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         """All was taken."""
-        super().resume_writing()  # type: ignore[no-untyped-call]
+        super().resume_writing()
         self._expect_nothing()
 
     def _expect(self, left: int) -> None:

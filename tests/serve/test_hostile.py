@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ import pytest
 from live import TOKEN, Live, live, memory
 from toys import CHAT_TEMPLATE, write_generator
 
-PATIENCE = 1  # seconds
+PATIENCE, TIMEOUT = 0.5, 2  # seconds
 MANY = 200_000
 
 
@@ -24,11 +25,12 @@ def hurried(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """A server with little patience and few connections, that tells all it has to tell."""
     river = tmp_path_factory.mktemp("hurried") / "river"
     write_generator(river, chat=CHAT_TEMPLATE, n_positions=4000)
-    limits = ["--patience", PATIENCE, "--max-connections", 16, "--timeout", 60, "-v"]
+    limits = ["--patience", PATIENCE, "--max-connections", 16, "--timeout", TIMEOUT, "-v"]
     with live(models / "topics", river, models / "answers", *limits) as found:
         yield found
-        said = "".join(found.said)
-        assert "Traceback" not in said, said
+        assert found.end(signal.SIGINT) == 130
+    said = "".join(found.said)
+    assert "Traceback" not in said, said
 
 
 def connected(server: Live, data: bytes = b"") -> socket.socket:
@@ -89,11 +91,11 @@ def is_closed(connection: socket.socket) -> bool:
         ("/models/topics", {"inputs": "a", **{f"{name}": 1 for name in range(80_000)}}),
     ],
 )
-def test_a_wrong_list_costs_little(hurried: Live, path: str, body: Any) -> None:
-    before = memory(hurried.process.pid)
-    answer = hurried.post(path, body)
+def test_a_wrong_list_costs_little(server: Live, path: str, body: Any) -> None:
+    before = memory(server.process.pid)
+    answer = server.post(path, body)
     assert answer.status_code in (400, 422)
-    assert memory(hurried.process.pid) < before + 2**27
+    assert memory(server.process.pid) < before + 2**27
 
 
 @pytest.mark.parametrize(
@@ -195,6 +197,16 @@ def test_nothing_is_written_for_a_client_that_has_gone(hurried: Live, stream: bo
     assert number(hurried, name) == before + 1, "only the short one was written to its end"
 
 
+def test_what_takes_too_long_is_told_so_and_ends(hurried: Live) -> None:
+    name = 'hfkit_computed_requests_total{model="river"}'
+    before = number(hurried, name)
+    answer = hurried.post("/models/river", {**LONG, "inputs": ["the river", "a drum"] * 8})
+    assert answer.status_code == 503
+    assert f"not answered within {TIMEOUT} seconds" in answer.json()["error"]
+    assert hurried.post("/models/river", SHORT).status_code == 200
+    assert number(hurried, name) == before + 1, "the long one goes on"
+
+
 def test_what_waits_for_clients_that_have_gone_is_not_computed(hurried: Live) -> None:
     name = 'hfkit_computed_rows_total{model="topics"}'
     before = number(hurried, name)
@@ -206,3 +218,34 @@ def test_what_waits_for_clients_that_have_gone_is_not_computed(hurried: Live) ->
     wait_until(lambda: number(hurried, "hfkit_open_requests") == 1, "requests stay open")
     assert hurried.post("/models/topics", {"inputs": "rain"}).status_code == 200
     assert number(hurried, name) < before + 80
+
+
+WORDS = "b " * 20_000
+QUESTION = {"question": "b " * 60, "context": WORDS}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/models/answers", {"inputs": QUESTION}),
+        ("/models/answers/answer", {"rows": [QUESTION]}),
+        ("/models/answers", {"inputs": {**QUESTION, "question": "b"},
+                             "parameters": {"doc_stride": 60}}),
+        ("/models/names", {"inputs": WORDS, "parameters": {"stride": 60}}),
+    ],
+)  # fmt: skip
+def test_windows_that_hardly_move_on_are_refused(server: Live, path: str, body: Any) -> None:
+    before = memory(server.process.pid)
+    answer = server.post(path, body)
+    assert answer.status_code == 422
+    assert "long" in answer.text or "half" in answer.text
+    assert memory(server.process.pid) < before + 2**26
+
+
+def test_statements_that_leave_no_room_are_refused(guarded_labels: Live) -> None:
+    told = {"headers": {"Authorization": f"Bearer {TOKEN}"}}
+    labels = {"candidate_labels": ["rain", "song"]}
+    for more in ({"hypothesis_template": "b " * 60 + "{}"}, {"candidate_labels": ["a", WORDS]}):
+        body = {"inputs": WORDS, "parameters": {**labels, **more}}
+        answer = guarded_labels.post("/", body, **told)
+        assert (answer.status_code, "both long" in answer.text) == (422, True)

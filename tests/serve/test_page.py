@@ -76,9 +76,9 @@ def test_each_form_gives_the_answer_of_predict(
     assert found["next"].startswith(expected("next")["label"])
 
 
-def test_models_that_write(writers: Live, models: Path) -> None:
+def test_models_that_write(server: Live, models: Path) -> None:
     rows = {"river": {"text": TEXT}, "short": {"text": TEXT}}
-    for name, found in zip(rows, ask(writers, rows, PHONE, dark=False), strict=True):
+    for name, found in zip(rows, ask(server, rows, PHONE, dark=False), strict=True):
         (one,) = predicted(models, name, rows[name])
         assert found.split() == one["text"].split()
 

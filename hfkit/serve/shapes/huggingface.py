@@ -201,6 +201,7 @@ def _tokens(router: APIRouter, served: Served, path: str) -> None:
     async def recognise(body: TokenClassification) -> Any:
         left_out = set(body.parameters.ignore_labels or ())
         options = {"stride": body.parameters.stride}
+        served.check_stride("parameters.stride", body.parameters.stride)
 
         def show(answer: Answer) -> list[dict[str, Any]]:
             return [
@@ -219,6 +220,7 @@ def _tokens(router: APIRouter, served: Served, path: str) -> None:
 def _questions(router: APIRouter, served: Served, path: str) -> None:
     async def answer(body: QuestionAnswering) -> Any:
         asked, impossible = body.parameters, body.parameters.handle_impossible_answer
+        served.check_stride("parameters.doc_stride", asked.doc_stride)
         options: dict[str, Any] = {
             "top_k": asked.top_k,
             "stride": asked.doc_stride,
