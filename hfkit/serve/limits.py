@@ -95,6 +95,8 @@ class Guests:
             raise Refusal(401, "a token is needed", ASK)
 
     def _is_ours(self, host: str) -> bool:
+        if set(host) & set("/?#@\\"):
+            return False  # more than a name and a port
         try:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:

@@ -45,16 +45,23 @@ class PatientProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take some bytes; wait on where they do not complete the head."""
-        try:
-            super().data_received(data)
-        except h11.LocalProtocolError:  # no HTTP, behind an answer: there is nobody to tell
-            self.transport.abort()
+        super().data_received(data)
         if self.transport.is_closing():
             self._stop_waiting()
         elif self.conn.their_state is h11.IDLE or self._is_answered_early():
             self._wait()
         else:
             self._stop_waiting()
+
+    def send_400_response(self, msg: str) -> None:
+        """Tell of what is no HTTP; what was asked in front of it has no answer then."""
+        try:
+            super().send_400_response(msg)
+        except h11.LocalProtocolError:  # its answer has gone out: there is nothing to tell
+            self.transport.abort()
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
 
     def on_response_complete(self) -> None:
         """Wait for the rest of a body that was not read; nobody reads it."""

@@ -66,6 +66,8 @@ def test_a_browser_gives_the_token_as_a_password(guarded: Live) -> None:
     ("headers", "status"),
     [
         ({"Host": "evil.example"}, 421),
+        ({"Host": "localhost/evil.example"}, 421),
+        ({"Host": "evil.example@localhost"}, 421),
         ({"Host": "127.0.0.1.evil.example"}, 421),
         ({"Host": "models.example"}, 200),
         ({"Host": "models.example:8443", "Origin": "https://models.example:8443"}, 200),
