@@ -170,7 +170,7 @@ class Served:
         self._check_sizes(rows)
         rows = [as_predicted(row) for row in rows]
         for row in rows:
-            self._check_pairs(row, way.task)
+            self._check_pairs(row)
         listen = self._listen if self.listens else None
         job = Job(rows, way.ask, listen, listener)
         try:
@@ -199,17 +199,13 @@ class Served:
         if stride is not None and stride > most:
             raise bad(f"{name}: {most} tokens are the most, half of what the model reads at once")
 
-    def _check_pairs(self, row: Row, task: Any) -> None:
+    def _check_pairs(self, row: Row) -> None:
         """Raise `Refusal` for a long text with so long a second one, which is read with each window
         of it, that little room is left: there would be thousands of windows."""
         if self.has_vectors:
             return  # each is read for itself
         most = self.predictor.tokenizer.max_length
         found = [row[role] for role in PAIR if isinstance(row.get(role), str)]
-        if self.kind == "zero-shot":
-            labels = row.get("candidates") or task.labels
-            several = labels.split(",") if isinstance(labels, str) else map(str, labels)
-            found.append(task.template + max(several, key=len, default=""))
         if len(found) < 2 or max(map(len, found)) <= WINDOWS * most:
             return
         short = found[0] if self.kind == "qa" else min(found, key=len)

