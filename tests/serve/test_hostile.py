@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import socket
 import time
@@ -246,3 +248,10 @@ def test_windows_that_hardly_move_on_are_refused(server: Live, path: str, body: 
     assert answer.status_code == 422
     assert "long" in answer.text or "half" in answer.text
     assert memory(server.process.pid) < before + 2**26
+
+
+def test_a_model_that_is_overwritten_is_served_on(models: Path, tmp_path: Path) -> None:
+    shutil.copytree(models / "topics", tmp_path / "topics")
+    with live(tmp_path / "topics") as server:
+        os.truncate(tmp_path / "topics" / "model.safetensors", 100)
+        assert server.post("/", {"inputs": "rain"}).status_code == 200
