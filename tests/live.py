@@ -33,7 +33,8 @@ class Live:
 
     def post(self, path: str, body: Any, **options: Any) -> httpx.Response:
         """Send JSON."""
-        return httpx.post(self.url.rstrip("/") + path, json=body, timeout=60, **options)
+        url = self.url.rstrip("/") + path
+        return httpx.post(url, json=body, timeout=60, verify=False, **options)  # no certificates
 
     def end(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and return the exit code."""
@@ -70,6 +71,12 @@ def live(*arguments: object, token: str = "", port: int = 0) -> Iterator[Live]:
             hearing.join()
         if process.stderr is not None:
             process.stderr.close()
+
+
+def memory(pid: int) -> int:
+    """Bytes of a process that are in memory."""
+    status = Path(f"/proc/{pid}/status").read_text("ascii")
+    return 1024 * int(status.partition("VmRSS:")[2].split()[0])
 
 
 def _wait_for(url: str) -> None:

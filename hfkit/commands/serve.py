@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 TOKEN = "HFKIT_SERVE_TOKEN"
 SHORTEST = 8  # characters of a token
+LAST = 5.0  # seconds that a model has to leave what it computes, after the last answer
 
 
 def serve(config: ServeConfig) -> None:
@@ -49,15 +50,16 @@ def serve(config: ServeConfig) -> None:
     try:
         counts = Counts()
         models = open_models(config, counts)
-        names = {name.lower() for name in config.allow_host} | LOCAL
+        names = {name.lower() for name in (*config.allow_host, config.host)} | LOCAL
         if not local:
-            names |= {config.host.lower(), socket.gethostname().lower()}
+            names.add(socket.gethostname().lower())
         guests = Guests(token, frozenset(names), addresses=not local)
         app = make_app(models, config, guests, counts)
         url = _url(config.host, listener)
         ended_by = serve_app(app, listener, config, lambda: log.info("ready: %s", url))
         for served in models:
-            served.worker.close()
+            if not served.worker.close(LAST):
+                log.warning("%s still computes what nobody waits for", served.name)
     finally:
         listener.close()
     if ended_by == signal.SIGINT:
@@ -67,7 +69,7 @@ def serve(config: ServeConfig) -> None:
 def read_token(file: str | None) -> str:
     """The token that requests have to bring; "" where none is set. Raises `InputError`."""
     place = file or TOKEN
-    given = os.environ.get(TOKEN, "") if file is None else Path(file).read_text("utf-8")
+    given = os.environ.get(TOKEN, "") if file is None else Path(file).read_bytes().decode("latin-1")
     token = given.strip()
     if file is None and not given:
         return ""

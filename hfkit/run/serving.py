@@ -67,6 +67,7 @@ def _open(name: str, model: str, config: ServeConfig, counts: Counts) -> Served:
     opened = open_run(model, wanted)
     predictor = make_predictor(opened, wanted)
     assert isinstance(predictor, Predictor)
+    _keep(predictor.engine)
     settings = read_settings(opened.folder)
     kind = _kind(opened, wanted)
     own = dict(settings.options) if settings and _same(settings.task, kind) else {}
@@ -102,6 +103,15 @@ def _for_prediction(model: str, config: ServeConfig) -> PredictConfig:
         log.info("%s has no trained head; taking similarity, for its vectors", model)
         values["task"] = "similarity"
     return PredictConfig(**{**values, "model": model})
+
+
+def _keep(engine: Any) -> None:
+    """Copy weights that lie in their file: whoever overwrites that would end the server."""
+    model = getattr(engine, "model", None)
+    if model is not None:
+        for tensor in (*model.parameters(), *model.buffers()):
+            if tensor.device.type == "cpu":
+                tensor.data = tensor.data.clone()
 
 
 def _kind(opened: Opened, config: PredictConfig) -> str:

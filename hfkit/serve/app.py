@@ -148,7 +148,7 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 def _place(error: dict[str, Any]) -> str:
     """Where in a request, without the names of types that it might have been."""
     names = [str(part) for part in error["loc"][1:]]
-    kept = [name for name in names if name[0].islower() or name.isdigit()]
+    kept = [name for name in names if name[:1].islower() or name.isdigit()]
     return ".".join(name for name in kept if name not in ("str", "list", "body"))[:100]
 
 

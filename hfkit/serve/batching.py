@@ -4,6 +4,9 @@ Each model has one thread. It takes what waits, as much as fits, and computes it
 rows; meanwhile new requests gather. So nobody waits for company, and a busy server computes large
 batches. A request that asks in another manner than its neighbours (other candidate labels are none,
 another template is) waits for the next turn. The queue is bounded: what finds it full is refused.
+
+Who asked may leave: the client has gone, or its time is over. What nobody waits for any more is not
+computed, and what is being computed ends at the next batch or token.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from hfkit.errors import HfkitError
 
 if TYPE_CHECKING:
     from hfkit.tasks.base import Answer, Row
@@ -37,6 +42,10 @@ class Closed(Exception):
     """The server is about to end."""
 
 
+class Unwanted(HfkitError):
+    """Nobody waits any more for what is being computed."""
+
+
 @dataclass(eq=False)
 class Job:
     """Rows that one request asks about; `ask` answers them. One with a listener is computed alone,
@@ -47,6 +56,12 @@ class Job:
     listen: Callable[[Listener | None], None] | None = None
     listener: Listener | None = None
     future: Future[Answers] = field(default_factory=Future)
+    is_wanted: bool = True
+
+    def leave(self) -> None:
+        """Wait for the answers no longer."""
+        self.is_wanted = False
+        self.future.cancel()
 
 
 class Worker:
@@ -61,6 +76,7 @@ class Worker:
         self._limit = waiting
         self._computed = computed
         self._jobs: deque[Job] = deque()
+        self._running: Sequence[Job] = ()
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name=f"hfkit-{name}", daemon=True)
@@ -82,18 +98,26 @@ class Worker:
             self._changed.notify()
         return job.future
 
-    def close(self) -> None:
-        """Answer what waits, and end."""
+    def check(self) -> None:
+        """Raise `Unwanted` where nobody waits any more for what is being computed."""
+        if self._running and not any(job.is_wanted for job in self._running):
+            raise Unwanted("nobody waits for this")
+
+    def close(self, patience: float | None = None) -> bool:
+        """Answer what waits, and end; say whether that was done within so many seconds."""
         with self._changed:
             self._closed = True
             self._changed.notify()
-        self._thread.join()
+        self._thread.join(patience)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         while batch := self._next():
             running = [job for job in batch if job.future.set_running_or_notify_cancel()]
             if running:
+                self._running = running
                 self._answer(running)
+                self._running = ()
 
     def _next(self) -> list[Job]:
         """Wait for requests, and take those that can be computed together; none at the end."""

@@ -40,6 +40,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 DEEPEST = 32  # levels of JSON
+NAMES = 1000  # of one object: to note what is wrong with each of very many takes seconds
 HEAD = 2**14  # bytes of all headers
 LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 POLICY = (
@@ -94,6 +95,8 @@ class Guests:
             raise Refusal(401, "a token is needed", ASK)
 
     def _is_ours(self, host: str) -> bool:
+        if set(host) & set("/?#@\\"):
+            return False  # more than a name and a port
         try:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:
@@ -172,7 +175,25 @@ class Door:
             raise Refusal(415, "a compressed request is not read")
         body = await self._body(headers.get(b"content-length", ""), receive)
         check_json(body)
-        return await self._app(scope, _given(body, receive), answer)
+        return await self._while_there(scope, body, receive, answer)
+
+    async def _while_there(
+        self, scope: Scope, body: bytes, receive: Receive, answer: _Answer
+    ) -> None:
+        """Answer a request that was read; give it up where the client goes."""
+        answering = asyncio.ensure_future(self._app(scope, _given(body, receive), answer))
+        going = asyncio.ensure_future(_gone(receive))
+        try:
+            await asyncio.wait({answering, going}, return_when=asyncio.FIRST_COMPLETED)
+            if not answering.done() and not answer.is_whole:
+                log.debug("a client has gone before its answer")
+                answering.cancel()
+                await asyncio.wait({answering})
+                return
+            await answering
+        finally:
+            going.cancel()
+            answering.cancel()
 
     async def _body(self, length: str, receive: Receive) -> bytes:
         """Read a body. Raises `Refusal` for one that is too large or comes too slowly."""
@@ -216,6 +237,8 @@ def check_json(body: bytes) -> None:
         depth += 1
         if depth > DEEPEST:
             raise Refusal(400, f"JSON deeper than {DEEPEST} levels")
+        if any(isinstance(one, dict) and len(one) > NAMES for one in level):
+            raise Refusal(400, f"an object of more than {NAMES} names")
         inner = [one.values() if isinstance(one, dict) else one for one in level
                  if isinstance(one, dict | list)]  # fmt: skip
         level = [one for values in inner for one in values]
@@ -231,6 +254,12 @@ def _given(body: bytes, receive: Receive) -> Receive:
         return await receive()
 
     return again
+
+
+async def _gone(receive: Receive) -> None:
+    """Wait until the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _bug(error: Exception) -> Refusal:
@@ -249,6 +278,7 @@ class _Answer:
     def __init__(self, send: Send) -> None:
         self._send = send
         self.status = 0
+        self.is_whole = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -256,6 +286,8 @@ class _Answer:
             ours = {name.lower().encode("ascii") for name in HEADERS}
             kept = [pair for pair in message.get("headers", []) if pair[0].lower() not in ours]
             message["headers"] = [*kept, *_encoded(HEADERS)]
+        elif message["type"] == "http.response.body":
+            self.is_whole = not message.get("more_body", False)
         await self._send(message)
 
     async def refuse(self, path: str, refusal: Refusal) -> None:

@@ -12,7 +12,6 @@ import json
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from hfkit.infer.stream import answer_rows, reason
 from hfkit.infer.vectorizer import Vectorizer
 from hfkit.serve.batching import Answers, Ask, Closed, Job, Listener, QueueFull, Worker
 from hfkit.serve.refusal import Refusal, bad
+from hfkit.serve.watched import Watched
 
 if TYPE_CHECKING:
     from hfkit.config.serving import Limits
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 KEPT = 32  # manners of one model
+PAIR = ("question", "context", "text", "text_pair")
+WINDOWS = 16  # a text of more characters than so many times the tokens of a window is long
 MOST_READ = 32  # longest texts that one row may make the model read: one with each label
 FAILED = "the model failed"  # how the stream begins to say that a row made the model raise
 Options = Mapping[str, Any]
@@ -112,7 +114,7 @@ class Served:
         def make() -> Way:
             vectorizer = Vectorizer(
                 predictor.tokenizer,
-                predictor.engine,
+                Watched(predictor.engine, self.worker),
                 predictor.batch_size,
                 prompt=self.prompts.get(kind or "", ""),
             )
@@ -133,11 +135,10 @@ class Served:
         return self._ways[key]
 
     def _make(self, changed: Options) -> Way:
-        if not changed:
-            return Way(self.task, lambda rows: answer_rows(self.predictor, rows))
-        task, run = self.remake(changed), self.predictor
-        predictor = Predictor(task, run.tokenizer, run.engine, run.batch_size, run.batch_tokens)
-        if WRITING not in task.head():
+        task, run = self.remake(changed) if changed else self.task, self.predictor
+        engine = Watched(run.engine, self.worker)
+        predictor = Predictor(task, run.tokenizer, engine, run.batch_size, run.batch_tokens)
+        if not changed or WRITING not in task.head():
             return Way(task, lambda rows: answer_rows(predictor, rows))
         manner = Manner(run.engine, task.head(), run.tokenizer)
 
@@ -150,34 +151,67 @@ class Served:
     async def answers(self, rows: Sequence[Row], way: Way | None = None) -> list[Answer]:
         """Answer rows. Raises `Refusal`: for a row that has no answer, where too many requests
         wait, and where it takes too long."""
-        future = self.begin(rows, way)
+        job = self.begin(rows, way)
         try:
             async with asyncio.timeout(self.limits.timeout):
-                found = await asyncio.wrap_future(future)
+                found = await asyncio.wrap_future(job.future)
         except TimeoutError:
             message = f"not answered within {self.limits.timeout:g} seconds"
             raise Refusal(503, message, {"Retry-After": "1"}) from None
+        finally:
+            job.leave()
         return list(_checked(found))
 
     def begin(
         self, rows: Sequence[Row], way: Way | None = None, listener: Listener | None = None
-    ) -> Future[Answers]:
+    ) -> Job:
         """Let rows wait for their answers; `listener` is told the tokens of a text as it comes."""
+        way = way or self.way()
         self._check_sizes(rows)
         rows = [as_predicted(row) for row in rows]
-        listen = self._listen if listener is not None else None
-        job = Job(rows, (way or self.way()).ask, listen, listener)
+        for row in rows:
+            self._check_pairs(row)
+        listen = self._listen if self.listens else None
+        job = Job(rows, way.ask, listen, listener)
         try:
-            return self.worker.submit(job)
+            self.worker.submit(job)
         except QueueFull:
             message = f"{self.limits.queue} requests wait already; try again"
             raise Refusal(429, message, {"Retry-After": "1"}) from None
         except Closed:
             raise Refusal(503, "the server is about to end", {"Retry-After": "5"}) from None
+        return job
 
     def _listen(self, listener: Listener | None) -> None:
+        """Hear each token that is written, if only to end where nobody waits for it."""
+
+        def hear(tokens: list[int]) -> None:
+            self.worker.check()
+            if listener is not None:
+                listener(tokens)
+
         engine: Any = self.predictor.engine
-        engine.listener = listener
+        engine.listener = hear
+
+    def check_stride(self, name: str, stride: int | None) -> None:
+        """Raise `Refusal` where windows of a text would share more than half of them."""
+        most = self.predictor.tokenizer.max_length // 2
+        if stride is not None and stride > most:
+            raise bad(f"{name}: {most} tokens are the most, half of what the model reads at once")
+
+    def _check_pairs(self, row: Row) -> None:
+        """Raise `Refusal` for a long text with so long a second one, which is read with each window
+        of it, that little room is left: there would be thousands of windows."""
+        if self.has_vectors:
+            return  # each is read for itself
+        most = self.predictor.tokenizer.max_length
+        found = [row[role] for role in PAIR if isinstance(row.get(role), str)]
+        if len(found) < 2 or max(map(len, found)) <= WINDOWS * most:
+            return
+        short = found[0] if self.kind == "qa" else min(found, key=len)
+        tokens = self.predictor.tokenizer.pieces([short[: WINDOWS * most]])[0]
+        if len(tokens) > most // 2:
+            raise bad("two texts that are both long: shorten one of them")
 
     def _check_sizes(self, rows: Sequence[Row]) -> None:
         most, longest = self.limits.max_texts, self.limits.max_text_length
@@ -186,12 +220,12 @@ class Served:
         if len(rows) > most:
             raise bad(f"{len(rows)} texts; {most} are the most")
         for row in rows:
-            total = 0
+            total, labels = 0, _count(row.get("candidates"))
             for text in _texts(row):
                 total += len(text)
                 if total > longest:
                     raise bad(f"a text longer than {longest} characters")
-                if total * len(row.get("candidates", ())) > MOST_READ * longest:
+                if total * labels > MOST_READ * longest:
                     raise bad("so long a text with so many labels")
                 if any("\ud800" <= character <= "\udfff" for character in text):
                     raise bad("a text with half a character (an unpaired surrogate)")
@@ -216,6 +250,13 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for inner in value:
             yield from _texts(inner)
+
+
+def _count(labels: Any) -> int:
+    """How many labels a row has to choose from."""
+    if isinstance(labels, str):
+        return labels.count(",") + 1
+    return len(labels) if isinstance(labels, list | tuple) else 0
 
 
 def _key(options: Options) -> str:

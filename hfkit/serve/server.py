@@ -19,31 +19,91 @@ from hfkit.config.serving import Limits
 from hfkit.serve.limits import HEAD
 
 IDLE = 5  # seconds that a connection without a request stays open
+SLOWEST = 2**12  # bytes of an answer that a client has to take while the patience lasts
+# Connections beyond those that are answered are told so, with 503; for so many times as many in all
+# there is not even that, or idle ones would take all files that the process may open.
+MOST = 2
 
 
 class PatientProtocol(H11Protocol):
-    """HTTP/1.1 whose patience ends where a client does not finish the head of its request."""
+    """HTTP/1.1 whose patience ends where a client does not finish the head of its request, goes on
+    with a body that was refused, or does not take its answer."""
 
     patience = 10.0
+    most = 128
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for a request."""
         super().connection_made(transport)
         self._head_is_due: asyncio.TimerHandle | None = None
-        self._wait()
+        self._taking_is_due: asyncio.TimerHandle | None = None
+        transport.set_write_buffer_limits(0)  # to hear of all that is not taken
+        if len(self.connections) > MOST * self.most:
+            transport.abort()
+        else:
+            self._wait()
 
     def data_received(self, data: bytes) -> None:
         """Take some bytes; wait on where they do not complete the head."""
         super().data_received(data)
-        if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+        if self.transport.is_closing():
+            self._stop_waiting()
+        elif self.conn.their_state is h11.IDLE or self._is_answered_early():
             self._wait()
         else:
             self._stop_waiting()
 
+    def send_400_response(self, msg: str) -> None:
+        """Tell of what is no HTTP; what was asked in front of it has no answer then."""
+        try:
+            super().send_400_response(msg)
+        except h11.LocalProtocolError:  # its answer has gone out: there is nothing to tell
+            self.transport.abort()
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+
+    def on_response_complete(self) -> None:
+        """Wait for the rest of a body that was not read; nobody reads it."""
+        super().on_response_complete()
+        if self._is_answered_early() and not self.transport.is_closing():
+            self._wait()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
         self._stop_waiting()
+        self._expect_nothing()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client does not take what is written."""
+        super().pause_writing()
+        self._expect(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        """All was taken."""
+        super().resume_writing()
+        self._expect_nothing()
+
+    def _expect(self, left: int) -> None:
+        """Wait until some of what is left to be taken was."""
+
+        def look() -> None:
+            now = self.transport.get_write_buffer_size()
+            if now > left - SLOWEST:
+                self.transport.abort()
+            else:
+                self._expect(now)
+
+        self._taking_is_due = self.loop.call_later(self.patience, look)
+
+    def _expect_nothing(self) -> None:
+        if self._taking_is_due is not None:
+            self._taking_is_due.cancel()
+            self._taking_is_due = None
+
+    def _is_answered_early(self) -> bool:
+        return self.conn.our_state is h11.DONE and self.conn.their_state is h11.SEND_BODY
 
     def _wait(self) -> None:
         if self._head_is_due is None:
@@ -56,7 +116,11 @@ class PatientProtocol(H11Protocol):
 
     def _give_up(self) -> None:
         self._head_is_due = None
-        if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self._is_answered_early():
+            self.transport.close()
+        elif self.conn.their_state is h11.IDLE:
             answer = (
                 b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
             )
@@ -102,6 +166,7 @@ def serve_app(
 
     class Protocol(PatientProtocol):
         patience = limits.patience
+        most = limits.max_connections
 
     server = Server(
         uvicorn.Config(

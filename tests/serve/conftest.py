@@ -9,7 +9,8 @@ import pytest
 from live import TOKEN, Live, live, write_models
 
 # Served together, each with what its task needs; the rest is guessed.
-TOGETHER = ("topics", "several", "number", "names", "answers", "masks", "next", "vectors")
+TOGETHER = ("topics", "several", "number", "names", "answers", "masks", "next", "vectors",
+            "river", "short")  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -19,15 +20,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def server(models: Path) -> Iterator[Live]:
-    """Most models in one server."""
+    """Most models in one server; one of them goes on with texts, one makes vectors."""
     with live(*(models / name for name in TOGETHER)) as found:
-        yield found
-
-
-@pytest.fixture(scope="session")
-def writers(models: Path) -> Iterator[Live]:
-    """The models that write, in one server."""
-    with live(models / "river", models / "short") as found:
         yield found
 
 

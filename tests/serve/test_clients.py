@@ -134,8 +134,8 @@ def test_zero_shot_where_one_model_is_at_the_root(guarded_labels: Live, models: 
     assert "no {} for the label" in refused["said"]
 
 
-def test_texts_that_are_written(writers: Live, models: Path) -> None:
-    river, short = f"{writers.url}models/river", f"{writers.url}models/short"
+def test_texts_that_are_written(server: Live, models: Path) -> None:
+    river, short = f"{server.url}models/river", f"{server.url}models/short"
     text, longer, drawn, summary, streamed, translated = client(
         (river, "text_generation", [TEXT], {}),
         (river, "text_generation", [TEXT], {"max_new_tokens": 3, "return_full_text": True}),
@@ -161,10 +161,10 @@ def test_texts_that_are_written(writers: Live, models: Path) -> None:
     assert translated["translation_text"] == expected["text"]
 
 
-def test_what_is_asked_in_one_manner_does_not_change_the_next(writers: Live) -> None:
+def test_what_is_asked_in_one_manner_does_not_change_the_next(server: Live) -> None:
     def write(**parameters: Any) -> str:
         body = {"inputs": TEXT, "parameters": parameters}
-        return writers.post("/models/river", body).json()[0]["generated_text"]
+        return server.post("/models/river", body).json()[0]["generated_text"]
 
     plain = write()
     assert write(max_new_tokens=2) != plain
@@ -186,7 +186,7 @@ def test_errors_are_those_that_the_client_knows(server: Live) -> None:
     assert "the text is empty" in empty["said"]
 
 
-def test_openai(server: Live, writers: Live, models: Path) -> None:
+def test_openai(server: Live, guarded_labels: Live, models: Path) -> None:
     from openai import NotFoundError, OpenAI, UnprocessableEntityError
 
     import hfkit
@@ -200,9 +200,6 @@ def test_openai(server: Live, writers: Live, models: Path) -> None:
             assert found.usage.prompt_tokens > 5
         with pytest.raises(UnprocessableEntityError, match="numbers"):
             openai.embeddings.create(model="vectors", input=TEXT, dimensions=4096)
-        with pytest.raises(NotFoundError):
-            openai.completions.create(model="vectors", prompt=TEXT)
-    with OpenAI(base_url=f"{writers.url}v1", api_key="none", max_retries=0) as openai:
         (expected,) = predicted(models, "river", {"text": TEXT})
         done = openai.completions.create(model="any", prompt=TEXT)
         assert done.choices[0].text == expected["text"]
@@ -219,6 +216,9 @@ def test_openai(server: Live, writers: Live, models: Path) -> None:
         )
         whole = "".join(part.choices[0].delta.content or "" for part in parts)
         assert whole == expected["text"].strip()
+    labels = OpenAI(base_url=f"{guarded_labels.url}v1", api_key=TOKEN, max_retries=0)
+    with labels as openai, pytest.raises(NotFoundError):
+        openai.completions.create(model="nli", prompt=TEXT)
 
 
 def test_text_embeddings_inference(server: Live, models: Path) -> None:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
+import shutil
+import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from exports import go
 from live import TOKEN, Live, live
+from starlette.testclient import TestClient
 
 from hfkit.config import Limits
 from hfkit.serve.limits import Guests
@@ -29,7 +30,7 @@ BODY = {"inputs": "rain and sun"}
 def guarded(models: Path) -> Iterator[Live]:
     """A server that other machines could reach, with small limits."""
     limits = ["--max-body", "20000", "--max-text-length", "2000", "--max-texts", "4"]
-    names = ["--allow-host", "models.example", "--patience", "1", "--host", "0.0.0.0"]
+    names = ["--allow-host", "models.example", "--patience", "0.5", "--host", "0.0.0.0"]
     with live(models / "topics", *names, *limits, token=TOKEN) as found:
         found.url = found.url.replace("0.0.0.0", "127.0.0.1")
         yield found
@@ -65,6 +66,8 @@ def test_a_browser_gives_the_token_as_a_password(guarded: Live) -> None:
     ("headers", "status"),
     [
         ({"Host": "evil.example"}, 421),
+        ({"Host": "localhost/evil.example"}, 421),
+        ({"Host": "evil.example@localhost"}, 421),
         ({"Host": "127.0.0.1.evil.example"}, 421),
         ({"Host": "models.example"}, 200),
         ({"Host": "models.example:8443", "Origin": "https://models.example:8443"}, 200),
@@ -171,15 +174,14 @@ def test_metrics_are_prometheus(guarded: Live) -> None:
     assert any(line.startswith('hfkit_requests_total{path="/",status="200"}') for line in lines)
 
 
-def _starts(*arguments: object, **environment: str) -> tuple[int, str]:
-    command = [sys.executable, "-m", "hfkit", "serve", *map(str, arguments)]
-    variables = {**os.environ, **environment}
-    done = subprocess.run(command, capture_output=True, text=True, env=variables, timeout=120)
-    return done.returncode, done.stderr
-
-
-def test_other_machines_need_a_token(models: Path, tmp_path: Path) -> None:
+def test_what_it_does_not_start_with(
+    models: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "empty").write_text("\n")
+    (tmp_path / "binary").write_bytes(b"\xff" * 40)
+    shutil.copytree(models / "topics", tmp_path / "cut")
+    weights = tmp_path / "cut" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:5000])
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -189,13 +191,19 @@ def test_other_machines_need_a_token(models: Path, tmp_path: Path) -> None:
             ([topics, "--host", "0.0.0.0"], 3, "other machines may ask only with a token"),
             ([topics, "--token-file", tmp_path / "empty"], 2, "a token has 8 characters or more"),
             ([topics, "--token-file", tmp_path / "none"], 2, "no such file"),
+            ([topics, "--token-file", tmp_path], 2, "directory"),
+            ([topics, "--token-file", tmp_path / "binary"], 2, "a token is one word of ASCII"),
+            ([tmp_path / "cut"], 2, "model.safetensors"),
+            ([topics, "--host", "no.such.host.invalid"], 3, "only with a token"),
+            ([topics, "--host", "::"], 3, "only with a token"),
             ([topics, "--port", port], 6, f"port {port} is taken"),
             ([], 2, "no model"),
             ([topics, topics], 2, "two models have the name topics"),
         ]
         for arguments, code, words in cases:
-            found, said = _starts(*arguments)
-            assert (found, said.count("\n")) == (code, 1), said
+            found = go("serve", "-q", *arguments)
+            said = capfd.readouterr().err
+            assert (found, said.count("\n")) == (code, 1), (arguments, said)
             assert words in said
 
 
@@ -206,3 +214,21 @@ def test_guests_without_a_server() -> None:
             guests.check(headers)
     guests.check([(b"host", b"[::1]:80"), (b"authorization", b"Bearer secret-word")])
     assert Limits().max_body == 2**20
+
+
+@pytest.mark.parametrize("host", ["::1", "127.0.0.2", "localhost"])
+def test_it_answers_by_the_address_it_listens_at(
+    models: Path, host: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asked = []
+
+    def ask(app: Any, listener: socket.socket, limits: Limits, ready: Callable[[], None]) -> int:
+        ready()
+        url = re.findall(r"ready: (\S+)", capfd.readouterr().err)[0]
+        with TestClient(app, base_url=url) as client:
+            asked.append(client.post("/", json=BODY).status_code)
+        return signal.SIGTERM
+
+    monkeypatch.setattr("hfkit.serve.server.serve_app", ask)
+    assert go("serve", models / "topics", "--host", host, "--port", 0) == 0
+    assert asked == [200]

@@ -7,10 +7,18 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from exports import HEAVY, go
-from live import live, predicted
+from live import predicted
+from starlette.testclient import TestClient
+
+from hfkit.config import ServeConfig
+from hfkit.run.serving import open_models
+from hfkit.serve.app import make_app
+from hfkit.serve.counts import Counts
+from hfkit.serve.limits import Guests
 
 PROGRAM = f"""
 import asyncio, json, sys
@@ -71,10 +79,15 @@ def test_what_was_decided_after_training_is_honoured(models: Path, tmp_path: Pat
         (tmp_path / name / "decisions.json").write_text(json.dumps(content))
     text = {"text": "rain and some bread"}
     question = {"question": "what falls", "context": "rain and some bread near my drum"}
-    with live(tmp_path / "topics", tmp_path / "answers") as server:
-        labelled = server.post("/models/topics/answer", {"rows": [text], "scores": True}).json()
-        answered = server.post("/models/answers/answer", {"rows": [question]}).json()
-        shown = server.post("/models/answers", {"inputs": question}).json()
+    config = ServeConfig(models=[str(tmp_path / name) for name in decided])
+    served = open_models(config, Counts())
+    with TestClient(make_app(served, config, Guests(names={"testserver"}))) as client:
+        asked: dict[str, Any] = {"rows": [text], "scores": True}
+        labelled = client.post("/models/topics/answer", json=asked).json()
+        answered = client.post("/models/answers/answer", json={"rows": [question]}).json()
+        shown = client.post("/models/answers", json={"inputs": question}).json()
+    for one in served:
+        one.worker.close()
     for found, name, row in ((labelled, "topics", text), (answered, "answers", question)):
         (expected,) = predicted(tmp_path, name, row, scores=name == "topics")
         assert found[0]["abstained"], "the model is not that sure"

@@ -29,13 +29,14 @@ def app(models: Path) -> Iterator[object]:
         one.worker.close()
 
 
-def test_no_request_makes_it_fail(app: object) -> None:
+@pytest.mark.parametrize("examples", [5, pytest.param(80, marks=pytest.mark.slow)])
+def test_no_request_makes_it_fail(app: object, examples: int) -> None:
     tried = []
     for found in schemathesis.openapi.from_asgi("/openapi.json", app).get_all_operations():
         operation = found.ok()
 
         @given(case=operation.as_strategy())
-        @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
         def ask(case: schemathesis.Case) -> None:
             answer = case.call()
             tried.append(answer.status_code)

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
-from live import Live, live, predicted
+from live import Live, live, memory, predicted
 from toys import FILLERS, TOPICS
 
 from hfkit.serve.batching import AT_ONCE, Closed, Job, QueueFull, Worker
@@ -28,20 +28,17 @@ def texts(count: int) -> list[str]:
     return [" ".join(chance.choices(WORDS, k=chance.randint(1, 20))) for _ in range(count)]
 
 
-def memory(pid: int) -> int:
-    """Bytes of a process that are in memory."""
-    status = Path(f"/proc/{pid}/status").read_text("ascii")
-    return 1024 * int(status.partition("VmRSS:")[2].split()[0])
-
-
-def load(server: Live, asked: Sequence[str], clients: int) -> list[tuple[int, Any]]:
-    """Ask from many clients at once; each text until it is answered otherwise than with 429."""
+def load(
+    server: Live, asked: Sequence[str], clients: int
+) -> tuple[list[tuple[int, Any]], Counter[int]]:
+    """Ask from many clients at once; each text until it is answered otherwise than with 429. Return
+    the answers, and how many there were of each status."""
 
     async def one(client: httpx.AsyncClient, text: str, gate: asyncio.Semaphore) -> Any:
         async with gate:
             while True:
-                answer = await client.post(server.url, json={"inputs": text})
-                refused.update([answer.status_code])
+                answer = await client.post(f"{server.url}models/topics", json={"inputs": text})
+                statuses.update([answer.status_code])
                 if answer.status_code != 429:
                     return answer.status_code, answer.json()
                 assert float(answer.headers["Retry-After"]) >= 1
@@ -53,21 +50,22 @@ def load(server: Live, asked: Sequence[str], clients: int) -> list[tuple[int, An
         async with httpx.AsyncClient(timeout=120, limits=limits) as client:
             return await asyncio.gather(*(one(client, text, gate) for text in asked))
 
-    refused: Counter[int] = Counter()
-    return asyncio.run(all_of_them())
+    statuses: Counter[int] = Counter()
+    return asyncio.run(all_of_them()), statuses
 
 
-def check_load(models: Path, count: int, flags: Sequence[str] = ()) -> None:
+def check_load(server: Live, models: Path, count: int) -> None:
     asked = texts(count)
     rows = [{"text": text} for text in asked]
     expected = predicted(models, "topics", *rows, scores=True)
-    with live(models / "topics", *flags) as server:
-        load(server, asked[: count // 4], 64)  # warm-up
-        before = memory(server.process.pid)
-        found = load(server, asked, 64)
-        grown = memory(server.process.pid) / before
-        counts = httpx.get(f"{server.url}metrics").text
-        assert server.process.poll() is None
+    load(server, asked[: count // 4], 64)  # warm-up
+    before, begun = memory(server.process.pid), time.monotonic()
+    found, statuses = load(server, asked, 64)
+    seconds, after = time.monotonic() - begun, memory(server.process.pid)
+    grown = after / before
+    counts = httpx.get(f"{server.url}metrics").text
+    assert server.process.poll() is None
+    print(f"{count / seconds:.0f} a second; {dict(statuses)}; {before:,} bytes, then {after:,}")
     assert Counter(status for status, _ in found) == {200: count}
     for (_, ((best, *_),)), answer in zip(found, expected, strict=True):
         assert best["label"] == answer["label"]
@@ -77,43 +75,46 @@ def check_load(models: Path, count: int, flags: Sequence[str] = ()) -> None:
     assert grown < 1.05, f"memory grew by {grown:.3f}"
 
 
-def test_five_hundred_requests_of_64_clients(models: Path) -> None:
-    check_load(models, 500)
+def test_three_hundred_requests_of_64_clients(server: Live, models: Path) -> None:
+    check_load(server, models, 300)
 
 
 @pytest.mark.slow
 def test_ten_thousand_requests_of_64_clients(models: Path) -> None:
-    check_load(models, 10_000)
+    with live(models / "topics") as server:
+        check_load(server, models, 10_000)
 
 
-def test_too_many_are_told_to_come_again(models: Path) -> None:
-    with live(models / "topics", "--queue", "2") as server:
-        found: Counter[int] = Counter()
-        long = " ".join(WORDS * 60)
+def check_overload(server: Live) -> None:
+    found: Counter[int] = Counter()
+    long = " ".join(WORDS * 15)
 
-        def ask(number: int) -> None:
-            answer = server.post("/", {"inputs": long})
-            found.update([answer.status_code])
-            if answer.status_code == 429:
-                assert answer.headers["Retry-After"] == "1"
-                assert answer.json()["error_type"] == "overloaded"
+    def ask(number: int) -> None:
+        answer = server.post("/", {"inputs": long})
+        found.update([answer.status_code])
+        if answer.status_code == 429:
+            assert answer.headers["Retry-After"] == "1"
+            assert answer.json()["error_type"] == "overloaded"
 
-        with ThreadPoolExecutor(24) as pool:
-            list(pool.map(ask, range(48)))
-        assert set(found) == {200, 429}, found
-        assert server.post("/", {"inputs": "rain"}).status_code == 200
+    with ThreadPoolExecutor(32) as pool:
+        list(pool.map(ask, range(48)))
+    assert set(found) == {200, 429}, found
+    assert server.post("/", {"inputs": "rain"}).status_code == 200
 
 
 @pytest.mark.parametrize(
     ("number", "code"),
     [(signal.SIGTERM, 0), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
 )
-def test_what_was_accepted_is_answered_before_the_end(models: Path, number: int, code: int) -> None:
-    long = " ".join(WORDS * 60)
-    with live(models / "topics") as server, ThreadPoolExecutor(12) as pool:
-        asked = [pool.submit(server.post, "/", {"inputs": [long] * 8}) for _ in range(12)]
+def test_what_is_too_much_is_refused_and_what_was_accepted_is_answered_before_the_end(
+    models: Path, number: int, code: int
+) -> None:
+    long = " ".join(WORDS * 30)
+    with live(models / "topics", "--queue", 12) as server, ThreadPoolExecutor(12) as pool:
+        check_overload(server)
+        asked = [pool.submit(server.post, "/", {"inputs": [long] * 6}) for _ in range(12)]
         deadline = time.monotonic() + 60
-        while "hfkit_open_requests 13" not in httpx.get(f"{server.url}metrics").text:
+        while "hfkit_open_requests 13" not in httpx.get(f"{server.url}metrics", verify=False).text:
             assert time.monotonic() < deadline, "they have not all come"
             assert not all(one.done() for one in asked), "too fast to be caught"
         assert server.end(number) == code
@@ -121,14 +122,6 @@ def test_what_was_accepted_is_answered_before_the_end(models: Path, number: int,
         with pytest.raises(httpx.TransportError):
             httpx.get(server.url)
     assert "Traceback" not in "".join(server.said)
-
-
-def test_a_request_that_takes_too_long_is_told_so(models: Path) -> None:
-    with live(models / "topics", "--timeout", "0.05") as server:
-        answer = server.post("/", {"inputs": [" ".join(WORDS * 60)] * 32})
-        assert answer.status_code == 503
-        assert "not answered within 0.05 seconds" in answer.json()["error"]
-        assert server.end(signal.SIGINT) == 130
 
 
 class Model:

@@ -76,9 +76,9 @@ def test_each_form_gives_the_answer_of_predict(
     assert found["next"].startswith(expected("next")["label"])
 
 
-def test_models_that_write(writers: Live, models: Path) -> None:
+def test_models_that_write(server: Live, models: Path) -> None:
     rows = {"river": {"text": TEXT}, "short": {"text": TEXT}}
-    for name, found in zip(rows, ask(writers, rows, PHONE, dark=False), strict=True):
+    for name, found in zip(rows, ask(server, rows, PHONE, dark=False), strict=True):
         (one,) = predicted(models, name, rows[name])
         assert found.split() == one["text"].split()
 
@@ -132,3 +132,15 @@ def test_the_parts_of_the_page_are_small_and_ask_nobody(server: Live) -> None:
         assert len(answer.content) < 20_000
         assert "http://" not in answer.text.replace("http://www.w3.org", "")
         assert "https://" not in answer.text
+
+
+def test_markup_is_text(guarded_labels: Live) -> None:
+    markup = "<img src=x onerror=document.title=1>"
+    row = {"text": markup, "candidates": f"{markup}, bread"}
+    steps = [READY, *fill(row), {"click": "#ask"}, DONE, {"read": "#answer"}, {"read": "#code"},
+             {"click": "#tab-python"}, {"read": "#code"}, {"count": "#answer img, #code img"},
+             {"evaluate": "document.title"}]  # fmt: skip
+    seen = visit(guarded_labels.url, steps, headers={"Authorization": f"Bearer {TOKEN}"})
+    assert not seen.errors
+    assert all(markup in text for text in seen.read[:3])
+    assert seen.read[3:] == [0, "nli · hfkit serve"]

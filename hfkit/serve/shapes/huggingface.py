@@ -18,7 +18,7 @@ from pydantic import Field
 from hfkit.masking import MASK, filled
 from hfkit.serve.refusal import bad
 from hfkit.serve.served import Served
-from hfkit.serve.shapes.base import Body, Texts, post
+from hfkit.serve.shapes.base import Body, Several, Texts, post
 
 Answer = Mapping[str, Any]
 TopK = Annotated[int, Field(ge=1, le=1000)]
@@ -43,7 +43,7 @@ class Pair(Body):
 class TextClassification(Body):
     """A text, or several."""
 
-    inputs: str | Texts | Pair | Annotated[list[Pair], Field(min_length=1)]
+    inputs: str | Texts | Pair | Several[Pair]
     parameters: Labels = Labels()
 
 
@@ -51,7 +51,7 @@ class Names(Body):
     """Parameters of token classification."""
 
     aggregation_strategy: Literal["simple", "first", "average", "max"] | None = None
-    ignore_labels: list[str] | None = None
+    ignore_labels: Annotated[list[str], Field(fail_fast=True)] | None = None
     stride: Annotated[int, Field(ge=0, le=4096)] | None = None
 
 
@@ -81,14 +81,14 @@ class Answering(Body):
 class QuestionAnswering(Body):
     """A question, or several."""
 
-    inputs: Question | Annotated[list[Question], Field(min_length=1)]
+    inputs: Question | Several[Question]
     parameters: Answering = Answering()
 
 
 class Choices(Body):
     """Parameters of zero-shot classification."""
 
-    candidate_labels: Annotated[list[str], Field(min_length=1, max_length=100)] | None = None
+    candidate_labels: Annotated[Texts, Field(max_length=100)] | None = None
     multi_label: bool | None = None
     hypothesis_template: Annotated[str, Field(max_length=1000)] | None = None
 
@@ -201,6 +201,7 @@ def _tokens(router: APIRouter, served: Served, path: str) -> None:
     async def recognise(body: TokenClassification) -> Any:
         left_out = set(body.parameters.ignore_labels or ())
         options = {"stride": body.parameters.stride}
+        served.check_stride("parameters.stride", body.parameters.stride)
 
         def show(answer: Answer) -> list[dict[str, Any]]:
             return [
@@ -219,6 +220,7 @@ def _tokens(router: APIRouter, served: Served, path: str) -> None:
 def _questions(router: APIRouter, served: Served, path: str) -> None:
     async def answer(body: QuestionAnswering) -> Any:
         asked, impossible = body.parameters, body.parameters.handle_impossible_answer
+        served.check_stride("parameters.doc_stride", asked.doc_stride)
         options: dict[str, Any] = {
             "top_k": asked.top_k,
             "stride": asked.doc_stride,

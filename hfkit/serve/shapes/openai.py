@@ -21,7 +21,7 @@ from pydantic import Field
 
 from hfkit.serve.refusal import Refusal, bad
 from hfkit.serve.served import Served, Way
-from hfkit.serve.shapes.base import Body, Texts, post
+from hfkit.serve.shapes.base import Body, Several, Texts, post
 from hfkit.serve.shapes.writing import NewTokens, Stops, as_stream, pieces
 
 User = Annotated[str, Field(max_length=1000)]
@@ -82,7 +82,7 @@ class Message(Body):
 class ChatCompletions(Writing):
     """A conversation to go on with."""
 
-    messages: Annotated[list[Message], Field(min_length=1, max_length=256)]
+    messages: Annotated[Several[Message], Field(max_length=256)]
     max_completion_tokens: NewTokens | None = None
 
     def options(self) -> dict[str, Any]:

@@ -10,17 +10,16 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import Field
 
 from hfkit.serve.refusal import bad
 from hfkit.serve.served import Served
-from hfkit.serve.shapes.base import Body, post
+from hfkit.serve.shapes.base import Body, Several, post
 
 
 class AnswerRequest(Body):
     """Rows to answer; with `scores`, those of all classes come too."""
 
-    rows: list[dict[str, Any]] = Field(min_length=1)
+    rows: Several[dict[str, Any]]
     scores: bool = False
 
 

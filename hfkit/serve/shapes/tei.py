@@ -14,10 +14,10 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from hfkit.serve.served import Served
-from hfkit.serve.shapes.base import Body, Texts, post
+from hfkit.serve.shapes.base import Body, Several, Texts, post
 from hfkit.serve.shapes.huggingface import Compared, Nothing, compared, ranked
 
-One = Annotated[list[str], Field(min_length=1, max_length=2)]  # a text, or a pair of texts
+One = Annotated[Texts, Field(max_length=2)]  # a text, or a pair of texts
 
 
 class Embed(Body):
@@ -52,7 +52,7 @@ class Rerank(Body):
 class Predict(Body):
     """A text, a pair of texts, or a list with one or two texts in each place."""
 
-    inputs: str | One | Annotated[list[One], Field(min_length=1)]
+    inputs: str | One | Several[One]
     raw_scores: Literal[False] = False
     truncate: bool | None = None
 

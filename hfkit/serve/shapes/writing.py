@@ -22,7 +22,8 @@ from hfkit.serve.served import Served, Way, as_refusal
 from hfkit.serve.shapes.base import Body, Texts, post
 
 NewTokens = Annotated[int, Field(ge=1, le=4096)]
-Stops = Annotated[list[Annotated[str, Field(min_length=1, max_length=100)]], Field(max_length=16)]
+Stop = Annotated[str, Field(min_length=1, max_length=100)]
+Stops = Annotated[list[Stop], Field(max_length=16, fail_fast=True)]
 PURPOSES = {"summarization": "summary_text", "translation": "translation_text"}
 
 
@@ -163,21 +164,15 @@ class Piece:
         self.whole = whole
 
 
-class Gone(Exception):
-    """Nobody listens any more."""
-
-
 async def pieces(served: Served, row: dict[str, Any], way: Way) -> AsyncIterator[Piece]:
     """Write a text and give it piece by piece. Raises what `Served.answers` does."""
     loop, queue = asyncio.get_running_loop(), asyncio.Queue[list[int] | None]()
-    is_gone = False
 
     def listen(tokens: list[int]) -> None:
-        if is_gone:
-            raise Gone
         loop.call_soon_threadsafe(queue.put_nowait, list(tokens))
 
-    future = asyncio.wrap_future(served.begin([row], way, listen if served.listens else None))
+    job = served.begin([row], way, listen if served.listens else None)
+    future = asyncio.wrap_future(job.future)
     future.add_done_callback(lambda _: queue.put_nowait(None))
     show = shown_by(served, way)
     said, last = "", -1
@@ -199,8 +194,7 @@ async def pieces(served: Served, row: dict[str, Any], way: Way) -> AsyncIterator
     except TimeoutError:
         raise Refusal(503, f"not answered within {served.limits.timeout:g} seconds") from None
     finally:
-        is_gone = True
-        future.cancel()
+        job.leave()
 
 
 def shown_by(served: Served, way: Way) -> Callable[[list[int]], str]:
