@@ -91,6 +91,8 @@ def facts(served: Served) -> dict[str, Any]:
         "labels": list(served.task.labels)[:200],
         "vectors": served.has_vectors and served.kind == "similarity",
         "chat": served.is_chat,
+        "scale": served.task.decisions.get("scale"),  # of the scores of how alike texts are
+        "withholds": "abstain_below" in served.task.decisions,
         "multi_label": bool(getattr(options, "multi_label", False)),
         "max_input_length": served.predictor.tokenizer.max_length,
         "max_client_batch_size": served.limits.max_texts,

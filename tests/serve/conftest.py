@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from live import TOKEN, Live, live, write_models
 
 # Served together, each with what its task needs; the rest is guessed.
 TOGETHER = ("topics", "several", "number", "names", "answers", "masks", "next", "vectors")
+
+# Copies with decisions: what they are copied from, their task, and what was decided.
+DECIDED: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "topics": ("topics", "classification", {"temperature": 2.0, "abstain_below": 0.9}),
+    "several": ("several", "classification", {"abstain_below": 0.99}),
+    "answers": ("answers", "qa", {"temperature": 3.0, "abstain_below": 1.0}),
+    "names": ("names", "ner", {"abstain_below": 1.0}),
+    "graded": ("vectors", "similarity", {"scale": [0, 5], "slope": 0.5, "offset": 3.5}),
+}
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +33,24 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(models: Path) -> Iterator[Live]:
     """Most models in one server."""
     with live(*(models / name for name in TOGETHER)) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def decided_models(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copies of models for which something was decided after training."""
+    folder = tmp_path_factory.mktemp("decided")
+    for name, (source, task, decisions) in DECIDED.items():
+        shutil.copytree(models / source, folder / name)
+        content = {"tasks": {task: {"decisions": decisions}}}
+        (folder / name / "decisions.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def decided(decided_models: Path) -> Iterator[Live]:
+    """Those copies in one server."""
+    with live(*(decided_models / name for name in DECIDED)) as found:
         yield found
 
 

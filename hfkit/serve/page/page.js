@@ -78,7 +78,7 @@ function tell() {
   at("code").textContent =
     language === "curl"
       ? curl(`${origin}${path()}/answer`, body(), info.token_needed)
-      : snippet(model, row(), origin, path(), info.token_needed);
+      : snippet(model, body(), origin, path(), info.token_needed);
 }
 
 async function ask(event) {
@@ -94,7 +94,7 @@ async function ask(event) {
     const response = await fetch(`${path()}/answer`, request);
     const content = await response.json();
     if (!response.ok) throw new Error(content.error ?? `status ${response.status}`);
-    parts = show(content[0], asked);
+    parts = show(content[0], asked, model.scale);
   } catch (error) {
     parts = [element("p", { className: "failed" }, error.message)];
   }
