@@ -204,21 +204,39 @@ def test_openai(server: Live, writers: Live, models: Path) -> None:
             openai.completions.create(model="vectors", prompt=TEXT)
     with OpenAI(base_url=f"{writers.url}v1", api_key="none", max_retries=0) as openai:
         (expected,) = predicted(models, "river", {"text": TEXT})
-        done = openai.completions.create(model="any", prompt=TEXT)
+        done = openai.completions.create(model="river", prompt=TEXT)
         assert done.choices[0].text == expected["text"]
-        stream = openai.completions.create(model="any", prompt=TEXT, stream=True)
+        stream = openai.completions.create(model="river", prompt=TEXT, stream=True)
         assert "".join(part.choices[0].text for part in stream) == expected["text"]
         messages = [{"role": "user", "content": TEXT}]
         (expected,) = predicted(
             models, "river", {"messages": messages}, max_new_tokens=8, chat=True
         )
-        said = openai.chat.completions.create(model="any", messages=messages, max_tokens=8)
+        said = openai.chat.completions.create(model="river", messages=messages, max_tokens=8)
         assert said.choices[0].message.content == expected["text"].strip()
         parts = openai.chat.completions.create(
-            model="any", messages=messages, max_tokens=8, stream=True
+            model="river", messages=messages, max_tokens=8, stream=True
         )
         whole = "".join(part.choices[0].delta.content or "" for part in parts)
         assert whole == expected["text"].strip()
+
+
+def test_openai_names_the_models_where_another_is_asked_for(server: Live, writers: Live) -> None:
+    message = {"messages": [{"role": "user", "content": TEXT}]}
+    cases: list[tuple[Live, str, dict[str, Any], str, str]] = [
+        (server, "embeddings", {"input": TEXT}, "nobody", "no model 'nobody' here"),
+        (server, "embeddings", {"input": TEXT}, "topics", "topics is classification"),
+        (writers, "completions", {"prompt": TEXT}, "gpt", "no model 'gpt' here"),
+        (writers, "completions", {"prompt": TEXT}, "short", "short is text2text"),
+        (writers, "chat/completions", message, "short", "short is text2text"),
+    ]
+    for asked, path, body, name, words in cases:
+        answer = asked.post(f"/v1/{path}", {**body, "model": name})
+        error = answer.json()["error"]
+        assert (answer.status_code, error["type"]) == (404, "invalid_request_error"), name
+        assert error["message"].startswith(words)
+        assert error["message"].endswith("vectors" if asked is server else "river")
+    assert server.post("/v1/embeddings", {"input": TEXT}).json()["model"] == "vectors"
 
 
 def test_text_embeddings_inference(server: Live, models: Path) -> None:
