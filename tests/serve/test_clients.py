@@ -182,8 +182,45 @@ def test_errors_are_those_that_the_client_knows(server: Live) -> None:
          {"question": "who?", "context": ""}),
     )  # fmt: skip
     assert "this model's scores are made by softmax" in wrong["said"]
-    assert "404" in unknown["said"]
+    assert "no model 'nobody' here; known here: topics, several," in unknown["said"]
     assert "the text is empty" in empty["said"]
+
+
+def test_models_are_named_where_none_is_asked(server: Live) -> None:
+    names = "topics, several, number, names, answers, masks, next, vectors"
+    body = {"inputs": TEXT}
+    other = "not found: topics is classification, which /embed is not for"
+    cases = {
+        "/": (405, f"method not allowed: ask /models/NAME, where NAME is one of: {names}"),
+        "/answer": (404, f"not found: ask /models/NAME/answer, where NAME is one of: {names}"),
+        "/models/none": (404, f"not found: no model 'none' here; known here: {names}"),
+        "/models/topics/embed": (404, other),
+        "/models/topics/nothing": (404, "not found"),
+        "/nothing": (404, "not found"),
+    }
+    for path, (status, words) in cases.items():
+        answer = server.post(path, body)
+        assert (answer.status_code, answer.json()["error"]) == (status, words)
+
+
+def test_what_a_model_reads_is_said_where_it_is_given_something_else(
+    server: Live, writers: Live
+) -> None:
+    asked = {"question": "who?", "context": TEXT}
+    pair = "text, or source_sentence and sentences"
+    cases: list[tuple[Live, str, Any, str]] = [
+        (server, "topics", asked, "topics is classification: it reads text"),
+        (server, "names", asked, "names is ner: it reads text"),
+        (server, "answers", TEXT, "answers is qa: it reads question and context"),
+        (server, "vectors", asked, f"vectors is similarity: it reads {pair}"),
+        (writers, "river", asked, "river is generation: it reads text"),
+        (server, "topics", 7, "topics is classification: it reads text"),
+    ]
+    for live, name, inputs, words in cases:
+        answer = live.post(f"/models/{name}", {"inputs": inputs})
+        assert (answer.status_code, answer.json()["error"]) == (422, f"inputs: {words}")
+    answer = server.post("/models/topics", {"inputs": [TEXT, 7]})
+    assert answer.json()["error"] == "inputs.1: input should be a valid string"
 
 
 def test_openai(server: Live, writers: Live, models: Path) -> None:

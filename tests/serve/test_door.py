@@ -169,6 +169,12 @@ def test_metrics_are_prometheus(guarded: Live) -> None:
     assert all(line.startswith("# ") or form.fullmatch(line) for line in lines)
     assert any(line.startswith('hfkit_computed_rows_total{model="topics"}') for line in lines)
     assert any(line.startswith('hfkit_requests_total{path="/",status="200"}') for line in lines)
+    httpx.get(f"{guarded.url}nowhere", headers=bearer())
+    guarded.post("/", BODY, headers={**bearer(), "Content-Type": "text/plain"})
+    text = httpx.get(f"{guarded.url}metrics", headers=bearer()).text
+    for status in (404, 415):
+        assert f'hfkit_requests_total{{path="other",status="{status}"}}' in text
+    assert 'path=""' not in text
 
 
 def _starts(*arguments: object, **environment: str) -> tuple[int, str]:
@@ -191,6 +197,8 @@ def test_other_machines_need_a_token(models: Path, tmp_path: Path) -> None:
             ([topics, "--token-file", tmp_path / "none"], 2, "no such file"),
             ([topics, "--port", port], 6, f"port {port} is taken"),
             ([], 2, "no model"),
+            ([tmp_path / "empty"], 2, "a model is a folder; name a run: hfkit serve RUN"),
+            ([topics / "config.json"], 2, f"; try hfkit serve {topics}\n"),
             ([topics, topics], 2, "two models have the name topics"),
         ]
         for arguments, code, words in cases:

@@ -164,6 +164,20 @@ def test_labels_are_named_on_the_page_and_the_token_is_a_password(
     assert f"label='{one['label']}'" in done.stdout
 
 
+def test_an_answer_does_not_stay_beside_another_text(server: Live) -> None:
+    is_old, time = "document.querySelector('#answer').matches('.old')", {"read": "#time"}
+    steps = [READY, {"select": "#model", "value": "topics"}, *fill({"text": TEXT}),
+             {"click": "#ask"}, DONE, {"evaluate": is_old}, *fill({"text": "rain"}),
+             {"evaluate": is_old}, time, {"click": "#ask"},
+             {"wait": "#answer:not(.old)"}, time, *fill({"text": ""}), {"evaluate": is_old},
+             {"read": "#answer"}, time]  # fmt: skip
+    before, after, said, again, emptied, answer, nothing = visit(server.url, steps).read
+    assert (before, after, emptied) == (False, True, False)
+    assert said == "of the text before"
+    assert again.endswith(" ms")
+    assert (answer, nothing) == ("The answer appears here.", "")
+
+
 def test_errors_are_shown_and_the_snippets_work(server: Live) -> None:
     steps = [READY, {"select": "#model", "value": "topics"}, *fill({"text": "   "}),
              {"click": "#ask"}, DONE, {"read": "#answer"}, *fill({"text": TEXT}),

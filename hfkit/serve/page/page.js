@@ -39,8 +39,24 @@ function choose(name) {
   at("about").replaceChildren(...(alone ? [element("b", {}, model.model_id), " · "] : []), kind);
   document.title = `${model.model_id} · hfkit serve`;
   at("fields").replaceChildren(...fieldsOf(model).map(([role, needed]) => field(role, needed)));
+  clear();
+  tell();
+}
+
+function clear() {
   at("answer").replaceChildren(element("p", { className: "empty" }, "The answer appears here."));
+  at("answer").classList.remove("old");
   at("time").textContent = "";
+}
+
+// An answer is of what was asked: it is dimmed beside another text, and goes when a field is empty.
+function changed() {
+  const areas = [...at("fields").querySelectorAll("textarea")];
+  if (areas.some((area) => area.required && !area.value)) clear();
+  else if (at("time").textContent) {
+    at("answer").classList.add("old");
+    at("time").textContent = "of the text before";
+  }
   tell();
 }
 
@@ -54,7 +70,7 @@ function field(role, needed) {
   const example = BY_TASK[model.task]?.[role] ?? EXAMPLES[role] ?? "";
   area.value = role === "candidates" && model.labels.length ? model.labels.join(", ") : example;
   if (needed || role === "text") area.required = true;
-  area.addEventListener("input", tell);
+  area.addEventListener("input", changed);
   return element("label", { className: "field" }, title, area);
 }
 
@@ -100,6 +116,8 @@ async function ask(event) {
   }
   at("time").textContent = `${Math.max(1, Math.round(performance.now() - begun))} ms`;
   at("answer").replaceChildren(...parts);
+  at("answer").classList.remove("old");
+  if (JSON.stringify(row()) !== JSON.stringify(asked)) changed();
   at("ask").disabled = false;
 }
 
