@@ -7,10 +7,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from live import TOKEN, Live, predicted
+
+from hfkit.serve.refusal import Refusal
+from hfkit.serve.served import Served
+from hfkit.serve.shapes.openai import Choice
 
 TEXT = "the storm and some bread near my drum"
 OTHER = "a song today"
@@ -274,6 +279,18 @@ def test_openai_names_the_models_where_another_is_asked_for(server: Live, writer
         assert error["message"].startswith(words)
         assert error["message"].endswith("vectors" if asked is server else "river")
     assert server.post("/v1/embeddings", {"input": TEXT}).json()["model"] == "vectors"
+
+
+def test_a_model_that_is_served_alone_goes_by_any_name_of_openai_clients() -> None:
+    one, other, writer = (
+        cast(Served, SimpleNamespace(name=name, kind=name)) for name in ("a", "b", "c")
+    )
+    assert Choice([one], [one]).named("text-embedding-3-small") is one
+    assert Choice([one, writer], [one]).named(None) is one
+    for models, name in (([one, writer], "text-embedding-3-small"), ([one, other], None)):
+        with pytest.raises(Refusal, match="known here: a") as refused:
+            Choice(models, [served for served in models if served is not writer]).named(name)
+        assert refused.value.status == 404
 
 
 def test_text_embeddings_inference(server: Live, models: Path) -> None:
