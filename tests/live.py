@@ -142,6 +142,7 @@ def write_models(folder: Path) -> Path:
 OPTIONS: dict[str, dict[str, Any]] = {
     "nli": {"task": "zero-shot"},
     "vectors": {"task": "similarity"},
+    "graded": {"task": "similarity"},
     "pairs": {"task": "similarity", "architecture": "cross-encoder"},
 }
 

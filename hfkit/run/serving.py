@@ -49,12 +49,21 @@ def named(models: Sequence[str]) -> dict[str, str]:
         if not equals or not NAME.fullmatch(name) or Path(model).exists():
             place = model
             name = re.sub(r"[^A-Za-z0-9._-]", "-", Path(model).resolve().name).lstrip("._-")
+        if Path(place).is_file():
+            hint = _run_beside(Path(place)) or "name a run: hfkit serve RUN"
+            raise InputError("a file; a model is a folder", place=place, hint=hint)
         name = name[:100] or "model"
         if name in found:
             hint = f"give it one: NAME={place}"
             raise InputError(f"two models have the name {name}", place=place, hint=hint)
         found[name] = place
     return found
+
+
+def _run_beside(file: Path) -> str:
+    """The advice to serve the run that a file is of; empty where it is of none."""
+    is_of_one = (file.parent / "config.json").is_file()
+    return f"try hfkit serve {file.parent}" if is_of_one else ""
 
 
 def _open(name: str, model: str, config: ServeConfig, counts: Counts) -> Served:

@@ -20,6 +20,7 @@ from hfkit import __version__
 from hfkit.config.serving import Limits
 from hfkit.errors import HfkitError
 from hfkit.serve.counts import Counts
+from hfkit.serve.directions import Directions, is_misfit, reads
 from hfkit.serve.limits import Door, Guests
 from hfkit.serve.refusal import Refusal, error_body
 from hfkit.serve.served import Served, as_refusal
@@ -47,8 +48,7 @@ def make_app(
         title="hfkit", version=__version__, docs_url=None, redoc_url=None,
         description="Models over HTTP: try them on the page at /",
     )  # fmt: skip
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _unknown)
+    _add_refusals(app, Directions(models))
     for kind in (Refusal, HfkitError, MemoryError, Exception):
         app.add_exception_handler(kind, _failed)
     _add_page(app)
@@ -91,6 +91,8 @@ def facts(served: Served) -> dict[str, Any]:
         "labels": list(served.task.labels)[:200],
         "vectors": served.has_vectors and served.kind == "similarity",
         "chat": served.is_chat,
+        "scale": served.task.decisions.get("scale"),  # of the scores of how alike texts are
+        "withholds": "abstain_below" in served.task.decisions,
         "multi_label": bool(getattr(options, "multi_label", False)),
         "max_input_length": served.predictor.tokenizer.max_length,
         "max_client_batch_size": served.limits.max_texts,
@@ -133,22 +135,41 @@ def _add_facts(
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
 
-async def _invalid(request: Request, error: Exception) -> JSONResponse:
-    """Say what of a request does not fit, without its values."""
-    assert isinstance(error, RequestValidationError)
-    found = error.errors()
-    places = {_place(one): one["msg"] for one in found}
-    place, message = max(places.items(), key=lambda pair: len(pair[0].split(".")))
-    if message == "Extra inputs are not permitted":
-        message = "not known here"
-    text = f"{place}: {message[:1].lower()}{message[1:]}" if place else message
-    return JSONResponse(error_body(request.url.path, 422, text), 422)
+def _add_refusals(app: FastAPI, directions: Directions) -> None:
+    async def invalid(request: Request, error: Exception) -> JSONResponse:
+        """Say what of a request does not fit, without its values."""
+        assert isinstance(error, RequestValidationError)
+        found, path = error.errors(), request.url.path
+        served = directions.asked(path)
+        if served is not None and any(map(is_misfit, found)):
+            return JSONResponse(error_body(path, 422, f"inputs: {reads(served)}"), 422)
+        places: dict[str, str] = {}
+        for one in found:  # of what one place might hold, the simplest comes first
+            places.setdefault(_place(one), one["msg"])
+        place, message = max(places.items(), key=lambda pair: len(pair[0].split(".")))
+        if message == "Extra inputs are not permitted":
+            message = "not known here"
+        text = f"{place}: {message[:1].lower()}{message[1:]}" if place else message
+        return JSONResponse(error_body(path, 422, text), 422)
+
+    async def unknown(request: Request, error: Exception) -> JSONResponse:
+        """Paths and methods that there are none of: say which there are."""
+        assert isinstance(error, HTTPException)
+        path, status = request.url.path, error.status_code
+        text = str(error.detail).lower()
+        if instead := directions.instead(path):
+            text = f"{text}: {instead}"
+        return JSONResponse(error_body(path, status, text), status, headers=error.headers)
+
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, unknown)
 
 
 def _place(error: dict[str, Any]) -> str:
     """Where in a request, without the names of types that it might have been."""
     names = [str(part) for part in error["loc"][1:]]
     kept = [name for name in names if name[:1].islower() or name.isdigit()]
+    kept = [name for name in kept if "[" not in name]  # such as list[str]
     return ".".join(name for name in kept if name not in ("str", "list", "body"))[:100]
 
 
@@ -157,11 +178,3 @@ async def _failed(request: Request, error: Exception) -> JSONResponse:
     refusal = as_refusal(error) or Refusal(500, "internal error")
     body = error_body(request.url.path, refusal.status, refusal.message)
     return JSONResponse(body, refusal.status, headers=refusal.headers)
-
-
-async def _unknown(request: Request, error: Exception) -> JSONResponse:
-    """Paths and methods that there are none of."""
-    assert isinstance(error, HTTPException)
-    text = str(error.detail).lower()
-    body = error_body(request.url.path, error.status_code, text)
-    return JSONResponse(body, error.status_code, headers=error.headers)

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # seconds
+OTHER = "other"  # paths that there are none of, and requests that were refused at the door
 
 
 class Counts:
@@ -22,7 +23,8 @@ class Counts:
         self.open = 0  # requests that are being answered
 
     def answered(self, path: str, status: int, seconds: float) -> None:
-        """Count one request."""
+        """Count one request; what no route has answered goes under one word."""
+        path = path or OTHER
         with self._lock:
             self._requests[path, status] += 1
             self._buckets[path][bisect_left(BUCKETS, seconds)] += 1

@@ -7,10 +7,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from live import TOKEN, Live, predicted
+
+from hfkit.serve.refusal import Refusal
+from hfkit.serve.served import Served
+from hfkit.serve.shapes.openai import Choice
 
 TEXT = "the storm and some bread near my drum"
 OTHER = "a song today"
@@ -182,8 +187,43 @@ def test_errors_are_those_that_the_client_knows(server: Live) -> None:
          {"question": "who?", "context": ""}),
     )  # fmt: skip
     assert "this model's scores are made by softmax" in wrong["said"]
-    assert "404" in unknown["said"]
+    assert "no model 'nobody' here; known here: topics, several," in unknown["said"]
     assert "the text is empty" in empty["said"]
+
+
+def test_models_are_named_where_none_is_asked(server: Live) -> None:
+    names = "topics, several, number, names, answers, masks, next, vectors, river, short"
+    body = {"inputs": TEXT}
+    other = "not found: topics is classification, which /embed is not for"
+    cases = {
+        "/": (405, f"method not allowed: ask /models/NAME, where NAME is one of: {names}"),
+        "/answer": (404, f"not found: ask /models/NAME/answer, where NAME is one of: {names}"),
+        "/models/none": (404, f"not found: no model 'none' here; known here: {names}"),
+        "/models/topics/embed": (404, other),
+        "/models/topics/nothing": (404, "not found"),
+        "/nothing": (404, "not found"),
+    }
+    for path, (status, words) in cases.items():
+        answer = server.post(path, body)
+        assert (answer.status_code, answer.json()["error"]) == (status, words)
+
+
+def test_what_a_model_reads_is_said_where_it_is_given_something_else(server: Live) -> None:
+    asked = {"question": "who?", "context": TEXT}
+    pair = "text, or source_sentence and sentences"
+    cases: list[tuple[Live, str, Any, str]] = [
+        (server, "topics", asked, "topics is classification: it reads text"),
+        (server, "names", asked, "names is ner: it reads text"),
+        (server, "answers", TEXT, "answers is qa: it reads question and context"),
+        (server, "vectors", asked, f"vectors is similarity: it reads {pair}"),
+        (server, "river", asked, "river is generation: it reads text"),
+        (server, "topics", 7, "topics is classification: it reads text"),
+    ]
+    for live, name, inputs, words in cases:
+        answer = live.post(f"/models/{name}", {"inputs": inputs})
+        assert (answer.status_code, answer.json()["error"]) == (422, f"inputs: {words}")
+    answer = server.post("/models/topics", {"inputs": [TEXT, 7]})
+    assert answer.json()["error"] == "inputs.1: input should be a valid string"
 
 
 def test_openai(server: Live, guarded_labels: Live, models: Path) -> None:
@@ -201,24 +241,54 @@ def test_openai(server: Live, guarded_labels: Live, models: Path) -> None:
         with pytest.raises(UnprocessableEntityError, match="numbers"):
             openai.embeddings.create(model="vectors", input=TEXT, dimensions=4096)
         (expected,) = predicted(models, "river", {"text": TEXT})
-        done = openai.completions.create(model="any", prompt=TEXT)
+        done = openai.completions.create(model="river", prompt=TEXT)
         assert done.choices[0].text == expected["text"]
-        stream = openai.completions.create(model="any", prompt=TEXT, stream=True)
+        stream = openai.completions.create(model="river", prompt=TEXT, stream=True)
         assert "".join(part.choices[0].text for part in stream) == expected["text"]
         messages = [{"role": "user", "content": TEXT}]
         (expected,) = predicted(
             models, "river", {"messages": messages}, max_new_tokens=8, chat=True
         )
-        said = openai.chat.completions.create(model="any", messages=messages, max_tokens=8)
+        said = openai.chat.completions.create(model="river", messages=messages, max_tokens=8)
         assert said.choices[0].message.content == expected["text"].strip()
         parts = openai.chat.completions.create(
-            model="any", messages=messages, max_tokens=8, stream=True
+            model="river", messages=messages, max_tokens=8, stream=True
         )
         whole = "".join(part.choices[0].delta.content or "" for part in parts)
         assert whole == expected["text"].strip()
     labels = OpenAI(base_url=f"{guarded_labels.url}v1", api_key=TOKEN, max_retries=0)
     with labels as openai, pytest.raises(NotFoundError):
         openai.completions.create(model="nli", prompt=TEXT)
+
+
+def test_openai_names_the_models_where_another_is_asked_for(server: Live) -> None:
+    message = {"messages": [{"role": "user", "content": TEXT}]}
+    cases: list[tuple[Live, str, dict[str, Any], str, str]] = [
+        (server, "embeddings", {"input": TEXT}, "nobody", "no model 'nobody' here"),
+        (server, "embeddings", {"input": TEXT}, "topics", "topics is classification"),
+        (server, "completions", {"prompt": TEXT}, "gpt", "no model 'gpt' here"),
+        (server, "completions", {"prompt": TEXT}, "short", "short is text2text"),
+        (server, "chat/completions", message, "short", "short is text2text"),
+    ]
+    for asked, path, body, name, words in cases:
+        answer = asked.post(f"/v1/{path}", {**body, "model": name})
+        error = answer.json()["error"]
+        assert (answer.status_code, error["type"]) == (404, "invalid_request_error"), name
+        assert error["message"].startswith(words)
+        assert error["message"].endswith("vectors" if asked is server else "river")
+    assert server.post("/v1/embeddings", {"input": TEXT}).json()["model"] == "vectors"
+
+
+def test_a_model_that_is_served_alone_goes_by_any_name_of_openai_clients() -> None:
+    one, other, writer = (
+        cast(Served, SimpleNamespace(name=name, kind=name)) for name in ("a", "b", "c")
+    )
+    assert Choice([one], [one]).named("text-embedding-3-small") is one
+    assert Choice([one, writer], [one]).named(None) is one
+    for models, name in (([one, writer], "text-embedding-3-small"), ([one, other], None)):
+        with pytest.raises(Refusal, match="known here: a") as refused:
+            Choice(models, [served for served in models if served is not writer]).named(name)
+        assert refused.value.status == 404
 
 
 def test_text_embeddings_inference(server: Live, models: Path) -> None:

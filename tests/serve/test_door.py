@@ -172,6 +172,12 @@ def test_metrics_are_prometheus(guarded: Live) -> None:
     assert all(line.startswith("# ") or form.fullmatch(line) for line in lines)
     assert any(line.startswith('hfkit_computed_rows_total{model="topics"}') for line in lines)
     assert any(line.startswith('hfkit_requests_total{path="/",status="200"}') for line in lines)
+    httpx.get(f"{guarded.url}nowhere", headers=bearer())
+    guarded.post("/", BODY, headers={**bearer(), "Content-Type": "text/plain"})
+    text = httpx.get(f"{guarded.url}metrics", headers=bearer()).text
+    for status in (404, 415):
+        assert f'hfkit_requests_total{{path="other",status="{status}"}}' in text
+    assert 'path=""' not in text
 
 
 def test_what_it_does_not_start_with(
@@ -198,6 +204,8 @@ def test_what_it_does_not_start_with(
             ([topics, "--host", "::"], 3, "only with a token"),
             ([topics, "--port", port], 6, f"port {port} is taken"),
             ([], 2, "no model"),
+            ([tmp_path / "empty"], 2, "a model is a folder; name a run: hfkit serve RUN"),
+            ([topics / "config.json"], 2, f"; try hfkit serve {topics}\n"),
             ([topics, topics], 2, "two models have the name topics"),
         ]
         for arguments, code, words in cases:

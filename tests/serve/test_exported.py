@@ -7,18 +7,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from exports import HEAVY, go
-from live import predicted
-from starlette.testclient import TestClient
-
-from hfkit.config import ServeConfig
-from hfkit.run.serving import open_models
-from hfkit.serve.app import make_app
-from hfkit.serve.counts import Counts
-from hfkit.serve.limits import Guests
+from live import Live, predicted
 
 PROGRAM = f"""
 import asyncio, json, sys
@@ -67,29 +59,17 @@ def test_it_is_served_without_torch(exported: Path) -> None:
     assert heavy == []
 
 
-def test_what_was_decided_after_training_is_honoured(models: Path, tmp_path: Path) -> None:
-    decided = {
-        "topics": {"temperature": 2.0, "abstain_below": 0.9},
-        "answers": {"temperature": 3.0, "abstain_below": 1.0},
-    }
-    tasks = {"topics": "classification", "answers": "qa"}
-    for name, decisions in decided.items():
-        shutil.copytree(models / name, tmp_path / name)
-        content = {"tasks": {tasks[name]: {"decisions": decisions}}}
-        (tmp_path / name / "decisions.json").write_text(json.dumps(content))
+def test_what_was_decided_after_training_is_honoured(
+    decided: Live, models: Path, decided_models: Path
+) -> None:
     text = {"text": "rain and some bread"}
     question = {"question": "what falls", "context": "rain and some bread near my drum"}
-    config = ServeConfig(models=[str(tmp_path / name) for name in decided])
-    served = open_models(config, Counts())
-    with TestClient(make_app(served, config, Guests(names={"testserver"}))) as client:
-        asked: dict[str, Any] = {"rows": [text], "scores": True}
-        labelled = client.post("/models/topics/answer", json=asked).json()
-        answered = client.post("/models/answers/answer", json={"rows": [question]}).json()
-        shown = client.post("/models/answers", json={"inputs": question}).json()
-    for one in served:
-        one.worker.close()
+    body = {"rows": [text], "scores": True}
+    labelled = decided.post("/models/topics/answer", body).json()
+    answered = decided.post("/models/answers/answer", {"rows": [question]}).json()
+    shown = decided.post("/models/answers", {"inputs": question}).json()
     for found, name, row in ((labelled, "topics", text), (answered, "answers", question)):
-        (expected,) = predicted(tmp_path, name, row, scores=name == "topics")
+        (expected,) = predicted(decided_models, name, row, scores=name == "topics")
         assert found[0]["abstained"], "the model is not that sure"
         assert {**found[0], "score": 0, "scores": 0} == {**expected, "score": 0, "scores": 0}
         assert found[0]["score"] == pytest.approx(expected["score"], abs=1e-5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import os
 import subprocess
 import sys
@@ -76,6 +78,57 @@ def test_each_form_gives_the_answer_of_predict(
     assert found["next"].startswith(expected("next")["label"])
 
 
+@pytest.mark.parametrize(("width", "dark"), [(DESKTOP, True), (PHONE, False)])
+def test_what_is_withheld_is_named_and_scores_have_their_scale(
+    decided: Live, decided_models: Path, width: int, dark: bool
+) -> None:
+    plain, pair = {"text": TEXT}, {"text": TEXT, "text_pair": "a song today"}
+    asked = {"question": "what?", "context": TEXT}
+    rows = {"topics": plain, "several": plain, "answers": asked, "names": plain, "graded": pair}
+    found = dict(zip(rows, ask(decided, rows, width, dark=dark), strict=True))
+
+    def expected(name: str) -> dict[str, Any]:
+        (one,) = predicted(decided_models, name, rows[name])
+        assert one.get("abstained", True), "the model is not that sure"
+        return one
+
+    for name in ("topics", "answers"):
+        one = expected(name)
+        words = f"not sure enough: {one['withheld']} {percent(one['score'])}"
+        assert found[name].startswith(words)
+    assert f"not sure enough: {', '.join(expected('several')['withheld'])}\n" in found["several"]
+    kept, withheld = (expected("names")[key] for key in ("entities", "withheld"))
+    assert not kept
+    assert found["names"].startswith("0 names")
+    assert all(f"{e['text']} · {e['label']}" in found["names"] for e in withheld)
+    score = f"{expected('graded')['score']:.4g}"
+    assert found["graded"].startswith(f"{score} on a scale of 0 to 5")
+    assert "%" not in found["graded"]
+
+
+def test_the_bar_of_a_score_is_as_long_as_its_place_on_the_scale(
+    decided: Live, decided_models: Path
+) -> None:
+    row = {"text": TEXT, "text_pair": "a song today"}
+    (one,) = predicted(decided_models, "graded", row)
+    width = "parseFloat(document.querySelector('#answer .bar > div').style.width)"
+    steps = [READY, {"select": "#model", "value": "graded"}, *fill(row), {"click": "#ask"}, DONE,
+             {"evaluate": width}]  # fmt: skip
+    assert visit(decided.url, steps).read == [pytest.approx(100 * one["score"] / 5, abs=0.1)]
+
+
+def test_both_snippets_tell_what_is_withheld(decided: Live) -> None:
+    steps = [READY, *fill({"text": TEXT}), {"read": "#code"}, {"click": "#tab-python"},
+             {"read": "#code"}]  # fmt: skip
+    curl, python = visit(decided.url, steps).read
+    told = subprocess.run(["bash", "-c", curl], capture_output=True, text=True)
+    printed = subprocess.run([sys.executable, "-c", python], capture_output=True, text=True)
+    assert printed.returncode == 0, printed.stderr
+    (answer,) = json.loads(told.stdout)
+    assert answer["abstained"]
+    assert ast.literal_eval(printed.stdout) == [answer]
+
+
 def test_models_that_write(server: Live, models: Path) -> None:
     rows = {"river": {"text": TEXT}, "short": {"text": TEXT}}
     for name, found in zip(rows, ask(server, rows, PHONE, dark=False), strict=True):
@@ -109,6 +162,20 @@ def test_labels_are_named_on_the_page_and_the_token_is_a_password(
     done = subprocess.run([sys.executable, "-c", python], **run)
     assert done.returncode == 0, done.stderr
     assert f"label='{one['label']}'" in done.stdout
+
+
+def test_an_answer_does_not_stay_beside_another_text(server: Live) -> None:
+    is_old, time = "document.querySelector('#answer').matches('.old')", {"read": "#time"}
+    steps = [READY, {"select": "#model", "value": "topics"}, *fill({"text": TEXT}),
+             {"click": "#ask"}, DONE, {"evaluate": is_old}, *fill({"text": "rain"}),
+             {"evaluate": is_old}, time, {"click": "#ask"},
+             {"wait": "#answer:not(.old)"}, time, *fill({"text": ""}), {"evaluate": is_old},
+             {"read": "#answer"}, time]  # fmt: skip
+    before, after, said, again, emptied, answer, nothing = visit(server.url, steps).read
+    assert (before, after, emptied) == (False, True, False)
+    assert said == "of the text before"
+    assert again.endswith(" ms")
+    assert (answer, nothing) == ("The answer appears here.", "")
 
 
 def test_errors_are_shown_and_the_snippets_work(server: Live) -> None:

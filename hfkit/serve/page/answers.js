@@ -10,18 +10,19 @@ export function element(name, options = {}, ...children) {
 }
 
 const percent = (score) => `${(100 * score).toFixed(1)} %`;
+const UNSURE = "not sure enough";
 const short = (number) => Number(number.toPrecision(4)).toString();
 
-export function show(answer, row) {
+export function show(answer, row, scale) {
   const parts = [];
-  if ("entities" in answer) parts.push(...entities(answer.entities, row));
+  if ("entities" in answer) parts.push(...entities(answer.entities, answer.withheld ?? [], row));
   else if ("masks" in answer) parts.push(...masks(answer));
   else if ("answer" in answer) parts.push(...found(answer, row));
   else if ("labels" in answer) parts.push(...labels(answer));
   else if ("label" in answer) parts.push(...label(answer));
   else if ("value" in answer) parts.push(best(short(answer.value)));
   else if ("text" in answer) parts.push(written(answer.text));
-  else if ("score" in answer) parts.push(...alike(answer));
+  else if ("score" in answer) parts.push(...alike(answer, scale));
   else parts.push(element("pre", {}, JSON.stringify(answer, null, 2)));
   if (answer.truncated) {
     parts.push(element("p", { className: "empty" }, "The text was too long and was cut."));
@@ -29,19 +30,22 @@ export function show(answer, row) {
   return parts;
 }
 
-function best(text, beside = "") {
-  const line = element("p", { className: "best" }, text);
+function best(text, beside = "", before = "") {
+  const line = element("p", { className: "best" });
+  if (before) line.append(element("small", {}, `${before}:`), " ");
+  line.append(text);
   if (beside) line.append(" ", element("small", {}, beside));
   return line;
 }
 
-function bars(scores, chosen) {
+function bars(scores, chosen, told = percent) {
   const list = element("ol", { className: "bars" });
-  const sorted = Object.entries(scores).sort((one, other) => other[1] - one[1]);
+  const pairs = Array.isArray(scores) ? scores : Object.entries(scores);
+  const sorted = [...pairs].sort((one, other) => other[1] - one[1]);
   for (const [name, score] of sorted.slice(0, 50)) {
     const bar = element("div", { className: "bar" }, element("div"));
     bar.firstChild.style.width = `${Math.max(0, Math.min(1, score)) * 100}%`;
-    const number = element("span", { className: "number" }, percent(score));
+    const number = element("span", { className: "number" }, told(score));
     const line = element("div", { className: "name" }, element("span", {}, name), number);
     list.append(element("li", chosen.includes(name) ? { className: "chosen" } : {}, line, bar));
   }
@@ -49,18 +53,25 @@ function bars(scores, chosen) {
 }
 
 function label(answer) {
-  const scores = answer.scores ?? { [answer.label]: answer.score };
-  return [best(answer.label, percent(answer.score)), bars(scores, [answer.label])];
+  const name = answer.abstained ? answer.withheld : answer.label;
+  const scores = answer.scores ?? { [name]: answer.score };
+  const title = best(name, percent(answer.score), answer.abstained ? UNSURE : "");
+  return [title, bars(scores, answer.abstained ? [] : [name])];
 }
 
 function labels(answer) {
   const title = answer.labels.length ? answer.labels.join(", ") : "no label";
-  return [best(title), bars(answer.scores, answer.labels)];
+  const unsure = answer.abstained ? [best(answer.withheld.join(", "), "", UNSURE)] : [];
+  const given = unsure.length && !answer.labels.length ? [] : [best(title)];
+  return [...given, ...unsure, bars(answer.scores, answer.labels)];
 }
 
-function alike(answer) {
-  const parts = [best(short(answer.score), "how alike they are")];
-  if (answer.score >= 0 && answer.score <= 1) parts.push(bars({ score: answer.score }, ["score"]));
+function alike(answer, scale) {
+  const { score } = answer;
+  const parts = [best(short(score), scale ? `on a scale of ${scale[0]} to ${scale[1]}` : "how alike they are")];
+  const [low, high] = scale ?? [0, 1];
+  if (scale) parts.push(bars({ score: (score - low) / (high - low) }, ["score"], () => short(score)));
+  else if (score >= low && score <= high) parts.push(bars({ score }, ["score"]));
   if ("same" in answer) {
     const text = answer.same ? "They belong together." : "They do not belong together.";
     parts.push(element("p", { className: "group" }, text));
@@ -71,7 +82,7 @@ function alike(answer) {
 // Offsets of the server count characters; JavaScript counts UTF-16 units.
 const characters = (text) => Array.from(text);
 
-function entities(spans, row) {
+function entities(spans, withheld, row) {
   const whole = characters(row.text ?? row.tokens.join(" "));
   const passage = element("p", { className: "passage" });
   const names = [...new Set(spans.map((span) => span.label))].sort();
@@ -87,11 +98,18 @@ function entities(spans, row) {
   }
   passage.append(whole.slice(last).join(""));
   const count = spans.length === 1 ? "1 name" : `${spans.length} names`;
-  return [best(count), passage];
+  const unsure = withheld.map((span) => [`${span.text} · ${span.label}`, span.score]);
+  if (!unsure.length) return [best(count), passage];
+  const title = element("p", { className: "group" }, `${UNSURE}, and withheld`);
+  return [best(count), passage, title, bars(unsure, [])];
 }
 
 function found(answer, row) {
-  if (answer.start === null) return [best("no answer", percent(answer.score)), context(row.context)];
+  if (answer.start === null) {
+    const name = answer.withheld || "no answer"; // that there is none may itself be withheld
+    const title = best(name, percent(answer.score), answer.abstained ? UNSURE : "");
+    return [title, context(row.context)];
+  }
   const whole = characters(row.context);
   const passage = context(whole.slice(0, answer.start).join(""));
   const text = whole.slice(answer.start, answer.end).join("");

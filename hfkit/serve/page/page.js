@@ -39,8 +39,24 @@ function choose(name) {
   at("about").replaceChildren(...(alone ? [element("b", {}, model.model_id), " · "] : []), kind);
   document.title = `${model.model_id} · hfkit serve`;
   at("fields").replaceChildren(...fieldsOf(model).map(([role, needed]) => field(role, needed)));
+  clear();
+  tell();
+}
+
+function clear() {
   at("answer").replaceChildren(element("p", { className: "empty" }, "The answer appears here."));
+  at("answer").classList.remove("old");
   at("time").textContent = "";
+}
+
+// An answer is of what was asked: it is dimmed beside another text, and goes when a field is empty.
+function changed() {
+  const areas = [...at("fields").querySelectorAll("textarea")];
+  if (areas.some((area) => area.required && !area.value)) clear();
+  else if (at("time").textContent) {
+    at("answer").classList.add("old");
+    at("time").textContent = "of the text before";
+  }
   tell();
 }
 
@@ -54,7 +70,7 @@ function field(role, needed) {
   const example = BY_TASK[model.task]?.[role] ?? EXAMPLES[role] ?? "";
   area.value = role === "candidates" && model.labels.length ? model.labels.join(", ") : example;
   if (needed || role === "text") area.required = true;
-  area.addEventListener("input", tell);
+  area.addEventListener("input", changed);
   return element("label", { className: "field" }, title, area);
 }
 
@@ -78,7 +94,7 @@ function tell() {
   at("code").textContent =
     language === "curl"
       ? curl(`${origin}${path()}/answer`, body(), info.token_needed)
-      : snippet(model, row(), origin, path(), info.token_needed);
+      : snippet(model, body(), origin, path(), info.token_needed);
 }
 
 async function ask(event) {
@@ -94,12 +110,14 @@ async function ask(event) {
     const response = await fetch(`${path()}/answer`, request);
     const content = await response.json();
     if (!response.ok) throw new Error(content.error ?? `status ${response.status}`);
-    parts = show(content[0], asked);
+    parts = show(content[0], asked, model.scale);
   } catch (error) {
     parts = [element("p", { className: "failed" }, error.message)];
   }
   at("time").textContent = `${Math.max(1, Math.round(performance.now() - begun))} ms`;
   at("answer").replaceChildren(...parts);
+  at("answer").classList.remove("old");
+  if (JSON.stringify(row()) !== JSON.stringify(asked)) changed();
   at("ask").disabled = false;
 }
 

@@ -8,8 +8,10 @@ export function curl(url, body, needsToken) {
   return [...lines, `-d ${shell(JSON.stringify(body))}`].join(" \\\n  ");
 }
 
-// JSON's texts, lists and numbers are Python's too.
+// JSON's texts, lists and numbers are Python's too; its true is not.
 const python = (value) => JSON.stringify(value);
+const pythonBody = ({ rows, scores }) =>
+  `{"rows": ${python(rows)}${scores ? ', "scores": True' : ""}}`;
 
 const CALLS = {
   classification: (row) => !("text_pair" in row) && `text_classification(${python(row.text)})`,
@@ -25,9 +27,11 @@ const CALLS = {
     `${model.purpose === "translation" ? "translation" : "summarization"}(${python(row.text)})`,
 };
 
-export function snippet(model, row, root, path, needsToken) {
-  const call = CALLS[model.task]?.(row, model);
-  if (!call) return plain(`${root}${path}/answer`, row, needsToken);
+export function snippet(model, body, root, path, needsToken) {
+  const [row] = body.rows;
+  // The shape of Hugging Face has no place for answers that are withheld.
+  const call = !model.withholds && CALLS[model.task]?.(row, model);
+  if (!call) return plain(`${root}${path}/answer`, body, needsToken);
   const token = needsToken ? ', token=os.environ["HFKIT_SERVE_TOKEN"]' : "";
   const head = needsToken ? "import os\n\n" : "";
   return (
@@ -37,11 +41,11 @@ export function snippet(model, row, root, path, needsToken) {
   );
 }
 
-function plain(url, row, needsToken) {
+function plain(url, body, needsToken) {
   const token = needsToken ? ', "Authorization": f"Bearer {os.environ[\'HFKIT_SERVE_TOKEN\']}"' : "";
   return (
     `import json\n${needsToken ? "import os\n" : ""}from urllib.request import Request, urlopen\n\n` +
-    `body = json.dumps({"rows": [${python(row)}]}).encode()\n` +
+    `body = json.dumps(${pythonBody(body)}).encode()\n` +
     `headers = {"Content-Type": "application/json"${token}}\n` +
     `print(json.load(urlopen(Request(${python(url)}, body, headers))))\n`
   );

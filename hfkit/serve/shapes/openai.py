@@ -4,7 +4,7 @@
     POST /v1/completions       {"model": "…", "prompt": "The river"}
     POST /v1/chat/completions  {"model": "…", "messages": [{"role": "user", "content": "Hi"}]}
 
-`model` chooses among the models that are served; where one fits alone, any name will do. The
+`model` chooses among the models that are served; where one is served alone, any name will do. The
 temperature is 0 where none is given: the likeliest text, as `hfkit predict` writes it.
 """
 
@@ -103,28 +103,40 @@ def add_openai(router: APIRouter, models: Sequence[Served]) -> None:
     vectors = [one for one in models if one.has_vectors and one.kind == "similarity"]
     writers = [one for one in models if one.kind == "generation"]
     if vectors:
-        _add_embeddings(router, vectors)
+        _add_embeddings(router, Choice(models, vectors))
     if writers:
-        _add_completions(router, writers)
+        _add_completions(router, Choice(models, writers))
     chats = [one for one in writers if getattr(one.predictor.tokenizer, "chat", None)]
     if chats:
-        _add_chat(router, chats)
+        _add_chat(router, Choice(models, chats))
 
 
-def chosen(models: Sequence[Served], name: str | None) -> Served:
-    """The model of this name; where there is one alone, that one. Raises `Refusal`."""
-    if len(models) == 1:
-        return models[0]
-    for served in models:
-        if served.name == name:
-            return served
-    known = ", ".join(served.name for served in models)
-    raise Refusal(404, f"no such model here; known: {known}")
+class Choice:
+    """All models of a server, and those `fitting` a route."""
+
+    def __init__(self, models: Sequence[Served], fitting: Sequence[Served]) -> None:
+        self._models = {served.name: served for served in models}
+        self._fitting = {served.name: served for served in fitting}
+
+    def named(self, name: str | None) -> Served:
+        """The model of this name; the one that is served alone, whatever its name; without a name
+        the one that fits alone. Raises `Refusal` for others, which would be answered wrongly."""
+        if len(self._models) == 1 or (name is None and len(self._fitting) == 1):
+            return next(iter(self._fitting.values()))
+        if name is not None and name in self._fitting:
+            return self._fitting[name]
+        if name is None:
+            found = "no model is named"
+        elif name in self._models:
+            found = f"{name} is {self._models[name].kind}, which this is not for"
+        else:
+            found = f"no model {name[:40]!r} here"
+        raise Refusal(404, f"{found}; known here: {', '.join(self._fitting)}")
 
 
-def _add_embeddings(router: APIRouter, models: Sequence[Served]) -> None:
+def _add_embeddings(router: APIRouter, models: Choice) -> None:
     async def embeddings(body: Embeddings) -> Any:
-        served = chosen(models, body.model)
+        served = models.named(body.model)
         texts = [body.input] if isinstance(body.input, str) else body.input
         way = served.vectors(dimensions=body.dimensions)
         answers = await served.answers([{"text": text} for text in texts], way)
@@ -146,9 +158,9 @@ def _as(format: str, vector: Any) -> Any:
     return base64.b64encode(vector.astype("<f4").tobytes()).decode("ascii")
 
 
-def _add_completions(router: APIRouter, models: Sequence[Served]) -> None:
+def _add_completions(router: APIRouter, models: Choice) -> None:
     async def complete(body: Completions) -> Any:
-        served = chosen(models, body.model)
+        served = models.named(body.model)
         way = served.way(body.options())
         head = _head(served, "text_completion", "cmpl")
         if body.stream:
@@ -171,9 +183,9 @@ def _add_completions(router: APIRouter, models: Sequence[Served]) -> None:
     post(router, "/v1/completions", Completions, complete, "Go on with texts")
 
 
-def _add_chat(router: APIRouter, models: Sequence[Served]) -> None:
+def _add_chat(router: APIRouter, models: Choice) -> None:
     async def chat(body: ChatCompletions) -> Any:
-        served = chosen(models, body.model)
+        served = models.named(body.model)
         way = served.way(body.options())
         row = {"messages": [message.model_dump() for message in body.messages]}
         if body.stream:
