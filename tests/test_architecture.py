@@ -81,7 +81,7 @@ ALLOWED = {
     "serve": {"data", "infer", "masking", "prompts", "tasks"},
     "commands": {
         *ROOMS, "run", "serve", "vectors", "spans", "words", "sealing", "text", "layers", "recipe",
-        "samples", "processor", "catalogue",
+        "samples", "processor", "catalogue", "abstaining",
     },
     "verbs": {"layers", "recipe"},
     "api": {"commands", "layers", "recipe", "run", "tasks", "verbs"},
