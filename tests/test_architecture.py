@@ -76,7 +76,7 @@ ALLOWED = {
     "run": {
         *ROOMS, "serve", "backend", "prompts", "processor", "sealing", "text", "layers", "vectors",
         "languages", "spans", "words", "recipe", "answers", "nbest", "replacing", "temperature",
-        "thresholds",
+        "thresholds", "abstaining",
     },
     "serve": {"data", "infer", "masking", "prompts", "tasks"},
     "commands": {
