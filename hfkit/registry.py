@@ -8,7 +8,7 @@ as ``module:Class``.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -283,11 +283,15 @@ def _check_owner(task: str, known: type[BaseModel], options: Mapping[str, Any]) 
                 )
 
 
-def builtin_options(*, trainable: bool = False) -> dict[str, type[BaseModel]]:
+def builtin_options(
+    *, trainable: bool = False, tasks: Collection[str] = ()
+) -> dict[str, type[BaseModel]]:
     """Return option name -> an options class that has it, over all built-in tasks, or over those
-    that are `trainable`."""
+    that are `trainable`, or over some `tasks`."""
     found: dict[str, type[BaseModel]] = {}
-    for entry in TASKS.values():
+    for name, entry in TASKS.items():
+        if tasks and name not in tasks:
+            continue
         if entry.options and (entry.trainable or not trainable):
             options = load_object(entry.options)
             for name in options.model_fields:

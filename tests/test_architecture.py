@@ -76,12 +76,12 @@ ALLOWED = {
     "run": {
         *ROOMS, "serve", "backend", "prompts", "processor", "sealing", "text", "layers", "vectors",
         "languages", "spans", "words", "recipe", "answers", "nbest", "replacing", "temperature",
-        "thresholds",
+        "thresholds", "abstaining",
     },
     "serve": {"data", "infer", "masking", "prompts", "tasks"},
     "commands": {
         *ROOMS, "run", "serve", "vectors", "spans", "words", "sealing", "text", "layers", "recipe",
-        "samples", "processor", "catalogue",
+        "samples", "processor", "catalogue", "abstaining",
     },
     "verbs": {"layers", "recipe"},
     "api": {"commands", "layers", "recipe", "run", "tasks", "verbs"},

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hfkit.cli.console import is_terminal, printable, show, table
+from hfkit.reports.explanation_page import said
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -30,14 +31,18 @@ MOST_WORDS = 5  # named below a text, for and against
 MOST_TOKENS = 12  # of a head, on a terminal
 MOST_HEADS = 8  # tables; the rest is in --json
 CELL = 8  # characters of a token
-TINTS = {True: (0, 170, 60), False: (215, 50, 60)}  # for, against
+# Light tints for and against, the weakest first, under dark letters: of the 256 colours that every
+# terminal with colours has, so that none is rounded to black.
+TINTS = {True: (194, 157, 120), False: (224, 217, 210)}
+LETTERS = 16
+LEAST = 0.1  # share of the strongest word below which a word has no tint
 
 
 def show_explained(explained: Explained, stream: TextIO) -> None:
     """Write the answer, each explanation and, where asked for, the attention."""
     told = explained.to_json()
     coloured = is_terminal(stream) and "NO_COLOR" not in os.environ
-    parts: list[Any] = []
+    parts: list[Any] = [printable(said(told["prediction"])), *map(printable, notes(told)), ""]
     for one in told["explanations"]:
         parts += [printable(headline(one)), *_texts(one, coloured), *_strongest(one), ""]
     for one in told.get("attention", ()):
@@ -45,14 +50,21 @@ def show_explained(explained: Explained, stream: TextIO) -> None:
     show(parts[:-1], stream)
 
 
+def notes(told: Mapping[str, Any]) -> list[str]:
+    """What the answer's score has to do with what is explained; that an answer is withheld stands
+    on stderr."""
+    return list(told["notes"][bool(told.get("abstained")) :])
+
+
 def headline(one: Mapping[str, Any]) -> str:
     """What is explained, and how.
 
-    >>> headline({"what": "x", "value": 2.0, "baseline": 0.5, "method": "occlusion",
-    ...           "relative_error": None, "steps": None})
-    'x: 2 (with every word masked 0.5); occlusion'
+    >>> headline({"what": "x", "measure": "logit", "value": 2.0, "baseline": 0.5,
+    ...           "method": "occlusion", "relative_error": None, "steps": None})
+    'x: logit 2, with every word masked 0.5; occlusion'
     """
-    found = f"{one['what']}: {one['value']:.4g} (with every word masked {one['baseline']:.4g})"
+    found = f"{one['what']}: {one['measure']} {one['value']:.4g}"
+    found += f", with every word masked {one['baseline']:.4g}"
     if one["relative_error"] is None:
         return f"{found}; {one['method']}"
     error = f"{one['relative_error']:.2%} off the sum"
@@ -83,11 +95,21 @@ def _coloured(words: Sequence[Mapping[str, Any]], most: float) -> Text:
         if word["start"] > end:
             found.append(" ")
         share = abs(word["attribution"]) / most if most else 0.0
-        red, green, blue = (int(share * part) for part in TINTS[word["attribution"] >= 0])
-        style = f"white on rgb({red},{green},{blue})" if share >= 0.08 else ""
-        found.append(printable(word["text"]), style=style)
+        found.append(printable(word["text"]), style=tint(share, word["attribution"] >= 0))
         end = word["end"]
     return found
+
+
+def tint(share: float, speaks_for: bool) -> str:
+    """The style of a word with a share of what the strongest word has.
+
+    >>> tint(0.02, True), tint(1.0, True), tint(0.2, False)
+    ('', 'color(16) on color(120)', 'color(16) on color(224)')
+    """
+    if share < LEAST:
+        return ""
+    steps = TINTS[speaks_for]
+    return f"color({LETTERS}) on color({steps[min(int(share * len(steps)), len(steps) - 1)]})"
 
 
 def _strongest(one: Mapping[str, Any]) -> list[str]:

@@ -19,7 +19,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from hfkit.cli.completion import completer, word_completer
-from hfkit.config import FinetuneConfig, Section
+from hfkit.config import ExplainConfig, FinetuneConfig, Section
+from hfkit.config.explain import EXPLAINED
 from hfkit.errors import few
 from hfkit.layers import CONFIGS, extra, flag, sections, verb_name
 from hfkit.registry import builtin_options
@@ -144,10 +145,17 @@ def titled_settings(config: type[Section]) -> list[tuple[str, type[BaseModel], s
         if "options" in names:
             found += [
                 (_title_of(model, name), model, name)
-                for name, model in builtin_options(trainable=config is FinetuneConfig).items()
+                for name, model in _options_of(config).items()
                 if config is FinetuneConfig or not extra(model, name).get("training_only")
             ]
     return found
+
+
+def _options_of(config: type[Section]) -> dict[str, type[BaseModel]]:
+    """The options of the built-in tasks that a command can be asked for."""
+    if config is ExplainConfig:
+        return builtin_options(tasks=EXPLAINED)
+    return builtin_options(trainable=config is FinetuneConfig)
 
 
 def option(model: type[BaseModel], name: str, title: str) -> Any:

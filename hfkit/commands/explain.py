@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hfkit.abstaining import abstain
 from hfkit.config import ExplainConfig, PredictConfig
 from hfkit.data.output import open_output
 from hfkit.errors import InputError
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from hfkit.infer.predictor import Predictor
     from hfkit.run.explaining import Asked, Explanation
     from hfkit.run.opening import Opened
-    from hfkit.tasks.base import Row
+    from hfkit.tasks.base import Answer, Row
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +39,8 @@ class Attention:
 
 @dataclass(frozen=True)
 class Explained:
-    """An answer, and where it came from."""
+    """An answer, and where it came from. `notes` say what its numbers have to do with each other,
+    `abstained` whether `predict` withholds it; None where the model gives every answer."""
 
     model: str
     task: str
@@ -45,6 +48,8 @@ class Explained:
     answer: dict[str, Any]
     explanations: list[Explanation]
     attention: list[Attention]
+    notes: list[str] = field(default_factory=list)
+    abstained: bool | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return what ``--json`` prints."""
@@ -53,6 +58,8 @@ class Explained:
             "task": self.task,
             **self.row,
             "prediction": self.answer,
+            **({} if self.abstained is None else {"abstained": self.abstained}),
+            "notes": self.notes,
             "explanations": [one.to_json() for one in self.explanations],
             **({"attention": [one.to_json() for one in self.attention]} if self.attention else {}),
         }
@@ -66,6 +73,9 @@ def explain(config: ExplainConfig) -> Explained:
     """
     if not config.model:
         raise InputError("no model", hint=MODEL_HINT)
+    if config.text and _is_file(config.text):
+        hint = f"hfkit predict {config.model} {config.text} answers the rows of a file"
+        raise InputError(f"{config.text} is a file; one text is explained", hint=hint)
     if config.output is None:
         return _explained(config)
     from hfkit.reports.explanation_page import page
@@ -76,8 +86,16 @@ def explain(config: ExplainConfig) -> Explained:
     return explained
 
 
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # too long for a name, or with a zero byte
+        return False
+
+
 def _explained(config: ExplainConfig) -> Explained:
-    from hfkit.run.explaining import EXPLAINED, asked, by_gradients, by_occlusion
+    from hfkit.config.explain import EXPLAINED
+    from hfkit.run.explaining import asked, by_gradients, by_occlusion
     from hfkit.run.opening import open_run
 
     method = _method(config)
@@ -95,7 +113,47 @@ def _explained(config: ExplainConfig) -> Explained:
     else:
         found = [by_occlusion(predictor, one) for one in numbers]
     looks = _attention(predictor, model, numbers) if config.attention else []
-    return Explained(config.model or "", task, row, answer, found, looks)
+    withheld = _withheld(predictor, answer)
+    if withheld:
+        log.warning("%s", withheld)
+    return Explained(
+        config.model or "", task, row, predictor.task.brief(answer), found, looks,
+        notes=[*([withheld] if withheld else []), *_notes(predictor, task, answer)],
+        abstained=None if withheld is None else bool(withheld),
+    )  # fmt: skip
+
+
+def _withheld(predictor: Predictor, answer: Answer) -> str | None:
+    """What `predict` withholds of an answer: "" for nothing, None where it withholds nothing
+    ever."""
+    below = predictor.task.decisions.get("abstain_below")
+    if below is None:
+        return None
+    if not (shown := abstain(answer, below)).get("abstained"):
+        return ""
+    whole = answer.get("entities") or answer.get("labels") or [answer]
+    some = shown["withheld"] if isinstance(shown["withheld"], list) else [shown["withheld"]]
+    what = "this answer" if len(some) == len(whole) else f"{len(some)} of {len(whole)} of these"
+    verb = "is" if what == "this answer" or len(some) == 1 else "are"
+    return f"{what} {verb} withheld by hfkit predict: less sure than {below:.4g} (hfkit calibrate)"
+
+
+def _notes(predictor: Predictor, task: str, answer: Answer) -> list[str]:
+    """What the number that is explained has to do with the answer's score."""
+    if task == "qa":
+        return ["the score of an answer is made of its logits beside those of other answers"]
+    if task != "similarity":
+        several = task == "classification" and predictor.task.labels and "labels" not in answer
+        other = " beside those of the other labels" if several else ""
+        return [] if "value" in answer else [f"a score is made of the logit{other}"]
+    decided = predictor.task.decisions
+    raw = "cosine" if "cosine" in answer else "sigmoid of the logit"
+    if "slope" not in decided:
+        return [f"the score is the {raw}"]
+    line = f"{decided['slope']:.4g} × {raw} {decided['offset']:+.4g}"
+    scale = decided.get("scale")
+    on = f", {scale[0]:g} to {scale[1]:g}" if scale else ""
+    return [f"the score {answer['score']:.4g} is on the scale of the labels{on}: {line}"]
 
 
 def _method(config: ExplainConfig) -> str:

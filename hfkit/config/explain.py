@@ -9,6 +9,7 @@ from hfkit.config.machine import Computing, Machine, Trust
 from hfkit.config.training import TaskSettings
 
 Method = Literal["auto", "gradients", "occlusion"]
+EXPLAINED = ("classification", "ner", "qa", "similarity")  # tasks
 
 
 class Inquiry(Section):

@@ -17,6 +17,7 @@ from hfkit.reports.plots import FAINT, INK, ONE, SERIES, THREE, TWO, plot
 
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))  # colour is never all that tells apart
 LONGEST_NAME = 22
+ALL = "all labels"  # a curve of every pair of a row and a label
 BINS = 10  # of the reliability diagram
 SMOOTHED = 20  # steps, at least, over which the loss is averaged
 
@@ -42,6 +43,26 @@ def short(name: object) -> str:
     """
     text = " ".join(clean(name).split())
     return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"
+
+
+def _legend(axes: Any) -> None:
+    """Name the lines above the plot, where they cover nothing."""
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, borderaxespad=0.2,
+                columnspacing=1.2, handlelength=1.8)  # fmt: skip
+
+
+def _whole_steps(axes: Any) -> None:
+    """No half a step below the plot."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+
+
+def _up_to_one(axes: Any, values: Sequence[float]) -> None:
+    """No score above 1 beside the plot, where there is none in it."""
+    if max(values) <= 1:
+        axes.set_ylim(top=min(axes.get_ylim()[1], 1.02))
+        axes.set_yticks([at for at in axes.get_yticks() if axes.get_ylim()[0] <= at <= 1])
 
 
 def learning(events: Sequence[Mapping[str, Any]], score: str) -> list[Chart]:
@@ -83,7 +104,8 @@ def _losses(steps: Sequence[Mapping[str, Any]], seen: Sequence[Mapping[str, Any]
             axes.plot(*zip(*held, strict=True), color=TWO, linestyle="--", marker="o",
                       label="validation")  # fmt: skip
         axes.set(xlabel="step", ylabel="loss", ylim=(0, None))
-        axes.legend()
+        _whole_steps(axes)
+        _legend(axes)
 
     told = f"from {smooth[min(wide, len(smooth)) - 1]:.3g} to {smooth[-1]:.3g} in {at[-1]} steps"
     return Chart("Loss", told, plot(draw, "loss"))
@@ -98,9 +120,11 @@ def _course(points: Sequence[tuple[int, float, bool]], score: str) -> Chart:
         if chosen is not None:
             axes.plot(at[chosen], values[chosen], color=TWO, marker="o", markersize=12,
                       markerfacecolor="none", linestyle="none", label="kept")  # fmt: skip
-            axes.legend()
+            _legend(axes)
         axes.set(xlabel="step", ylabel=short(score))
         axes.margins(y=0.15)
+        _up_to_one(axes, values)
+        _whole_steps(axes)
 
     kept = "" if chosen is None else f"; kept: step {at[chosen]}, {values[chosen]:.4f}"
     return Chart(f"Validation {score}", f"{len(at)} evaluations{kept}", plot(draw, "course"))
@@ -125,9 +149,10 @@ def calibration(confidences: Sequence[float], correct: Sequence[bool], of: str) 
         areas = 20 + 130 * sizes / sizes.max()
         axes.scatter(x, y, s=areas, color=ONE, label=f"{short(of)}, by number")
         axes.set(xlabel="confidence", ylabel="share right", xlim=(0, 1.03), ylim=(0, 1.05))
-        axes.legend(loc="upper left")
+        _legend(axes)
 
-    told = f"expected calibration error {error:.4f}; below the line: too sure"
+    told = f"expected calibration error {error:.4f}; points below the line: surer than right, "
+    told += "above it: less sure than right"
     return Chart("Reliability", told, plot(draw, "reliability"))
 
 
@@ -140,15 +165,16 @@ def precision_recall(lines: Mapping[str, Ranked]) -> Chart | None:
 
     def draw(axes: Any) -> None:
         for (name, _, found), colour, dash in zip(shown, SERIES, DASHES, strict=False):
+            point = "o" if len(found.recall) == 1 else None  # a line of one point is not seen
             axes.step(found.recall, found.precision, where="pre", color=colour, linestyle=dash,
-                      label=short(name))  # fmt: skip
+                      marker=point, label=short(name))  # fmt: skip
         axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.03), ylim=(0, 1.05))
-        axes.legend(loc="lower left")
+        _legend(axes)
 
-    told = "; ".join(
-        f"{short(name)}: average precision {average_precision(one):.3f}"
-        for name, one, _ in shown[:1]
-    )
+    name, first, _ = shown[0]
+    told = f"{short(name)}: average precision {average_precision(first):.3f}"
+    if name == ALL:
+        told += " of all rows and labels together (micro); under Scores stands the mean over labels"
     left_out = len(lines) - len(shown)
     more = f"; {left_out} more {'is' if left_out == 1 else 'are'} not drawn" if left_out > 0 else ""
     return Chart("Precision and recall", told + more, plot(draw, "precision-recall"))
@@ -171,7 +197,7 @@ def threshold(ranked: Ranked, named: Sequence[str]) -> Chart | None:
             f1 = 2 * found.precision * found.recall / both.clip(1e-12)
             axes.plot(found.thresholds, f1, color=THREE, linestyle="-.", label="F1")
         axes.set(xlabel="least score", ylabel="share", ylim=(0, 1.05))
-        axes.legend(loc="lower left")
+        _legend(axes)
 
     enough = found.kept[found.precision >= 0.95]
     told = f"{named[0]} {found.precision[-1]:.3f} without a threshold"
@@ -203,8 +229,11 @@ def by_length(slices: Sequence[Slice], score: str) -> Chart | None:
         axes.set(xlabel="characters", ylabel=short(score))
         axes.grid(visible=False, axis="x")
         axes.margins(x=0.08, y=0.1)
+        _up_to_one(axes, [at + up for at, up in zip(values, high, strict=True)])
 
-    told = f"{score} with 95% intervals, in {len(known)} groups of about {known[0].count} rows"
+    fewest, most = (end(one.count for one in known) for end in (min, max))
+    size = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
+    told = f"{score} with 95% intervals, in {len(known)} groups of {size} rows"
     return Chart("Length", told, plot(draw, "length"))
 
 
@@ -218,7 +247,7 @@ def scatter(pairs: Sequence[tuple[float, float]], told: str, names: tuple[str, s
         axes.plot([low, high], [low, high], color=INK, linestyle=":", linewidth=1, label="equal")
         axes.scatter(right, given, s=16, color=ONE, alpha=faint, linewidths=0)
         axes.set(xlabel=names[0], ylabel=names[1])
-        axes.legend(loc="upper left")
+        _legend(axes)
 
     return Chart("Right and predicted", told, plot(draw, "scatter", height=4.2))
 

@@ -9,12 +9,14 @@ from typing import Any
 from hfkit.reports.markup import escaped
 
 LEAST = 0.04  # share of the strongest word below which a word has no tint
+STRONGEST = 0.55  # tint: letters on it stay readable, light and dark
+SHOWN = 6  # most entities or labels in a heading
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c2127; --paper: #fbfbf9; --soft: #69717c;
   --line: #dfe1e4; --for: 22, 140, 76; --against: 207, 55, 66; --card: #fff; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e8eaed; --paper: #15181c; --soft: #9aa3ae;
-  --line: #2d333b; --for: 61, 190, 118; --against: 239, 102, 110; --card: #1c2025; } }
+  --line: #2d333b; --for: 46, 160, 98; --against: 214, 84, 94; --card: #1c2025; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 52rem; color: var(--ink);
   background: var(--paper); font: 1rem/1.55 system-ui, sans-serif; overflow-wrap: anywhere; }
@@ -28,9 +30,12 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 th { text-align: left; font-weight: 500; color: var(--soft); }
 td, th { padding: .2rem .6rem .2rem 0; border-top: 1px solid var(--line); }
-td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td.bar { width: 45%; } td.bar i { display: block; height: .6rem; border-radius: .2rem; }
-.legend b { font-weight: inherit; border-radius: .25rem; padding: .1em .4em; margin-right: .5em; }
+.n { text-align: right; font-variant-numeric: tabular-nums; } td.n { white-space: nowrap; }
+td:first-child { min-width: 5rem; }
+td.bar { width: 42%; } td.bar i { display: block; height: .6rem; border-radius: .2rem; }
+.legend { color: var(--ink); margin-top: .9rem; }
+.legend b { font-weight: inherit; border-radius: .25rem; padding: .15em .5em; margin-right: .5em; }
+.withheld { border-inline-start: .25rem solid rgb(var(--against)); padding-inline-start: .7rem; }
 .heads { overflow-x: auto; } .heads table { width: auto; font-size: .72rem; }
 .heads td, .heads th { padding: .15rem .3rem; border: 0; white-space: nowrap; }
 .heads td { min-width: 2.4rem; text-align: right; font-variant-numeric: tabular-nums; }
@@ -40,13 +45,15 @@ summary { cursor: pointer; margin-top: .75rem; }
 
 def page(told: Mapping[str, Any]) -> str:
     """The page of one explained answer, from what ``--json`` prints. Every text is escaped."""
-    answer = ", ".join(
-        f"{name}: {_plain(value)}" for name, value in told["prediction"].items()
-        if not isinstance(value, dict)
-    )  # fmt: skip
+    answer, model = said(told["prediction"]), told["model"]
     sections = [_explanation(one) for one in told["explanations"]]
     sections += [_attention(one) for one in told.get("attention", ())]
-    title = f"{told['task']}, explained"
+    title = f"{model}: {answer}"
+    notes = "".join(
+        f'<p class="{"withheld" if told.get("abstained") and not place else "soft"}">'
+        f"{escaped(note[:1].upper() + note[1:])}.</p>"
+        for place, note in enumerate(told["notes"])
+    )
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -60,24 +67,42 @@ content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
 </head>
 <body>
 <h1>{escaped(answer)}</h1>
-<p class="soft">{escaped(told["model"])}, {escaped(told["task"])}</p>
-<p class="soft legend"><b style="background: rgba(var(--for), .45)">for the answer</b>
-<b style="background: rgba(var(--against), .45)">against it</b></p>
+<p class="soft">What {escaped(model)} answers ({escaped(told["task"])})</p>
+{notes}
+<p class="soft legend"><b style="background: rgba(var(--for), {STRONGEST})">speaks for it</b>
+<b style="background: rgba(var(--against), {STRONGEST})">speaks against it</b></p>
 {"".join(sections)}
 </body>
 </html>
 """
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, list):
-        return ", ".join(
-            f"{one['text']} ({one['label']})" if isinstance(one, Mapping) else str(one)
-            for one in value
+def said(answer: Mapping[str, Any]) -> str:
+    """An answer as a person would say it, with how sure the model is.
+
+    >>> said({"label": "spam", "score": 0.61}), said({"score": 1.482}), said({"entities": []})
+    ('spam (score 0.61)', 'score 1.482', 'no entities')
+    """
+    if "entities" in answer:
+        return _listed(
+            [f"{one['text']} ({one['label']})" for one in answer["entities"]], "entities"
         )
-    return str(value)
+    if "labels" in answer:
+        scores = answer.get("scores") or {}
+        sure = [f"{one} ({scores[one]:.3g})" if one in scores else one for one in answer["labels"]]
+        return _listed(sure, "labels")
+    if "value" in answer:
+        return f"{answer['value']:.4g}"
+    score = f"score {answer['score']:.4g}" if answer.get("score") is not None else ""
+    if "label" in answer or "answer" in answer:
+        text = answer.get("label") or answer.get("answer") or "no answer"
+        return f"{text} ({score})" if score else str(text)
+    return score
+
+
+def _listed(names: Sequence[str], what: str) -> str:
+    left = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + left if names else f"no {what}"
 
 
 def _explanation(one: Mapping[str, Any]) -> str:
@@ -88,16 +113,20 @@ def _explanation(one: Mapping[str, Any]) -> str:
         _text(role if len(roles) > 1 else "", [w for w in words if w["role"] == role], most)
         for role in roles
     )
-    error = ""
-    if one["relative_error"] is not None:
-        error = f", {one['steps']} steps; the words sum up to it within {one['relative_error']:.2%}"
+    sums = one["relative_error"] is not None
+    how = "each word is masked in turn; the changes need not sum up"
+    if sums:
+        how = f"{one['steps']} steps; the words sum up to the difference within "
+        how += f"{one['relative_error']:.2%}"
+    effect = "adds" if sums else "masked, lowers it by"
+    what = one["what"][:1].upper() + one["what"][1:]
     return f"""<section>
-<h2>{escaped(one["what"])}</h2>
-<p class="soft">{one["value"]:.4g}; with every word masked {one["baseline"]:.4g}.
-{escaped(one["method"])}{error}</p>
+<h2>{escaped(what)}</h2>
+<p class="soft">{escaped(one["measure"])} {one["value"]:.4g}; with every word masked
+{one["baseline"]:.4g}. {escaped(one["method"].capitalize())}: {how}.</p>
 {texts}
 <details><summary>Word by word</summary>
-<table><tr><th>word</th><th></th><th>adds</th></tr>
+<table><tr><th>word</th><th></th><th class="n">{effect}</th></tr>
 {"".join(_bar(word, most) for word in words)}</table></details>
 </section>
 """
@@ -107,7 +136,7 @@ def _tint(amount: float, most: float) -> str:
     """The background of an amount; nothing where it is small."""
     share = abs(amount) / most
     colour = "for" if amount >= 0 else "against"
-    return f"rgba(var(--{colour}), {0.6 * share:.2f})" if share >= LEAST else "none"
+    return f"rgba(var(--{colour}), {STRONGEST * share:.2f})" if share >= LEAST else "none"
 
 
 def _text(role: str, words: Sequence[Mapping[str, Any]], most: float) -> str:

@@ -28,8 +28,9 @@ class Slice:
 class Material:
     """One model on one set of labelled rows; `rows`, `answers`, `gold`, `places` and `lengths` have
     one entry per row, `lengths` in characters. `origin` says why it is these data, `events` are
-    those of metrics.jsonl, `sealed` is the run's manifest without its files; the last two, and
-    `settings`, are empty for a model that is no run."""
+    those of metrics.jsonl, `decisions` what decisions.json has for the task, `withheld` the rows of
+    which `predict` would withhold something, `sealed` is the run's manifest without its files.
+    `events`, `sealed` and `settings` are empty for a model that is no run."""
 
     name: str
     task: str
@@ -51,6 +52,8 @@ class Material:
     settings: str = ""
     sealed: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    decisions: Mapping[str, Any] = field(default_factory=dict)
+    withheld: int = 0
     truncated: int = 0
     most_errors: int = 50
     examples: bool = True

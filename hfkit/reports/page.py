@@ -14,6 +14,7 @@ from typing import Any
 
 from hfkit.reports import charts
 from hfkit.reports.charts import Chart
+from hfkit.reports.decided import decisions
 from hfkit.reports.errors import browser
 from hfkit.reports.markup import element, escaped, facts, isolated, number, table
 from hfkit.reports.material import Material, Slice
@@ -31,13 +32,14 @@ def render(material: Material) -> str:
         "scores": _columns(_scores(material), view.tables(material)),
         "plots": _figures(_plots(material, view)),
         "slices": _slices(material),
+        "decisions": decisions(material),
         "errors": _errors(material, view),
         "training": _figures(_learning(material)),
         "run": _run(material),
     }
     titles = {
-        "scores": "Scores", "plots": "Behaviour", "slices": "Slices", "errors": "Errors",
-        "training": "Training", "run": "Run",
+        "scores": "Scores", "plots": "Behaviour", "slices": "Slices",
+        "decisions": "Decisions", "errors": "Errors", "training": "Training", "run": "Run",
     }  # fmt: skip
     kept = {name: part for name, part in parts.items() if part}
     sections = "".join(
@@ -83,7 +85,7 @@ def _headline(material: Material) -> str:
     if low is not None:
         told.append(f"{scores.confidence:.0%} interval {number(low)}–{number(high)}")
     if name in scores.baseline:
-        told.append(f"without reading {number(scores.baseline[name])}")
+        told.append(f"baseline, without reading the text: {number(scores.baseline[name])}")
     value = element("span", number(scores.values[name]), kind="value")
     label = element("span", escaped(name.replace("_", " ")), kind="name")
     return value + element("span", label + element("span", escaped("; ".join(told)), kind="told"))
@@ -138,7 +140,11 @@ def _learning(material: Material) -> list[Chart]:
 
 def _figures(shown: list[Chart]) -> str:
     inner = "".join(one.html() for one in shown)
-    return element("div", inner, kind="figures") if inner else ""
+    return (
+        element("div", inner, kind="figures four" if len(shown) == 4 else "figures")
+        if inner
+        else ""
+    )
 
 
 def _slices(material: Material) -> str:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from hfkit.config.explain import EXPLAINED
 from hfkit.errors import InputError, did_you_mean
 from hfkit.tasks.collate import collate
 from hfkit.words import find_words
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from hfkit.tasks.base import Answer, EncodedRow, Row
 
 log = logging.getLogger(__name__)
-
-EXPLAINED = ("classification", "ner", "qa", "similarity")
 
 
 class Word(NamedTuple):
@@ -45,9 +44,11 @@ class Word(NamedTuple):
 
 @dataclass(frozen=True)
 class Asked:
-    """A number to explain: `what` it is, the row that it is a number of, and the row's words."""
+    """A number to explain: `what` it stands for, as what `measure` of it, the row that it is a
+    number of, and the row's words."""
 
     what: str
+    measure: str
     row: EncodedRow
     words: list[Word]
     number: Number
@@ -59,6 +60,7 @@ class Explanation:
     and the other tokens do not sum up to; None for occlusion, which promises no sum."""
 
     what: str
+    measure: str
     method: str
     value: float
     baseline: float
@@ -73,6 +75,7 @@ class Explanation:
         pairs = zip(self.words, self.amounts, strict=True)
         return {
             "what": self.what,
+            "measure": self.measure,
             "method": self.method,
             "value": self.value,
             "baseline": self.baseline,
@@ -109,7 +112,7 @@ def asked(
         found = [_of_span(predictor, row, encoded[0], answer)]
     else:
         found = _of_likeness(predictor, row, encoded)
-    return predictor.task.brief(answer), found
+    return answer, found
 
 
 def _fitting(predictor: Predictor, row: Row) -> Row:
@@ -140,14 +143,14 @@ def _of_label(
     labels = predictor.task.labels
     words = words_of(predictor, row, encoded)
     if not labels:
-        return Asked("the number", encoded, words, lambda outputs: outputs["logits"][:, 0])
+        return Asked("value", "number", encoded, words, lambda outputs: outputs["logits"][:, 0])
     scores = answer["scores"]
     chosen = answer.get("label") or max(scores, key=lambda name: scores[name])
     wanted = chosen if label is None else label
     if wanted not in labels:
         raise InputError(f'no label "{wanted}"', place="--label", hint=did_you_mean(wanted, labels))
     place = labels.index(wanted)
-    return Asked(f'label "{wanted}"', encoded, words, lambda out: out["logits"][:, place])
+    return Asked(f'label "{wanted}"', "logit", encoded, words, lambda out: out["logits"][:, place])
 
 
 def _of_entities(
@@ -177,11 +180,24 @@ def _of_entities(
             return sum(outputs["logits"][:, token, tag] for token, tag in places) / len(places)
 
         what = f'{entity["label"]} "{entity["text"]}"'
-        found.append(Asked(what, encoded, words, number))
+        found.append(Asked(what, "mean logit of its tags", encoded, words, number))
     if not found:
-        kind = f" of type {label}" if label else ""
-        raise InputError(f"no entity{kind} was found, so there is nothing to explain")
+        raise _nothing_found(answer, labels, label)
     return found
+
+
+def _nothing_found(answer: Answer, labels: Sequence[str], label: str | None) -> InputError:
+    """What to say where there is no entity to explain, with a way on."""
+    types = sorted({name.partition("-")[2] for name in labels if "-" in name})
+    if label is None:
+        hint = f"take a text in which the model finds one of {', '.join(types)}"
+        return InputError("no entity was found, so there is nothing to explain", hint=hint)
+    found = sorted({entity["label"] for entity in answer["entities"]})
+    hint = f"leave it out to explain {', '.join(found)}" if found else ""
+    if label not in types:
+        hint = did_you_mean(label, types)
+    what = f"no entity of type {label} was found, so there is nothing to explain"
+    return InputError(what, place="--label", hint=hint)
 
 
 def _of_span(predictor: Predictor, row: Row, encoded: EncodedRow, answer: Answer) -> Asked:
@@ -190,10 +206,11 @@ def _of_span(predictor: Predictor, row: Row, encoded: EncodedRow, answer: Answer
     start, end = answer["start"], answer["end"]
     place = None if start is None else tokens_of(encoded["_starts"], encoded["_ends"], start, end)
     first, last = place or (encoded["_null"], encoded["_null"])
-    what = f'answer "{answer["answer"]}"' if place else "that there is no answer"
+    what = f'answer "{answer["answer"]}"' if place else "no answer"
+    measure = "logits of its start and end" if place else "logits of the first token"
     words = words_of(predictor, row, encoded)
     return Asked(
-        what, encoded, words,
+        what, measure, encoded, words,
         lambda out: out["start_logits"][:, first] + out["end_logits"][:, last],
     )  # fmt: skip
 
@@ -203,7 +220,7 @@ def _of_likeness(predictor: Predictor, row: Row, encoded: Sequence[EncodedRow]) 
 
     if "side" not in encoded[0]:
         words = words_of(predictor, row, encoded[0])
-        return [Asked("the likeness", encoded[0], words, lambda out: out["logits"][:, 0])]
+        return [Asked("likeness", "logit", encoded[0], words, lambda out: out["logits"][:, 0])]
     vectors = [output["embeddings"] for output in predictor.run(encoded)]
     units = normalized(np.stack(vectors).astype(np.float64))
     found = []
@@ -215,7 +232,7 @@ def _of_likeness(predictor: Predictor, row: Row, encoded: Sequence[EncodedRow]) 
             return (given @ unit) / (given**2).sum(-1) ** 0.5
 
         words = words_of(predictor, {role: row[role]}, part)
-        found.append(Asked(f"the cosine, by the words of {role}", part, words, number))
+        found.append(Asked(f"likeness, by the words of {role}", "cosine", part, words, number))
     return found
 
 
@@ -280,6 +297,7 @@ def _explanation(
     names = token_names(predictor, one.row["input_ids"])
     return Explanation(
         one.what,
+        one.measure,
         "integrated gradients",
         found.value,
         found.baseline,
@@ -304,7 +322,7 @@ def by_occlusion(predictor: Predictor, one: Asked) -> Explanation:
     numbers = np.asarray(one.number(stacked), dtype=np.float64)
     amounts = (numbers[0] - numbers[2:]).tolist()
     return Explanation(
-        one.what, "occlusion", float(numbers[0]), float(numbers[1]), one.words, amounts
+        one.what, one.measure, "occlusion", float(numbers[0]), float(numbers[1]), one.words, amounts
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfkit import sealing
+from hfkit.abstaining import abstain
 from hfkit.config import EvaluateConfig, FinetuneConfig, Reading
 from hfkit.config.report import ReportConfig
 from hfkit.data.checks.texts import joined_texts
@@ -21,10 +22,11 @@ from hfkit.data.source import read
 from hfkit.errors import HfkitError, InputError, RowError, did_you_mean
 from hfkit.metrics.statistics import Scores, score
 from hfkit.redaction import redacted
-from hfkit.registry import find_metric, make_task
+from hfkit.registry import find_metric, find_task, make_task
 from hfkit.reports.material import Answer, Material, Slice
 from hfkit.reports.views import view_of
 from hfkit.run.answered import gold_of, load_labelled
+from hfkit.run.decisions import part_of, read_content
 from hfkit.run.machine import machine
 from hfkit.run.opening import SETTINGS, Opened, open_run
 from hfkit.run.parts import read_other, read_training, read_validation
@@ -61,6 +63,8 @@ def gather(config: ReportConfig) -> Material:
         raise data.located(error) from error
     metric = find_metric(task.metric)  # it may go by the gold answers
     scores: Scores = score(metric(answers, gold, task.labels))
+    decided = _decisions(opened)
+    below = (decided.get("decisions") or {}).get("abstain_below")
     part = _scorer(task, answers, gold, scores.headline)
     lengths = [sum(map(len, joined_texts(row))) for row in data.rows]
     divided = {"length": _quarters(lengths), "kind": _kinds(task.metric, gold)}
@@ -84,12 +88,29 @@ def gather(config: ReportConfig) -> Material:
             part(of, name, rows) for of, parts in divided.items() for name, rows in parts.items()
         ],
         by_length=[part("length", *one) for one in _by_length(lengths).items()],
+        decisions=decided,
+        withheld=0
+        if below is None
+        else sum(bool(abstain(dict(answer), below).get("abstained")) for answer in answers),
         truncated=sum(bool(answer.get("truncated")) for answer in answers),
         most_errors=config.errors,
         examples=not config.no_examples,
         versions=machine()["versions"],
         **_of_run(opened.folder),
     )
+
+
+def _decisions(opened: Opened) -> dict[str, Any]:
+    """What was decided for the task that is asked, and on which rows: those of the decisions that
+    are in force."""
+    content = read_content(opened.folder)
+    asked = type(opened.task).__module__.rpartition(".")[2].replace("_", "-")
+    trained = opened.settings.task if opened.settings else None
+    own = trained is not None and find_task(trained)[0] == asked
+    part = part_of(content, None if own else asked)
+    names = opened.task.decisions
+    kept = {name: one for name, one in (part.get("decisions") or {}).items() if name in names}
+    return {**part, "decisions": kept}
 
 
 def as_evaluation(config: ReportConfig) -> EvaluateConfig:

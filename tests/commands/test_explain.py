@@ -15,7 +15,9 @@ from pages import write_files
 from toys import write_base_model, write_classifier
 
 from hfkit.cli.app import run as command_line
+from hfkit.cli.explain import tint
 from hfkit.model.attributions import FIRST_STEPS
+from hfkit.run.explaining import _nothing_found
 
 TEXT = "rain drum near the old oven"  # each word is one token
 PAIR = ["Anna left Bern", "--text-pair", "Anna was in Bern today"]
@@ -166,6 +168,80 @@ def test_without_a_terminal_numbers_have_signs_and_no_colour(hfkit, explained: P
     assert "\x1b" not in out
     assert "rain (" in out and ("(+" in out or "(-" in out)
     assert "% off the sum" in out
+    assert "music (score 0." in out and 'label "music": logit ' in out
+    assert "a score is made of the logit beside those of the other labels" in out
+
+
+def test_no_tint_ends_as_black() -> None:
+    from rich.color import Color, ColorSystem
+    from rich.style import Style
+
+    for share in (0.1, 0.3, 0.5, 0.7, 0.9, 1.0):
+        for speaks_for in (False, True):
+            style = Style.parse(tint(share, speaks_for))
+            assert style.color is not None and style.bgcolor is not None
+            assert style.color.get_truecolor() == (0, 0, 0)
+            for system in (ColorSystem.TRUECOLOR, ColorSystem.EIGHT_BIT):
+                shown: Color = style.bgcolor.downgrade(system)
+                assert min(shown.get_truecolor()) >= 0x80
+    assert tint(0.05, True) == tint(0.0, False) == ""
+
+
+def test_a_cosine_and_the_score_made_of_it(hfkit, explained: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    flags = ["--method", "occlusion", "-o", page]
+    code, out, err = hfkit("explain", explained / "vectors", *PAIR, *flags)
+    assert code == 0, err
+    assert "is on the scale of the labels, 0 to" in out and "× cosine" in out
+    assert "likeness, by the words of text: cosine 0." in out
+    whole = page.read_text("utf-8")
+    assert "on the scale of the labels" in whole and "masked, lowers it by" in whole
+    assert f"<title>{explained / 'vectors'}: score " in whole
+
+
+def test_an_answer_that_predict_withholds_is_explained_and_said(
+    hfkit, explained: Path, tmp_path: Path
+) -> None:
+    run, page = Path(shutil.copytree(explained / "plain", tmp_path / "run")), tmp_path / "page.html"
+    assert "abstained" not in told(hfkit, run, TEXT)
+    for below, abstained in ((0.99, True), (0.01, False)):
+        part = {"decisions": {"abstain_below": below}}
+        (run / "decisions.json").write_text(json.dumps({"tasks": {"classification": part}}))
+        code, out, err = hfkit("explain", run, TEXT, "--json", "-o", page, "--overwrite")
+        assert code == 0, err
+        found = json.loads(out)
+        assert found["abstained"] is abstained and found["prediction"]["label"]
+        assert found["explanations"][0]["words"]
+        said = "his answer is withheld by hfkit predict: less sure than 0.99"
+        assert (said in err, said in page.read_text("utf-8")) == (abstained, abstained)
+
+
+def test_a_file_is_no_text(
+    hfkit, explained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "test.csv").write_text("text\nrain\n")
+    monkeypatch.chdir(tmp_path)
+    code, out, err = hfkit("explain", explained / "plain", "test.csv")
+    assert code == 2 and not out
+    assert "test.csv is a file; one text is explained" in err and "hfkit predict" in err
+
+
+def test_where_no_entity_is_found_there_is_a_way_on(hfkit, explained: Path) -> None:
+    code, _, err = hfkit("explain", explained / "ner", "Anna Roth left Bern.", "--label", "PERS")
+    assert code == 2
+    assert "no entity of type PERS was found" in err and "did you mean 'PER'" in err
+    found = _nothing_found({"entities": []}, ["O", "B-PER", "I-PER", "B-LOC"], None)
+    assert found.hint == "take a text in which the model finds one of LOC, PER"
+    found = _nothing_found({"entities": [{"label": "LOC"}]}, ["O", "B-PER", "B-LOC"], "PER")
+    assert found.hint == "leave it out to explain LOC"
+
+
+def test_the_help_has_no_options_of_tasks_that_are_refused(hfkit) -> None:
+    code, out, _ = hfkit("explain", "--help")
+    assert code == 0
+    assert "Options of qa" in out and "Options of ner" in out
+    for title in ("mlm", "nsp", "text2text", "generation", "zero-shot"):
+        assert f"Options of {title}" not in out
 
 
 HOSTILE = '<script>alert("rain")</script> & <img src=x onerror=alert(1)> drum'
@@ -212,8 +288,8 @@ def test_what_is_refused_is_one_line(
         explained / "plain", TEXT, "--engine", "onnx", "--method", "gradients"
     )
     assert "is not explained" in refused(
-        explained / "plain", TEXT, "-t", "zero-shot", "--labels", "a,b",
-        "--entailment-label", "music",
+        explained / "plain", TEXT, "-t", "zero-shot", "-s", "labels=a,b",
+        "-s", "entailment_label=music",
     )  # fmt: skip
     real = util.find_spec
     monkeypatch.setattr(

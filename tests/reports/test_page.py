@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,6 +18,10 @@ from toys import read_jsonl, write_base_model, write_generator, write_writer
 import hfkit
 from hfkit.cli.app import run
 from hfkit.errors import InputError
+from hfkit.replacing import replace
+from hfkit.reports import charts
+from hfkit.reports.curves import Ranked
+from hfkit.reports.material import Slice
 
 VOID = {"meta", "input", "br", "path", "circle", "use", "rect"}
 HOSTILE = [
@@ -143,6 +148,48 @@ def test_data_that_have_changed_are_not_taken(
     assert "not what they were" in said
     assert "name a file with the right answers" in said
     assert not (tmp_path / "x.html").exists()
+
+
+def test_a_report_says_what_was_calibrated(pages: Path, runs: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(pages / "classification", tmp_path / "run"))
+    part = {
+        "decisions": {"temperature": 1.25, "abstain_below": 1.0},
+        "fitted_on": {"data": "validation.jsonl", "rows": 30},
+        "calibration": {
+            "set": ["temperature", "abstain_below"], "data": "held.jsonl", "rows": 60,
+            "before": {"ece": 0.2}, "after": {"ece": 0.1},
+            "abstaining": {"held_out": {"precision": 0.9, "coverage": 0.5}},
+        },
+    }  # fmt: skip
+    replace(folder, "decisions.json", json.dumps(part).encode())
+    rows = runs / "classification.jsonl"
+    made = hfkit.report(folder, rows, output=tmp_path / "x.html", quiet=True)
+    whole = " ".join("".join(parsed(Path(made.path)).texts).split())
+    assert "temperature of the confidences1.25held.jsonl, 60 rows, by hfkit calibrate" in whole
+    withheld = f"less sure than 1: of {made.rows} of these {made.rows} rows"
+    assert f"withholds answers that are {withheld}" in whole
+    assert "0.2000 before, 0.1000 after" in whole and "90.0% of these right" in whole
+    before = (pages / "classification" / "report.html").read_text("utf-8")
+    assert "hfkit calibrate" not in before
+
+
+def test_entities_are_counted_as_entities(pages: Path) -> None:
+    assert "entities" in parsed(pages / "ner" / "report.html").texts
+
+
+def test_charts_say_what_they_show() -> None:
+    slices = [Slice("length", name, count, 0.9) for name, count in (("1", 7), ("2", 13), ("3", 9))]
+    lengths = charts.by_length(slices, "accuracy")
+    assert lengths is not None and lengths.told.endswith("in 3 groups of 7 to 13 rows")
+    one = Ranked([0.5, 0.5], [True, False], 2)
+    several = Ranked([0.9, 0.5], [True, True], 2)
+    point = charts.precision_recall({"x": one})
+    line = charts.precision_recall({charts.ALL: several, "x": several})
+    assert point is not None and line is not None
+    assert "fill-one" in point.svg and "fill-one" not in line.svg  # the marker of a point
+    assert "micro" in line.told and "micro" not in point.told
+    sure = charts.calibration([0.2, 0.3], [True, True], "answers")
+    assert sure is not None and "below the line" in sure.told and "above it" in sure.told
 
 
 def hostile_rows(folder: Path) -> Path:

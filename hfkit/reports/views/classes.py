@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from hfkit.reports.charts import ALL
 from hfkit.reports.curves import Ranked
 from hfkit.reports.markup import element, isolated, table
 from hfkit.reports.material import Answer, Material, Row
@@ -50,7 +51,7 @@ class SingleLabel(View):
             sum(one.wanted for one in every),
         )
         some = sorted(zip(labels, every, strict=True), key=lambda pair: -pair[1].wanted)
-        return {"all labels": together, **{label: one for label, one in some if one.wanted}}
+        return {ALL: together, **{label: one for label, one in some if one.wanted}}
 
     def cut(self, material: Material) -> Ranked | None:
         """The score of the answer: below it a row would go to a person."""
@@ -104,7 +105,7 @@ class MultiLabel(View):
             scores = [float(one["scores"].get(label, 0.0)) for one in material.answers]
             found[label] = Ranked(scores, right, sum(right))
         some = sorted(found.items(), key=lambda pair: -pair[1].wanted)
-        return {"all labels": together, **{label: one for label, one in some if one.wanted}}
+        return {ALL: together, **{label: one for label, one in some if one.wanted}}
 
     def tables(self, material: Material) -> str:
         return per_class(material)
@@ -132,8 +133,8 @@ def bars(scores: dict[str, float], right: set[str]) -> str:
     return element("ul", rows, kind="bars") if rows else ""
 
 
-def per_class(material: Material) -> str:
-    """Precision, recall and F1 of each label."""
+def per_class(material: Material, counted: str = "rows") -> str:
+    """Precision, recall and F1 of each label; `counted` is what has a label."""
     rows: list[dict[str, Any]] = material.scores.tables.get("per_class", [])
     if not rows:
         return ""
@@ -146,7 +147,7 @@ def per_class(material: Material) -> str:
         ]
         for one in rows
     ]
-    head = ["label", "rows", "predicted", "precision", "recall", "F1"]
+    head = ["label", counted, "predicted", "precision", "recall", "F1"]
     return element("h3", "By label") + table(head, cells, numbers=range(1, 6))
 
 

@@ -63,7 +63,7 @@ class Entities(View):
     def tables(self, material: Material) -> str:
         found: dict[str, dict[str, Any]] = material.scores.tables.get("overlaps", {})
         if not found:
-            return per_class(material)
+            return per_class(material, "entities")
         outcomes = list(next(iter(found.values())))
         rows = [
             [WAYS.get(way, way), *(f"{counts[name]:,}" for name in outcomes)]
@@ -71,7 +71,9 @@ class Entities(View):
         ]
         head = ["what has to agree", *outcomes]
         title = element("h3", "Found, and how far")
-        return per_class(material) + title + table(head, rows, numbers=range(1, len(head)))
+        return (
+            per_class(material, "entities") + title + table(head, rows, numbers=range(1, len(head)))
+        )
 
 
 def _key(entity: Mapping[str, Any]) -> Key:
