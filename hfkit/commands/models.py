@@ -13,7 +13,6 @@ from typing import Any
 from hfkit import sealing
 from hfkit.catalogue import KINDS, MULTILINGUAL, Entry, Score, entries
 from hfkit.errors import HfkitError, InputError, did_you_mean
-from hfkit.model.facts import ModelFacts, estimate_memory
 from hfkit.registry import TASKS, find_task
 from hfkit.run.output import RUN, SCORES
 
@@ -123,16 +122,25 @@ def room_of(device: str) -> int:
 
 
 def memory(entry: Entry, flags: str = "") -> int:
-    """About the bytes that a training of 16 x 128 tokens takes, in fp32 with AdamW."""
+    """About the bytes that a training of 16 x 128 tokens takes, in fp32 with AdamW.
+
+    The table has the shape of a model and not its configuration, by which `hfkit estimate` goes; so
+    this is a formula: 4 bytes a parameter, 12 for each that learns (gradient, two moments), and per
+    token and layer
+
+        136 x hidden size + 10 x attention heads x length
+
+    The form is equation 1 of Korthikanti et al. 2022 (arXiv 2205.05198), which gives 68 and 10 in
+    fp32; the first is doubled for what backward holds besides. Where activations are computed
+    again, those of one layer are there at a time, and the hidden states between the layers.
+    """
     layers, width, heads = entry.shape
-    facts = ModelFacts(
-        model_type=entry.kind, architecture="", parameters=entry.parameters, body_parameters=0,
-        hidden_size=width, layers=layers, attention_heads=heads, max_length=entry.context,
-        labels=None, problem_type=None, has_head=False, languages=(),
-    )  # fmt: skip
-    trained = round(entry.parameters * ADAPTED) if flags else None
-    recomputed = "checkpointing" in flags
-    return LIBRARIES + estimate_memory(facts, ROWS, LENGTH, trained=trained, recomputed=recomputed)
+    learning = round(entry.parameters * ADAPTED) if flags else entry.parameters
+    of_layer = 136 * width + 10 * heads * LENGTH
+    of_token = layers * of_layer
+    if "checkpointing" in flags:
+        of_token = of_layer + layers * 4 * width
+    return LIBRARIES + 4 * entry.parameters + 12 * learning + ROWS * LENGTH * of_token
 
 
 def _suits(entry: Entry, task: str, purpose: str | None, language: str) -> bool:

@@ -60,7 +60,8 @@ def _parts(folder: Path, task: Task[Any], asked: Asked, device: Device, scratch:
     accelerator = make_accelerator(device, "bf16" if asked.half else "fp32", 1)
     set_arithmetic("auto", asked.threads)
     keep_memory()
-    model = drawn(folder, task.auto_class, head_of(task, read_config(folder))).to(accelerator.device)
+    head = head_of(task, read_config(folder))
+    model = drawn(folder, task.auto_class, head).to(accelerator.device)
     quicken(model)
     if asked.unpad and not getattr(model, "writes", False):
         unpad(model, gradients=True)
