@@ -40,7 +40,7 @@ from hfkit.config import (
     VerifyConfig,
 )
 from hfkit.config.mistakes import quoted, shown, what_is_wrong
-from hfkit.errors import InputError, did_you_mean, nearest, few
+from hfkit.errors import InputError, did_you_mean, few, nearest
 from hfkit.redaction import redacted
 
 if TYPE_CHECKING:

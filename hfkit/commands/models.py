@@ -20,6 +20,12 @@ ROWS, LENGTH = 16, 128  # the batch that has to fit
 OF_CPU = 16 * 10**9  # bytes of an ordinary machine
 SLOW = 150_000_000  # parameters from which on a training on a CPU takes hours
 LIBRARIES = 600 * 10**6  # bytes of a process on a CPU, of a context on a GPU
+LANGUAGES = {
+    "arabic": "ar", "chinese": "zh", "czech": "cs", "danish": "da", "dutch": "nl", "english": "en",
+    "finnish": "fi", "french": "fr", "german": "de", "greek": "el", "hindi": "hi", "italian": "it",
+    "japanese": "ja", "korean": "ko", "polish": "pl", "portuguese": "pt", "russian": "ru",
+    "spanish": "es", "swedish": "sv", "turkish": "tr", "ukrainian": "uk", "vietnamese": "vi",
+}  # fmt: skip
 FREE = 0.9  # of a device's memory
 MEMORY = re.compile(r"(\d{1,4})\s*g(i?b)?", re.IGNORECASE)
 SHOWN = 5
@@ -72,11 +78,7 @@ def recommend(
     found = find_task(task)[0]
     if found not in KINDS:
         raise InputError(f"no models are known for {task}", hint=did_you_mean(task, TASKS))
-    language = language.lower()
-    if not re.fullmatch(r"[a-z]{2,3}|multilingual", language):
-        raise InputError(
-            f"expected a code as en, zh, de, or multilingual; got '{language}'", place="--language"
-        )
+    language = code_of(language)
     room = room_of(device)
     purpose = find_task(task)[2].get("purpose")
     fitting = []
@@ -105,6 +107,19 @@ def recommend(
         )
         for entry, takes, way in fitting[:SHOWN]
     ]
+
+
+def code_of(language: str) -> str:
+    """The code of a language that is given by its code or by its English name.
+
+    >>> code_of("English"), code_of("ZH"), code_of("multilingual")
+    ('en', 'zh', 'multilingual')
+    """
+    code = LANGUAGES.get(language.lower(), language.lower())
+    if not re.fullmatch(r"[a-z]{2,3}|multilingual", code):
+        wanted = "expected a code as en, zh, de, or multilingual"
+        raise InputError(f"{wanted}; got '{language}'", place="--language")
+    return code
 
 
 def room_of(device: str) -> int:
