@@ -155,6 +155,21 @@ def is_out_of_memory(error: BaseException) -> bool:
     return not isinstance(error, HfkitError | OSError) and any(word in text for word in NO_MEMORY)
 
 
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """The known name that is most like this one; "" where none is. Two neighbouring letters that
+    changed places are the smallest of mistakes.
+
+    >>> nearest("--tset", ["--set", "--test"]), nearest("zzz", ["accuracy"])
+    ('--test', '')
+    """
+    names = list(known)
+    swapped = {
+        name[:at] + name[at + 1] + name[at] + name[at + 2 :] for at in range(len(name) - 1)
+    } - {name}
+    close = [one for one in names if one in swapped] or get_close_matches(name, names, 1, cutoff)
+    return close[0] if close else ""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a hint naming the closest known name, or the known names when none is close.
 
@@ -164,8 +179,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     'known: accuracy, f1'
     """
     names = list(known)
-    close = get_close_matches(name, names, n=1, cutoff=0.6)
-    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(names)}"
+    close = nearest(name, names)
+    return f"did you mean '{close}'?" if close else f"known: {', '.join(names)}"
 
 
 def few(names: list[str]) -> str:

@@ -12,7 +12,6 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hfkit.config import (
@@ -41,7 +40,7 @@ from hfkit.config import (
     VerifyConfig,
 )
 from hfkit.config.mistakes import quoted, shown, what_is_wrong
-from hfkit.errors import InputError, did_you_mean, few
+from hfkit.errors import InputError, did_you_mean, few, nearest
 from hfkit.redaction import redacted
 
 if TYPE_CHECKING:
@@ -231,9 +230,9 @@ def _environment_layer(cls: type[Section], environment: Mapping[str, str]) -> La
         if name in known:
             _put(layer, cls, name, value, variable)
         elif not _only_another_knows(cls, name):
-            close = get_close_matches(name, known, n=1, cutoff=0.85)
+            close = nearest(name, known, 0.85)
             if close:  # else the variable is probably somebody else's
-                meant = f"{PREFIX}{close[0].upper()}"
+                meant = f"{PREFIX}{close.upper()}"
                 logger.warning("%s: no such setting; did you mean '%s'?", variable, meant)
     return layer
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from hfkit.commands.estimate import Estimated
     from hfkit.commands.models import Recommended
     from hfkit.commands.push import Pushed
+
+WIDTH = 80
 
 ESTIMATE = """Tell how large MODEL is, and what memory it takes.
 
@@ -48,7 +51,10 @@ Named = Annotated[
     str, typer.Option("--task", "-t", help="Task, as `hfkit tasks` lists them", metavar="TEXT")
 ]
 Spoken = Annotated[
-    str, typer.Option("--language", "-l", help="en, zh, de, … or multilingual", metavar="TEXT")
+    str,
+    typer.Option(
+        "--language", "-l", help="en, zh, de, …, its English name, or multilingual", metavar="TEXT"
+    ),
 ]
 Fitting = Annotated[
     str, typer.Option("--device", help="cpu, or the memory of a GPU as 8GB", metavar="TEXT")
@@ -71,6 +77,7 @@ def models_recommend(
     found = recommend(task, language, device, commercial=commercial)
     if json_output:
         return print_json([one.to_json() for one in found])
+    print(printable(_wanted(task, language, device, commercial)))
     return show_recommended(found, sys.stdout)
 
 
@@ -102,11 +109,24 @@ def models_ls(
     return show([table(rows, ("MiB",))], sys.stdout)
 
 
+def _wanted(task: str, language: str, device: str, commercial: bool) -> str:
+    """What is answered, with the flags that ask for something else."""
+    licence = ", for commercial use" if commercial else ""
+    return (
+        f"for {task} in {language} on {device}{licence} (-t TASK, -l LANGUAGE, --device cpu or 8GB)"
+    )
+
+
 def show_recommended(found: list[Recommended], stream: TextIO) -> None:
-    """A line a model, the best one first, with its reason below."""
+    """The best model first, each with a line or more for each of its reasons below. A URL is never
+    broken, so that a terminal can open it."""
     for number, one in enumerate(found, start=1):
-        print(printable(f"{number}. {one.name}"), file=stream)
-        print(printable(f"   {one.reason}"), file=stream)
+        print(f"\n{number}. {printable(one.name)}", file=stream)
+        for reason in one.reason.split("; "):
+            lines = wrap(reason, WIDTH, initial_indent="   ", subsequent_indent="     ",
+                         break_long_words=False, break_on_hyphens=False)  # fmt: skip
+            for line in lines:
+                print(printable(line), file=stream)
 
 
 def show_estimate(found: Estimated, stream: TextIO) -> None:

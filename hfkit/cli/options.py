@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from difflib import SequenceMatcher, get_close_matches
+from difflib import SequenceMatcher
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 from hfkit.cli.completion import completer, word_completer
 from hfkit.config import ExplainConfig, FinetuneConfig, Section
 from hfkit.config.explain import EXPLAINED
-from hfkit.errors import few
+from hfkit.errors import few, nearest
 from hfkit.layers import CONFIGS, extra, flag, sections, verb_name
 from hfkit.registry import builtin_options
 from hfkit.verbs import Verb
@@ -192,6 +192,8 @@ def advice_on(unknown: str, own: Iterable[str]) -> str:
     'it belongs to hfkit finetune'
     >>> advice_on("--ephocs", ["--batch-size"]), advice_on("--ouput", ["--output"])
     ("did you mean '--epochs', of hfkit finetune?", "did you mean '--output'?")
+    >>> advice_on("--tset", ["--set", "--test"])
+    "did you mean '--test'?"
     """
     owners: dict[str, list[str]] = {}
     for config in CONFIGS:
@@ -200,12 +202,14 @@ def advice_on(unknown: str, own: Iterable[str]) -> str:
                 owners.setdefault(text, []).append(verb_name(config))
     if unknown in owners:
         return f"it belongs to hfkit {few(owners[unknown])}"
-    close = get_close_matches(unknown, own, n=1)
-    nearness = SequenceMatcher(None, close[0], unknown).ratio() if close else NEAR
-    elsewhere = get_close_matches(unknown, owners, n=1, cutoff=max(nearness, NEAR))
+    close = nearest(unknown, own)
+    if sorted(close) == sorted(unknown):  # letters changed places: no other flag is nearer
+        return f"did you mean '{close}'?"
+    nearness = SequenceMatcher(None, close, unknown).ratio() if close else NEAR
+    elsewhere = nearest(unknown, owners, max(nearness, NEAR))
     if elsewhere and elsewhere != close:
-        return f"did you mean '{elsewhere[0]}', of hfkit {few(owners[elsewhere[0]])}?"
-    return f"did you mean '{close[0]}'?" if close else ""
+        return f"did you mean '{elsewhere}', of hfkit {few(owners[elsewhere])}?"
+    return f"did you mean '{close}'?" if close else ""
 
 
 def spellings_of(model: type[BaseModel], name: str) -> list[str]:

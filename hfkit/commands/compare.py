@@ -10,12 +10,15 @@ import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfkit.config import CompareConfig, EvaluateConfig
 from hfkit.data.output import open_output
 from hfkit.errors import InputError, did_you_mean
+from hfkit.registry import make_task
 from hfkit.run.answered import Answered, answers_of, check_same_gold
+from hfkit.run.opening import kind_of, read_settings
 
 if TYPE_CHECKING:
     from hfkit.metrics.comparing import Comparison, Pair
@@ -59,6 +62,8 @@ def compare(config: CompareConfig) -> Compared:
     `InputError` for fewer than two systems, for systems of different tasks, and as evaluating does.
     """
     models, data = _named(config)
+    if config.task is None:
+        _check_tasks(models)
     if not config.output:
         return _compared(models, data, config)
     with open_output(config.output, config.overwrite) as output:
@@ -72,6 +77,11 @@ def _named(config: CompareConfig) -> tuple[list[str], str]:
     """The systems and the data; without --data the last name is the data's."""
     models, data = list(config.models), config.data
     if data is None and models:
+        if kind_of(models[-1]):
+            hint = f"hfkit compare {' '.join(models)} DATA: a file with the right answers"
+            raise InputError(
+                f"no data file was named: {models[-1]} is a {kind_of(models[-1])}", hint=hint
+            )
         data = models.pop()
     if data is None or len(models) < 2:
         hint = "hfkit compare MODEL MODEL DATA: runs, models or files of predictions"
@@ -80,6 +90,22 @@ def _named(config: CompareConfig) -> tuple[list[str], str]:
     if twice is not None:
         raise InputError("named twice", place=twice)
     return models, data
+
+
+def _check_tasks(models: Sequence[str]) -> None:
+    """Refuse runs of different tasks before any of them answers."""
+    known: dict[str, tuple[str, str]] = {}
+    for name in models:
+        saved = read_settings(Path(name).expanduser()) if kind_of(name) == "run" else None
+        if saved and saved.task and ":" not in saved.task:  # which would be code to run
+            known[name] = (saved.task, make_task(saved.task, saved.options).metric)
+    first = next(iter(known), "")
+    for name, (task, metric) in known.items():
+        if metric != known[first][1]:
+            raise InputError(
+                f"they cannot be compared: {first} is {known[first][0]}, {name} is {task}",
+                hint="compare models of one task",
+            )
 
 
 def _compared(models: Sequence[str], data: str, config: CompareConfig) -> Compared:

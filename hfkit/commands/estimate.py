@@ -86,7 +86,7 @@ def _estimated(
     from hfkit.model.facts import longest_of
 
     device = _device(config)
-    made = _made(config, saved, folder, task, device)
+    made = _made(config, saved, folder, task, described, device)
     longest = longest_of(folder, described)
     lengths = _numbers(
         config.max_length or str((saved and saved.max_length) or min(longest, USUAL_LENGTH)),
@@ -163,12 +163,18 @@ def _kind(described: dict[str, Any]) -> str:
 
 
 def _made(
-    config: EstimateConfig, saved: FinetuneConfig | None, folder: Path, task: Task[Any], device: str
+    config: EstimateConfig,
+    saved: FinetuneConfig | None,
+    folder: Path,
+    task: Task[Any],
+    described: dict[str, Any],
+    device: str,
 ) -> Skeleton:
     from hfkit.model.adapters import freeze
     from hfkit.model.footprint import adapt, skeleton
 
-    made = skeleton(folder, task.auto_class, head_of(task), fused=device == "cuda")
+    head = head_of(task, described)
+    made = skeleton(folder, task.auto_class, head, fused=device == "cuda")
     adapters = config.lora or (saved.lora if saved else None)
     if adapters:
         adapt(made, lora.parse(adapters))

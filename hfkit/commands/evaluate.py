@@ -22,6 +22,7 @@ from hfkit.errors import InputError
 from hfkit.run import gate
 from hfkit.run.answered import Answered, answers_of, gold_of, load_labelled
 from hfkit.run.gate import Against
+from hfkit.run.opening import kind_of
 
 if TYPE_CHECKING:
     from hfkit.metrics.statistics import Scores
@@ -61,6 +62,10 @@ def evaluate(config: EvaluateConfig) -> Evaluated:
     """
     if not config.model:
         raise InputError("no model", hint="name a run, a model or a file of predictions")
+    kind = kind_of(config.data or "")
+    if kind and not kind_of(config.model):
+        hint = f"the model comes first: hfkit evaluate {config.data} {config.model}"
+        raise InputError(f"is a {kind}, and not data", place=str(config.data), hint=hint)
     if not config.output:
         return _evaluated(config.model, config)
     with open_output(config.output, config.overwrite) as output, _rejects(config) as write:

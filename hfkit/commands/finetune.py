@@ -71,7 +71,9 @@ def finetune(config: FinetuneConfig) -> Finetuned | SeedRuns | DryRun:
         return train_seeds(config, finetune)
     prepared = prepare(config)
     if config.dry_run:
-        return DryRun(prepared.to_json())
+        from hfkit.run.planning import plan_of
+
+        return DryRun(plan_of(prepared))
     if launch.world()[0] > 0:
         with masked(config.private):
             return _run(prepared, {}, None)

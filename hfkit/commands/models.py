@@ -13,7 +13,6 @@ from typing import Any
 from hfkit import sealing
 from hfkit.catalogue import KINDS, MULTILINGUAL, Entry, Score, entries
 from hfkit.errors import HfkitError, InputError, did_you_mean
-from hfkit.model.facts import ModelFacts, estimate_memory
 from hfkit.registry import TASKS, find_task
 from hfkit.run.output import RUN, SCORES
 
@@ -21,6 +20,12 @@ ROWS, LENGTH = 16, 128  # the batch that has to fit
 OF_CPU = 16 * 10**9  # bytes of an ordinary machine
 SLOW = 150_000_000  # parameters from which on a training on a CPU takes hours
 LIBRARIES = 600 * 10**6  # bytes of a process on a CPU, of a context on a GPU
+LANGUAGES = {
+    "arabic": "ar", "chinese": "zh", "czech": "cs", "danish": "da", "dutch": "nl", "english": "en",
+    "finnish": "fi", "french": "fr", "german": "de", "greek": "el", "hindi": "hi", "italian": "it",
+    "japanese": "ja", "korean": "ko", "polish": "pl", "portuguese": "pt", "russian": "ru",
+    "spanish": "es", "swedish": "sv", "turkish": "tr", "ukrainian": "uk", "vietnamese": "vi",
+}  # fmt: skip
 FREE = 0.9  # of a device's memory
 MEMORY = re.compile(r"(\d{1,4})\s*g(i?b)?", re.IGNORECASE)
 SHOWN = 5
@@ -73,11 +78,7 @@ def recommend(
     found = find_task(task)[0]
     if found not in KINDS:
         raise InputError(f"no models are known for {task}", hint=did_you_mean(task, TASKS))
-    language = language.lower()
-    if not re.fullmatch(r"[a-z]{2,3}|multilingual", language):
-        raise InputError(
-            f"expected a code as en, zh, de, or multilingual; got '{language}'", place="--language"
-        )
+    language = code_of(language)
     room = room_of(device)
     purpose = find_task(task)[2].get("purpose")
     fitting = []
@@ -108,6 +109,19 @@ def recommend(
     ]
 
 
+def code_of(language: str) -> str:
+    """The code of a language that is given by its code or by its English name.
+
+    >>> code_of("English"), code_of("ZH"), code_of("multilingual")
+    ('en', 'zh', 'multilingual')
+    """
+    code = LANGUAGES.get(language.lower(), language.lower())
+    if not re.fullmatch(r"[a-z]{2,3}|multilingual", code):
+        wanted = "expected a code as en, zh, de, or multilingual"
+        raise InputError(f"{wanted}; got '{language}'", place="--language")
+    return code
+
+
 def room_of(device: str) -> int:
     """Bytes of a device.
 
@@ -123,16 +137,25 @@ def room_of(device: str) -> int:
 
 
 def memory(entry: Entry, flags: str = "") -> int:
-    """About the bytes that a training of 16 x 128 tokens takes, in fp32 with AdamW."""
+    """About the bytes that a training of 16 x 128 tokens takes, in fp32 with AdamW.
+
+    The table has the shape of a model and not its configuration, by which `hfkit estimate` goes; so
+    this is a formula: 4 bytes a parameter, 12 for each that learns (gradient, two moments), and per
+    token and layer
+
+        136 x hidden size + 10 x attention heads x length
+
+    The form is equation 1 of Korthikanti et al. 2022 (arXiv 2205.05198), which gives 68 and 10 in
+    fp32; the first is doubled for what backward holds besides. Where activations are computed
+    again, those of one layer are there at a time, and the hidden states between the layers.
+    """
     layers, width, heads = entry.shape
-    facts = ModelFacts(
-        model_type=entry.kind, architecture="", parameters=entry.parameters, body_parameters=0,
-        hidden_size=width, layers=layers, attention_heads=heads, max_length=entry.context,
-        labels=None, problem_type=None, has_head=False, languages=(),
-    )  # fmt: skip
-    trained = round(entry.parameters * ADAPTED) if flags else None
-    recomputed = "checkpointing" in flags
-    return LIBRARIES + estimate_memory(facts, ROWS, LENGTH, trained=trained, recomputed=recomputed)
+    learning = round(entry.parameters * ADAPTED) if flags else entry.parameters
+    of_layer = 136 * width + 10 * heads * LENGTH
+    of_token = layers * of_layer
+    if "checkpointing" in flags:
+        of_token = of_layer + layers * 4 * width
+    return LIBRARIES + 4 * entry.parameters + 12 * learning + ROWS * LENGTH * of_token
 
 
 def _suits(entry: Entry, task: str, purpose: str | None, language: str) -> bool:

@@ -69,6 +69,9 @@ def write_predictions(
         opened, rows = _rows(config, naming, given)
         format = format_of(config, given, output)
         writer = _writer(config, given, naming, format)
+        if given.empty and not config.resume:  # no model is loaded for it
+            output.write(writer.end())
+            return Tally()
         whole = format == "conll" or (format == "table" and given.single)
         shorten = (lambda answer: answer) if whole else _shorten(config, opened)
         journal = Journal(output, lambda: fingerprint(opened, config, format))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import select
 import stat
 import sys
 from collections.abc import Iterator
@@ -24,12 +25,14 @@ ALONE = ("text", "question", "tokens")  # columns that make a row by themselves
 
 class Input(NamedTuple):
     """Records to answer. `live`: they come from a pipe, whenever they come. `format`: of the file,
-    as far as its name tells. `single`: one row, typed on the command line."""
+    as far as its name tells. `single`: one row, typed on the command line. `empty`: there are
+    none, which is known before one is asked for."""
 
     records: Iterator[Record]
     live: bool = False
     format: str = ""
     single: bool = False
+    empty: bool = False
 
 
 def open_input(config: PredictConfig) -> Input:
@@ -105,7 +108,28 @@ def _standard_input(config: PredictConfig) -> Input:
         live = not stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode)
     except (OSError, ValueError, AttributeError):  # closed, or replaced by a stream in memory
         live = False
+    if _is_over():
+        log.info("stdin is empty: there is nothing to answer")
+        return Input(iter([]), format=_format("", config), empty=True)
     return Input(_if_any(read("-", config)), live=live, format=_format("", config))
+
+
+def _is_over() -> bool:
+    """Whether standard input is known to hold nothing: no file, a file of no bytes, or a pipe whose
+    writer has gone without a word. Of a pipe that is silent so far nobody knows."""
+    try:
+        file = sys.stdin.fileno()
+        found = os.fstat(file)
+        if stat.S_ISREG(found.st_mode):
+            return found.st_size == 0
+        if stat.S_ISFIFO(found.st_mode) and hasattr(select, "poll"):
+            asked = select.poll()
+            asked.register(file, select.POLLIN)
+            events = asked.poll(0)
+            return bool(events) and not events[0][1] & select.POLLIN
+        return os.path.samestat(found, Path(os.devnull).stat())
+    except (OSError, ValueError, AttributeError):  # closed, or replaced by a stream in memory
+        return False
 
 
 def _if_any(records: Iterator[Record]) -> Iterator[Record]:

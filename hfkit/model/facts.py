@@ -1,7 +1,7 @@
 """What a model folder says about itself: size, longest input, labels; read without torch.
 
 Only JSON and the headers of the safetensors files are read, so this costs milliseconds and serves
-the plan of a dry run, the default learning rate, the estimate of memory, and early errors.
+the plan of a dry run, the default learning rate, and early errors.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from hfkit.config import Optimizer
 from hfkit.errors import InputError
 from hfkit.families import OF_T5
 from hfkit.model import gate
@@ -191,50 +190,6 @@ def require_head(facts: ModelFacts, auto_class: str, name: str) -> None:
         )
     if not has_head_of(facts, auto_class):
         raise InputError(f"{name} was trained for another task: it is a {facts.architecture}")
-
-
-def estimate_memory(
-    facts: ModelFacts,
-    rows: int,
-    length: int,
-    *,
-    optimizer: Optimizer = "adamw",
-    shards: int = 1,
-    recomputed: bool = False,
-    stored_attention: bool = True,
-    trained: int | None = None,
-) -> int:
-    """Estimate the bytes that a process takes to train in fp32; `rows` is the micro-batch.
-
-    4 bytes a parameter and 12 for each that is `trained`, all if not said otherwise (gradient, two
-    moments of AdamW), and per token and layer
-
-        136 x hidden size + 10 x attention heads x length
-
-    Of several `shards` a process has one, and the whole weights beside it. Where activations are
-    `recomputed`, those of one layer are there at a time, and the hidden states between the layers.
-
-    The form is equation 1 of Korthikanti et al. 2022 (arXiv 2205.05198), which gives 68 and 10 in
-    fp32; the first is doubled for what backward holds besides. So fitted, it was within 10 % of the
-    peak of MiniLM on a CPU, from 8 x 32 to 16 x 512 tokens. A fused attention that stores no scores
-    (on a GPU, or without dropout) saves the second term. Embeddings' activations are left out.
-
-    >>> minilm = ModelFacts("bert", "", 22_700_000, 10_800_000, 384, 6, 12, 512,
-    ...                     None, None, False, ())
-    >>> estimate_memory(minilm, rows=16, length=128) // 10**6
-    1193
-    """
-    moments = {"adamw": 8.0, "adamw8bit": 2 + 8 / 256, "adafactor": 8 / facts.hidden_size}
-    learns = facts.parameters if trained is None else trained
-    whole = facts.parameters * 4 + learns * (4 + moments[optimizer])
-    kept = whole if shards == 1 else whole / shards + 4 * facts.parameters
-    per_layer = 136 * facts.hidden_size
-    if stored_attention:
-        per_layer += 10 * facts.attention_heads * length
-    per_token = facts.layers * per_layer
-    if recomputed:
-        per_token = per_layer + facts.layers * 4 * facts.hidden_size
-    return round(kept) + rows * length * per_token
 
 
 def _architecture(config: Mapping[str, Any]) -> str:

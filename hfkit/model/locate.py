@@ -13,11 +13,10 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from hfkit.errors import HfkitError, InputError, NetworkError, SafetyError
+from hfkit.errors import HfkitError, InputError, NetworkError, SafetyError, nearest
 from hfkit.model import gate
 from hfkit.sealing import MANIFEST
 
@@ -315,9 +314,8 @@ def _closest(name: str) -> str:
     known = {Path(found).name: found for found in _model_folders(Path(name).parent)}
     known.update({found: found for found in known.values()})
     known["minilm"] = "minilm"
-    close = get_close_matches(name, known, n=1, cutoff=0.6)
-    close = close or get_close_matches(Path(name).name, known, n=1, cutoff=0.6)
-    return f"did you mean '{known[close[0]]}'?" if close else ""
+    close = nearest(name, known) or nearest(Path(name).name, known)
+    return f"did you mean '{known[close]}'?" if close else ""
 
 
 def _model_folders(beside: Path) -> list[str]:

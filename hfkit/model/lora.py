@@ -15,8 +15,6 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
-from math import prod
-from typing import Any
 
 from hfkit.errors import InputError, did_you_mean
 
@@ -110,20 +108,6 @@ def chosen(linear: Iterable[str], targets: Collection[str]) -> list[str]:
     if USUAL in targets:
         wanted |= (names & ATTENTION) or names
     return [path for path in paths if path.rpartition(".")[2] in wanted]
-
-
-def count(tensors: Mapping[str, Any], lora: Lora) -> int:
-    """About how many numbers the adapters have, by the shapes in the headers of the weights."""
-    matrices = {
-        name.removesuffix(".weight"): entry["shape"]
-        for name, entry in tensors.items()
-        if name.endswith(".weight") and len(entry["shape"]) == 2 and prod(entry["shape"])
-    }
-    try:
-        paths = chosen(matrices, lora.targets)
-    except InputError:  # is said where the model is there
-        return 0
-    return sum(lora.r * sum(matrices[path]) for path in paths)
 
 
 def _number(given: Mapping[str, str], name: str, otherwise: float) -> float:

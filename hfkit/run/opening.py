@@ -192,6 +192,14 @@ def read_settings(folder: Path) -> FinetuneConfig | None:
     return resolve(FinetuneConfig, {"config": str(folder / SETTINGS)}, {})
 
 
+def kind_of(name: str) -> str:
+    """What lies in the folder of this name: a "run", a "model", or "" for neither."""
+    folder = Path(name).expanduser()
+    if not (folder / "config.json").is_file():
+        return ""
+    return "run" if (folder / SETTINGS).is_file() else "model"
+
+
 def check_weights(folder: Path) -> None:
     """Refuse a run whose weights are not those that were sealed; of what is no run none are."""
     if (folder / SETTINGS).is_file():

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from math import ceil
 from typing import TYPE_CHECKING, Any, Literal
 
 from hfkit import __version__
@@ -19,7 +18,6 @@ from hfkit.config import Columns, FinetuneConfig
 from hfkit.data.bad_rows import BadRows
 from hfkit.data.checks.texts import joined_texts
 from hfkit.data.dataset import Dataset, peek
-from hfkit.data.rows import in_chunks
 from hfkit.data.shape import infer_task
 from hfkit.errors import InputError
 from hfkit.layers import extra
@@ -27,8 +25,8 @@ from hfkit.metrics.base import check_packages
 from hfkit.model import lora
 from hfkit.model.adapted import is_adapted
 from hfkit.model.defaults import default_lr, default_model
-from hfkit.model.facts import ModelFacts, describe, estimate_memory
-from hfkit.model.gate import headers, read_config
+from hfkit.model.facts import ModelFacts, describe
+from hfkit.model.gate import read_config
 from hfkit.model.locate import Located, locate
 from hfkit.processor import cores, has_accelerator, kernels_for, precision_for, this_processor
 from hfkit.redaction import redacted
@@ -38,7 +36,6 @@ from hfkit.run.opening import checked_length
 from hfkit.run.parts import (
     check_against,
     known_texts,
-    label_counts,
     read_other,
     read_training,
     read_validation,
@@ -76,16 +73,6 @@ class Prepared:
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: data for name, data in parts.items() if data}[name]
 
-    def windows(self) -> int:
-        """Rows to compute in one pass: long texts have several windows. Encodes all rows."""
-        from hfkit.text import from_file
-
-        if not (self.base.folder / "tokenizer.json").exists():  # it exists in Python only
-            return len(self.train.rows)
-        tokenizer = from_file(self.base.folder, self.config.max_length or 0)
-        rows = in_chunks(self.train.rows)
-        return sum(len(self.task.features(some, tokenizer)) for some in rows)
-
     def identity(self) -> dict[str, Any]:
         """What makes this run itself: the settings that change its result, and hashes."""
         from hfkit.model.gate import weight_files
@@ -117,62 +104,6 @@ class Prepared:
             "base model": [sha256(path) for path in files],
         }
         return {**_redacted({**settings, **options}), **hashes}
-
-    def to_json(self) -> dict[str, Any]:
-        """What ``--dry-run`` prints."""
-        config, windows = self.config, self.windows()
-        examples = len(self.train.rows) if self.task.grouped else windows
-        steps = ceil(-(-examples // config.batch_size) * config.epochs)
-        steps = min(steps, config.max_steps or steps)
-        parts = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {
-            "task": self.task_name,
-            "model": config.model,
-            "parameters": self.facts.parameters,
-            "rows": {name: len(data.rows) for name, data in parts.items() if data},
-            "rejected": sum(bad.count for bad in self.rejected()),
-            "columns": self.train.columns.to_dict(),
-            "labels": label_counts(self.train, self.task),
-            "max_length": config.max_length,
-            "epochs": config.epochs,
-            "batch_size": config.batch_size,
-            "windows": windows,
-            "steps": steps,
-            "lr": config.lr,
-            "best_by": self.task.best,
-            "memory_bytes_at_most": self._memory(),
-            "settings": config.model_dump(mode="json", exclude={"set", "config", "dry_run"}),
-        }
-
-    def _memory(self) -> int:
-        """The bytes that a process takes, were all windows as long as they may be."""
-        config, longest = self.config, self.config.max_length or 0
-        rows = -(-config.batch_size // config.num_processes)
-        if self.task.grouped:  # the texts of an example are rows of the model
-            rows *= sum(role != "label" for role in self.train.columns.columns)
-        if isinstance(config.micro_batch, int):
-            rows = min(rows, config.micro_batch)
-        if config.batch_tokens and longest:
-            rows = max(1, min(rows, config.batch_tokens // longest))
-        return estimate_memory(
-            self.facts,
-            rows,
-            longest,
-            optimizer=config.optim,
-            shards=config.num_processes if config.fsdp else 1,
-            recomputed=config.gradient_checkpointing,
-            trained=self._trained(),
-        )
-
-    def _trained(self) -> int:
-        """About how many parameters learn."""
-        config, facts = self.config, self.facts
-        if config.lora:
-            return lora.count(headers(self.base.folder), lora.parse(config.lora))
-        frozen = facts.body_parameters * min(1.0, config.freeze_layers / facts.layers)
-        if config.freeze_embeddings:
-            frozen += facts.parameters - facts.body_parameters
-        return facts.parameters - round(frozen)
 
 
 def versions() -> dict[str, str]:

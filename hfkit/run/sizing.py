@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from hfkit.config import Optimizer
 from hfkit.infer.predictor import BATCH_TOKENS
-from hfkit.model.facts import WRITER
+from hfkit.model.facts import WRITER, head_kind
 from hfkit.tasks.base import Task
 
 if TYPE_CHECKING:
@@ -140,9 +140,15 @@ def answering(made: Skeleton, task: Task[Any], asked: Asked) -> Alive:
     return Alive(at_once * found.most, at_once * found.small)
 
 
-def head_of(task: Task[Any]) -> dict[str, Any]:
-    """A head for configurations of a task that has seen no labels: a few of them weigh nothing."""
-    return {"num_labels": 2} if task.auto_class.endswith("Classification") else {}
+def head_of(task: Task[Any], described: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a head: none where the model that is `described` has one of this kind, with
+    labels of its own; else a few labels, which weigh nothing."""
+    kind = head_kind(task.auto_class)
+    if not kind.endswith("Classification"):
+        return {}
+    architecture = str((described.get("architectures") or [""])[0])
+    own = architecture.endswith(kind) and bool(described.get("id2label"))
+    return {} if own else {"num_labels": 2}
 
 
 def moments(optim: str, made: Skeleton) -> float:

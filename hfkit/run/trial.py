@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from hfkit.config import Device, Training
+from hfkit.model.gate import read_config
 from hfkit.run.sizing import Asked, example, head_of, scored
 from hfkit.tasks.base import Task
 
@@ -59,7 +60,8 @@ def _parts(folder: Path, task: Task[Any], asked: Asked, device: Device, scratch:
     accelerator = make_accelerator(device, "bf16" if asked.half else "fp32", 1)
     set_arithmetic("auto", asked.threads)
     keep_memory()
-    model = drawn(folder, task.auto_class, head_of(task)).to(accelerator.device)
+    head = head_of(task, read_config(folder))
+    model = drawn(folder, task.auto_class, head).to(accelerator.device)
     quicken(model)
     if asked.unpad and not getattr(model, "writes", False):
         unpad(model, gradients=True)

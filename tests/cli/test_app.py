@@ -153,6 +153,11 @@ def test_finetune_quiet_and_json(finetuned, capsys) -> None:
     assert captured.err == ""
 
 
+def test_neighbouring_letters_that_changed_places_are_the_nearest_mistake(capsys) -> None:
+    assert run(["check", "a.csv", "--tset", "b.csv"]) == 2
+    assert capsys.readouterr().err.endswith("no such option: --tset; did you mean '--test'?\n")
+
+
 def test_a_dry_run_prints_the_plan(finetuned, capsys) -> None:
     class Plan:
         def to_json(self):

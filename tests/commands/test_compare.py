@@ -138,6 +138,21 @@ def test_fewer_rows_are_refused(hfkit, files, tmp_path):
     assert code == 2 and "50 predictions for 120 rows" in err
 
 
+def test_two_models_and_no_data(hfkit, tiny_classifier_folder, files):
+    code, _, err = hfkit("compare", files["good"], tiny_classifier_folder)
+    assert code == 2 and f"no data file was named: {tiny_classifier_folder} is a model" in err
+
+
+def test_runs_of_two_tasks_are_refused_before_anything_is_read(hfkit, tmp_path):
+    for name, task in (("out", "classification"), ("names", "ner")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}", "utf-8")
+        (tmp_path / name / "hfkit.yaml").write_text(f"task: {task}\n", "utf-8")
+    out, names = tmp_path / "out", tmp_path / "names"
+    code, _, err = hfkit("compare", out, names, tmp_path / "missing.csv")
+    assert code == 2 and f"{out} is classification, {names} is ner" in err
+
+
 # The gates
 
 

@@ -27,6 +27,14 @@ def test_parameters_are_those_of_the_model(tmp_path) -> None:
     assert not list(tmp_path.glob("*.safetensors"))
 
 
+def test_a_model_with_labels_of_its_own_is_counted_with_them(tiny_classifier_folder) -> None:
+    from safetensors.numpy import load_file
+
+    weights = load_file(tiny_classifier_folder / "model.safetensors")
+    found = hfkit.estimate(tiny_classifier_folder, batch_size=2, max_length=16, device="cpu")
+    assert found.parameters == sum(weight.size for weight in weights.values())
+
+
 @pytest.mark.parametrize("family", ["distilbert", "roberta", "modernbert", "deberta-v2"])
 def test_families_need_no_formula(tmp_path, family) -> None:
     tiny_config(family).save_pretrained(tmp_path)

@@ -186,6 +186,11 @@ def test_without_data_a_model_cannot_be_scored(tiny_classifier_folder):
         evaluated(tiny_classifier_folder)
 
 
+def test_data_and_model_in_the_wrong_order(tiny_classifier_folder, toy_files):
+    with pytest.raises(InputError, match="is a model, and not data; the model comes first"):
+        evaluated(toy_files["test"], tiny_classifier_folder)
+
+
 def test_flat_answers_are_put_together_again():
     fields = {"prediction.labels": "a|b", "prediction.scores": "0.9|0.8", "error": ""}
     assert answer_of(fields) == {"labels": ["a", "b"], "scores": {"a": 0.9, "b": 0.8}}

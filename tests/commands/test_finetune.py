@@ -335,17 +335,51 @@ def test_a_dry_run_tells_and_writes_nothing(
     assert plan["steps"] == 18
     assert sum(plan["labels"].values()) == 96
     assert plan["parameters"] > 10_000
-    assert plan["memory_bytes_at_most"] > 10_000
     assert list(tmp_path.iterdir()) == []
+    assert None not in plan["settings"].values()
+    assert "epochs" in plan and "epochs" not in plan["settings"]
+
+
+def test_a_dry_run_takes_the_memory_of_an_estimate(
+    hfkit: Command, toy_files: dict[str, Path], tiny_base_folder: Path
+) -> None:
+    arguments = settings(toy_files, tiny_base_folder, "--dry-run", "--json", "--batch-size", 64)
+    plan = json.loads(hfkit("finetune", *arguments)[1])
+    assert 5 < plan["longest_row"] < plan["max_length"]
+    code, stdout, stderr = hfkit(
+        "estimate", "-m", tiny_base_folder, "-t", "classification", "--batch-size", 64,
+        "--max-length", plan["longest_row"], "--json",
+    )  # fmt: skip
+    assert code == 0, stderr
+    peak = json.loads(stdout)["sizes"][0]["training"]["peak_bytes"]
+    assert plan["memory_mib_about"] == pytest.approx(peak / 2**20, abs=2)
+
+
+def test_what_saves_memory_is_seen_in_a_plan(
+    toy_files: dict[str, Path], tiny_base_folder: Path
+) -> None:
+    from hfkit.config import FinetuneConfig
+    from hfkit.run.planning import memory_of
+    from hfkit.run.preparation import prepare
+
+    def taken(**saving: object) -> int:
+        config = FinetuneConfig(
+            train=str(toy_files["train"]), model=str(tiny_base_folder), batch_size=64, device="cpu",
+            **saving,
+        )  # fmt: skip
+        return memory_of(prepare(config), 128)
+
+    plain = taken()
     for saving in (
-        ["--gradient-checkpointing"],
-        ["--optim", "adafactor"],
-        ["--micro-batch", 2],
-        ["--batch-tokens", 256],
-        ["--fsdp", "--num-processes", 2],
+        {"gradient_checkpointing": True},
+        {"optim": "adafactor"},
+        {"micro_batch": 32},
+        {"batch_tokens": 4096},
+        {"fsdp": True, "num_processes": 2},
+        {"freeze_embeddings": True},
+        {"lora": "r=4"},
     ):
-        _, stdout, _ = hfkit("finetune", *arguments, *saving)
-        assert json.loads(stdout)["memory_bytes_at_most"] < plan["memory_bytes_at_most"], saving
+        assert taken(**saving) < plain, saving
 
 
 def test_a_split_is_cut_seeded_and_said(

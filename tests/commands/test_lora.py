@@ -17,7 +17,7 @@ from exports import flip
 from pages import write_files
 from safetensors import safe_open
 from safetensors.torch import load_file
-from toys import write_base_model, write_csv, write_writer
+from toys import write_base_model, write_writer
 
 from hfkit.cli.app import run as command_line
 from hfkit.model import lora
@@ -267,20 +267,3 @@ def test_without_peft(
 def test_an_adapter_is_no_base_model(hfkit: Command, files: Path, adapter: Path) -> None:
     code, _, stderr = hfkit("finetune", files / "toys.csv", "-m", adapter, "-o", adapter / "o")
     assert code == 2 and "--merge" in stderr
-
-
-def test_a_dry_run_counts_what_learns(hfkit: Command, files: Path, tmp_path: Path) -> None:
-    rows = [{"text": f"rain {n}", "label": str(n % 2)} for n in range(20)]
-    table = write_csv(tmp_path / "table.csv", rows)
-    memory = {}
-    for name, flags in {
-        "all": [],
-        "lora": ["--lora", "r=4"],
-        "frozen": ["--freeze-embeddings"],
-    }.items():
-        code, stdout, stderr = hfkit(
-            "finetune", table, "-m", files / "bert", "--dry-run", "--json", *flags
-        )
-        assert code == 0, stderr
-        memory[name] = json.loads(stdout)["memory_bytes_at_most"]
-    assert memory["lora"] < memory["frozen"] < memory["all"]

@@ -50,7 +50,7 @@ def test_other_languages_get_models_of_many() -> None:
 
 
 def test_what_is_not_understood_is_an_error() -> None:
-    for wrong in ({"task": "nerr"}, {"task": "ner", "language": "english"},
+    for wrong in ({"task": "nerr"}, {"task": "ner", "language": "no words"},
                   {"task": "ner", "device": "much"}):  # fmt: skip
         with pytest.raises(InputError):
             recommend(**wrong)
@@ -65,6 +65,21 @@ def test_every_figure_has_a_source() -> None:
             assert score.source.startswith("https://") and 0 < score.value < 100
     names = [entry.name for entry in catalogue.entries()]
     assert len(set(names)) == len(names) and all(name.count("/") == 1 for name in names)
+
+
+def test_a_language_may_be_named(capsys) -> None:
+    assert recommend("ner", "German") == recommend("ner", "de")
+    with pytest.raises(InputError, match="got 'Klingon!'"):
+        recommend("ner", "Klingon!")
+
+
+def test_it_says_what_it_answers_and_fits_a_terminal(capsys) -> None:
+    assert run(["models", "recommend"]) == 0
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first.startswith("for classification in en on cpu")
+    assert all(len(line) <= 80 or "https://" in line for line in (first, *lines))
+    assert lines[0] == "" and lines[1].startswith("1. ")
+    assert all("; " not in line for line in lines)
 
 
 def test_it_speaks_json(capsys) -> None:

@@ -332,6 +332,19 @@ def test_a_closed_standard_output_ends_with_exit_code_four(tiny_classifier_folde
     assert done.stderr.count(b"\n") == 1 and b"closed" in done.stderr
 
 
+@pytest.mark.parametrize("pipe", [False, True])
+def test_an_empty_stdin_is_said_and_no_model_is_loaded(tiny_classifier_folder, environment, pipe):
+    program = (
+        "import sys, time; time.sleep(0.2); from hfkit.cli.app import run; "
+        "code = run(sys.argv[1:]); assert 'hfkit.model.load' not in sys.modules; sys.exit(code)"
+    )
+    given = {"input": b""} if pipe else {"stdin": subprocess.DEVNULL}
+    arguments = [sys.executable, "-c", program, "predict", tiny_classifier_folder]
+    done = subprocess.run(arguments, env=environment, capture_output=True, check=False, **given)
+    assert (done.returncode, done.stdout) == (0, b""), done.stderr
+    assert b"stdin is empty" in done.stderr and b"read as" not in done.stderr
+
+
 def test_nothing_in_gives_nothing_out(tiny_classifier_folder, environment):
     done = run(environment, tiny_classifier_folder, input=b"")
     assert (done.returncode, done.stdout) == (0, b""), done.stderr

@@ -14,7 +14,6 @@ from toys import write_base_model, write_classifier, write_writer
 from hfkit.errors import InputError
 from hfkit.model.facts import (
     describe,
-    estimate_memory,
     label_names,
     require_head,
 )
@@ -113,26 +112,6 @@ def test_label_names_are_in_the_order_of_their_numbers() -> None:
     assert label_names(names) == [f"l{n}" for n in range(12)]
     with pytest.raises(InputError):
         label_names({"id2label": {"x": "y"}})
-
-
-def test_memory_grows_with_what_it_should(tiny_base_folder: Path) -> None:
-    facts = describe(tiny_base_folder)
-    small = estimate_memory(facts, 8, 64)
-    assert estimate_memory(facts, 16, 64) > small < estimate_memory(facts, 8, 128)
-    assert estimate_memory(facts, 8, 64, stored_attention=False) < small
-    assert estimate_memory(facts, 0, 0) == 16 * facts.parameters
-
-
-def test_memory_shrinks_with_what_saves_it(tiny_base_folder: Path) -> None:
-    facts = describe(tiny_base_folder)
-    assert estimate_memory(facts, 0, 0, shards=2) == (16 / 2 + 4) * facts.parameters
-    by_optimizer = [
-        estimate_memory(facts, 0, 0, optimizer=name) / facts.parameters
-        for name in ("adamw", "adamw8bit", "adafactor")
-    ]
-    assert by_optimizer == pytest.approx([16, 10.03, 8.25], rel=1e-3)
-    kept, again = (estimate_memory(facts, 8, 64, recomputed=again) for again in (False, True))
-    assert again < kept - 8 * 64 * (facts.layers - 1) * 100 * facts.hidden_size
 
 
 def test_a_family_without_positions_reads_any_length(tmp_path):
