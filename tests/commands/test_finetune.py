@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from toys import read_jsonl, toy_rows, write_base_model, write_classifier, write_csv
 
 from hfkit import sealing
@@ -104,6 +105,17 @@ def test_the_folder_holds_what_it_should(done: Path) -> None:
     card = (done / "README.md").read_text()
     assert "model-index" in card
     assert str(done.parent) not in card
+    metrics = json.loads((done / "metrics.json").read_text())["scores"]
+    for split, scores in metrics.items():
+        for name, value in scores["baseline"].items():
+            (row,) = [line for line in card.splitlines() if line.startswith(f"| {split} ")
+                      and f"| {name} |" in line]  # fmt: skip
+            assert row.endswith(f"| {value:.4f} |")
+        index = yaml.safe_load(card.split("---\n")[1])["model-index"][0]["results"]
+        named = {one["dataset"]["split"]: one["dataset"]["name"] for one in index}
+        assert (
+            named[split] == manifest["data"][split]["source"] != manifest["data"]["train"]["source"]
+        )
 
 
 def test_transformers_loads_it_with_equal_logits(done: Path, toy_files: dict[str, Path]) -> None:
