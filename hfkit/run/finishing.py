@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -164,6 +165,7 @@ def _write(fitted: Fitted, done: Finetuned) -> None:
         "seed": config.seed,
         "versions": versions(),
         "hardware": _hardware(fitted),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     sealing.seal(folder, facts, leave_out=(CHECKPOINTS,))
     if not config.keep_checkpoints:

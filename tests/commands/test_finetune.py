@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,7 @@ def test_the_folder_holds_what_it_should(done: Path) -> None:
     assert sealing.damage(done) is None
     manifest = json.loads((done / "manifest.json").read_text())
     assert set(manifest["data"]) == {"train", "validation", "test"}
+    assert datetime.fromisoformat(manifest["finished"]) <= datetime.now(UTC)
     events = [entry["event"] for entry in read_jsonl(done / "metrics.jsonl")]
     assert events.count("step") == 18
     assert events.count("evaluation") == 3
