@@ -99,7 +99,9 @@ def models_ls(
             "run": one["run"],
             "task": one["task"],
             "base model": one["base_model"],
-            "score": "" if one["score"] is None else f"{one['score_name']} {one['score']:.4f}",
+            "score": ""
+            if one["score"] is None
+            else f"{one['score_name']} {one['score']:.4f} ({one['split']})",
             "date": one["date"],
             "MiB": f"{one['bytes'] / 2**20:,.1f}",
             "state": one["state"],

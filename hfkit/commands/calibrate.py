@@ -6,6 +6,7 @@ The weights stay as they are: what is fitted goes into decisions.json, which eve
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,11 +124,11 @@ def _fitted(folder: Path, config: CalibrateConfig) -> Calibrated:
     part = part_of(read_content(folder), other)
     opened.task.decisions = dict(without_calibration(part).get("decisions") or {})
     data = load_labelled(config.data or "", settings, opened)
-    _warn_of_training(folder, data)
     if len(data.rows) < FEWEST:
         what = f"{len(data.rows)} rows are too few to calibrate on"
         raise InputError(what, place=data.source, hint=f"take {FEWEST} or more")
     gold = gold_of(opened.task, data)
+    _warn_of_training(opened, data)
     judged = _judged(opened, settings, data, gold)
     try:
         fit = calibrate(judged, len(data.rows), config.precision_at_least)
@@ -170,18 +171,30 @@ def _judged(opened: Opened, settings: EvaluateConfig, data: Dataset, gold: list[
     return judge(opened.task, data.rows, answers, gold, candidates)
 
 
-def _warn_of_training(folder: Path, data: Dataset) -> None:
-    """Confidences on rows that were learnt are higher than on others."""
-    path = folder / RUN
+def _warn_of_training(opened: Opened, data: Dataset) -> None:
+    """Confidences on rows that were learnt are higher than on others.
+
+    A run keeps no name of a file that could be trusted, but the hash of its training rows, and the
+    settings by which a validation part was cut off: the same rows are cut in the same way.
+    """
+    from hfkit.run.parts import learnt_of
+
+    path = opened.folder / RUN
     identity = sealing.read_json(path).get("identity") if path.is_file() else None
     known = identity if isinstance(identity, dict) else {}
-    if known.get("training data") == data.digest:
-        log.warning(
-            "%s: the rows that it was trained on; on others it is less sure than this says",
-            data.source,
-        )
-    elif known.get("validation data") == data.digest:
+    learnt = data
+    if known.get("validation data") == data.digest:
         log.info("%s: the rows that its best checkpoint was picked on", data.source)
+        return
+    if known and known.get("training data") != data.digest and opened.settings is not None:
+        with suppress(InputError, RowError):
+            learnt = learnt_of(opened.settings, opened.task, data)
+    if known.get("training data") == learnt.digest:
+        some = f" {len(learnt.rows)} of them were:" if len(learnt.rows) < len(data.rows) else ""
+        log.warning(
+            "%s: the rows that it was trained on;%s on others it is less sure than this says",
+            data.source, some,
+        )  # fmt: skip
 
 
 def _source(data: Dataset) -> dict[str, Any]:

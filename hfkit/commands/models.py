@@ -215,14 +215,16 @@ def is_slow(entry: Entry) -> bool:
 
 @dataclass(frozen=True)
 class LocalRun:
-    """A run on this disk. `state` is "sealed", "changed" where a file has another size than it was
-    sealed with, or "unfinished"."""
+    """A run on this disk. `split` says what the score was measured on, `date` when its training
+    ended (UTC), or when an unfinished one was last written to; `state` is "sealed", "changed" where
+    a file has another size than it was sealed with, or "unfinished"."""
 
     run: str
     task: str
     base_model: str
     score_name: str
     score: float | None
+    split: str
     date: str
     bytes: int
     state: str
@@ -257,7 +259,7 @@ def _run(folder: Path, root: Path) -> LocalRun:
     manifest = _object(folder / sealing.MANIFEST)
     scores = _object(folder / SCORES)
     settings = _object(folder / RUN).get("identity")
-    name, value = _headline(scores)
+    split, name, value = _headline(scores)
     files = [path for path in folder.rglob("*") if path.is_file()]
     listed = manifest.get("files")
     sealed = listed if isinstance(listed, dict) else {}
@@ -265,28 +267,42 @@ def _run(folder: Path, root: Path) -> LocalRun:
     state = ("sealed" if whole else "changed") if manifest else "unfinished"
     base = manifest.get("base_model") or {}
     told = settings if isinstance(settings, dict) else {}
-    newest = max((path.stat().st_mtime for path in files), default=folder.stat().st_mtime)
     return LocalRun(
         run=str(folder if str(root) != "." else folder.relative_to(root)),
         task=str(manifest.get("task") or told.get("task") or ""),
         base_model=str(base.get("name") or told.get("model") or ""),
         score_name=name,
         score=value,
-        date=datetime.fromtimestamp(newest, UTC).strftime("%Y-%m-%d %H:%M"),
+        split=split,
+        date=_ended(folder, manifest, files).strftime("%Y-%m-%d %H:%M"),
         bytes=sum(path.stat().st_size for path in files),
         state=state,
     )
 
 
-def _headline(saved: dict[str, Any]) -> tuple[str, float | None]:
+def _ended(folder: Path, manifest: dict[str, Any], files: list[Path]) -> datetime:
+    """When the training ended. Runs of older versions do not say so: their scores were written
+    then, and what came later, as an export, left these alone."""
+    try:
+        return datetime.fromisoformat(manifest["finished"]).astimezone(UTC)
+    except (KeyError, TypeError, ValueError):
+        scores = folder / SCORES
+        dated = [scores] if manifest and scores in files else files
+        times = [path.stat().st_mtime for path in dated or [folder]]
+        return datetime.fromtimestamp(max(times), UTC)
+
+
+def _headline(saved: dict[str, Any]) -> tuple[str, str, float | None]:
+    """The first score of the test data, else of the validation data; with the part."""
     splits = saved.get("scores")
     if not isinstance(splits, dict) or not splits:
-        return "", None
-    scores = splits.get("test") or next(iter(splits.values()))
+        return "", "", None
+    split = "test" if splits.get("test") else str(next(iter(splits)))
+    scores = splits[split]
     values = scores.get("values") or scores
     name = str(scores.get("headline") or next(iter(values), ""))
     value = values.get(name)
-    return name, float(value) if isinstance(value, int | float) else None
+    return split, name, float(value) if isinstance(value, int | float) else None
 
 
 def _object(path: Path) -> dict[str, Any]:

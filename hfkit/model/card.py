@@ -141,10 +141,28 @@ def _model_index(card: Card, tag: str) -> list[dict[str, Any]]:
             for score in card.scores
             if score.split == split
         ]
-        data = _shown(card.datasets[0]) if card.datasets else "not stated"
+        data = _measured_on(card, split)
         dataset = {"type": data, "name": data, "split": split}
         results.append({"task": {"type": tag}, "dataset": dataset, "metrics": metrics})
     return [{"name": _shown(card.name), "results": results}] if results else []
+
+
+def _measured_on(card: Card, split: str) -> str:
+    """The data of a part: by their name on the Hub where they have one, else that of the file."""
+    source = str(card.data.get(split, {}).get("source") or "")
+    for name in card.datasets:
+        if not source or _bare(name) == _bare(source):
+            return _shown(name)
+    return _shown(source) or "not stated"
+
+
+def _bare(source: str) -> str:
+    """A name without its folder or owner, revision and split.
+
+    >>> _bare("org/reviews@main:test"), _bare("../reviews.csv")
+    ('reviews', 'reviews.csv')
+    """
+    return PurePath(source.partition("@")[0].partition(":")[0]).name
 
 
 def _summary(card: Card) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,13 +161,11 @@ def _write(fitted: Fitted, done: Finetuned) -> None:
     facts = {
         "task": prepared.task_name,
         "base_model": {"name": prepared.base.name, "revision": prepared.base.revision},
-        "data": {
-            name: {"source": _name_of(data), "rows": len(data.rows), "sha256": data.digest}
-            for name, data in _data(prepared).items()
-        },
+        "data": _told(prepared),
         "seed": config.seed,
         "versions": versions(),
         "hardware": _hardware(fitted),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     sealing.seal(folder, facts, leave_out=(CHECKPOINTS,))
     if not config.keep_checkpoints:
@@ -200,6 +199,14 @@ def _tell_decisions(prepared: Prepared) -> None:
 def _data(prepared: Prepared) -> dict[str, Dataset]:
     parts = {"train": prepared.train, "validation": prepared.validation, "test": prepared.test}
     return {name: data for name, data in parts.items() if data}
+
+
+def _told(prepared: Prepared) -> dict[str, dict[str, Any]]:
+    """What is written down of each part: its file, its rows, and what tells a changed one."""
+    return {
+        name: {"source": _name_of(data), "rows": len(data.rows), "sha256": data.digest}
+        for name, data in _data(prepared).items()
+    }
 
 
 def _settings(prepared: Prepared) -> str:
@@ -236,9 +243,9 @@ def _card(prepared: Prepared, done: Finetuned) -> Card:
         base_model=prepared.base.name,
         base_revision=prepared.base.revision,
         datasets=list(sources),
-        rows={name: len(data.rows) for name, data in _data(prepared).items()},
+        data=_told(prepared),
         scores=[
-            CardScore(name, value, low, high, split, scores.count)
+            CardScore(name, value, low, high, split, scores.count, scores.baseline.get(name))
             for split, scores in done.splits.items()
             for name, value in scores.values.items()
             for low, high in [scores.intervals.get(name, (None, None))]

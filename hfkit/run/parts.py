@@ -58,11 +58,11 @@ def read_training(config: FinetuneConfig, task: Task[Any], peeked: Peeked | None
         place = error.place or data.source
         raise InputError(error.message, place=place, hint=error.hint) from error
     _warn_of_silent_columns(data)
-    if config.limit is not None and config.limit < len(data.rows):
+    chosen = _drawn(config, len(data.rows))
+    if chosen is not None:
         seed = split_seed(config)
-        drawn = Random(seed).sample(range(len(data.rows)), config.limit)
-        log.info("%d of %d rows are drawn (seed %d)", config.limit, len(data.rows), seed)
-        data = data.part(sorted(drawn))
+        log.info("%d of %d rows are drawn (seed %d)", len(chosen), len(data.rows), seed)
+        data = data.part(chosen)
     counts = label_counts(data, task)
     if counts:
         shown = ", ".join(f"{label} {count}" for label, count in list(counts.items())[:12])
@@ -78,16 +78,11 @@ def read_validation(
     share = _share(config.validation)
     if share is None:
         return read_other(config, task, train, config.validation), train
-    how, seed = "stratified, equal texts together", split_seed(config)
+    seed = split_seed(config)
+    kept, cut = _parted(task, train, share, seed)
+    how = "stratified, equal texts together"
     if task.label_kind == "none" and task.joined:
-        kept, cut = split_texts(train.rows, share, seed)
         how = "whole documents, or the end of the text"
-    elif task.label_kind == "labels":
-        labels = [_stratum(gold) for some in in_chunks(train.rows) for gold in task.gold(some)]
-        texts = list(keys_of(map(joined_texts, train.rows)))
-        kept, cut = stratified_split(labels, share, seed, groups=texts)
-    else:
-        kept, cut = split_rows(train.rows, task.label_kind, share, seed)
     log.info(
         "no validation data given: %d of %d rows are cut off for it (%s, seed %d); override with "
         "--validation",
@@ -101,6 +96,38 @@ def read_validation(
             len(cut), f" and none of label {_some(absent)}" if absent else "",
         )  # fmt: skip
     return held_out, rest
+
+
+def learnt_of(config: FinetuneConfig, task: Task[Any], data: Dataset) -> Dataset:
+    """The rows that a training with these settings would learn from, were `data` its file.
+
+    Raises `InputError` where they are too few to cut a part off, and `RowError` for a label that
+    the task does not know.
+    """
+    chosen = _drawn(config, len(data.rows))
+    data = data if chosen is None else data.part(chosen)
+    share = _share(config.validation)
+    if share is None:
+        return data
+    return data.part(_parted(task, data, share, split_seed(config))[0])
+
+
+def _drawn(config: FinetuneConfig, count: int) -> list[int] | None:
+    """Which of the rows --limit draws; None where it leaves them all."""
+    if config.limit is None or config.limit >= count:
+        return None
+    return sorted(Random(split_seed(config)).sample(range(count), config.limit))
+
+
+def _parted(task: Task[Any], data: Dataset, share: float, seed: int) -> tuple[list[int], list[int]]:
+    """The rows that stay in the training, and those cut off for validation."""
+    if task.label_kind == "none" and task.joined:
+        return split_texts(data.rows, share, seed)
+    if task.label_kind == "labels":
+        labels = [_stratum(gold) for some in in_chunks(data.rows) for gold in task.gold(some)]
+        texts = list(keys_of(map(joined_texts, data.rows)))
+        return stratified_split(labels, share, seed, groups=texts)
+    return split_rows(data.rows, task.label_kind, share, seed)
 
 
 def _warn_of_silent_columns(data: Dataset) -> None:

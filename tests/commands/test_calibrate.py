@@ -288,6 +288,28 @@ def test_training_data_are_warned_of(hfkit, work: Path, tiny_base_folder: Path) 
     assert "trained on" not in hfkit("calibrate", run, work / "toy.csv")[2]
 
 
+@pytest.mark.parametrize("name", ["one", "many", "ner", "same"])
+def test_the_file_that_a_validation_part_was_cut_off_is_warned_of(
+    hfkit, work: Path, name: str
+) -> None:
+    data = work / RUNS[name][0]
+    code, _, err = hfkit("calibrate", work / name, data)
+    assert "rows that it was trained on" in err, (code, err)
+    rows = json.loads((work / name / "manifest.json").read_text())["data"]["train"]["rows"]
+    assert f"{rows} of them were" in err
+    assert "trained on" not in hfkit("calibrate", work / "one", work / "dev.csv")[2]
+
+
+def test_rows_drawn_by_limit_are_warned_of(hfkit, work: Path, tiny_base_folder: Path) -> None:
+    run = work / "drawn"
+    code, _, err = hfkit(
+        "finetune", work / "toy.csv", "-m", tiny_base_folder, "-o", run, "--limit", 50,
+        "--max-steps", 2, "--device", "cpu", "-q",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "of them were" in hfkit("calibrate", run, work / "toy.csv")[2]
+
+
 def test_python(work: Path) -> None:
     import hfkit
 

@@ -10,9 +10,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import yaml
 from toys import read_jsonl, toy_rows, write_base_model, write_classifier, write_csv
 
 from hfkit import sealing
@@ -98,12 +100,24 @@ def test_the_folder_holds_what_it_should(done: Path) -> None:
     assert sealing.damage(done) is None
     manifest = json.loads((done / "manifest.json").read_text())
     assert set(manifest["data"]) == {"train", "validation", "test"}
+    assert datetime.fromisoformat(manifest["finished"]) <= datetime.now(UTC)
     events = [entry["event"] for entry in read_jsonl(done / "metrics.jsonl")]
     assert events.count("step") == 18
     assert events.count("evaluation") == 3
     card = (done / "README.md").read_text()
     assert "model-index" in card
     assert str(done.parent) not in card
+    metrics = json.loads((done / "metrics.json").read_text())["scores"]
+    for split, scores in metrics.items():
+        for name, value in scores["baseline"].items():
+            (row,) = [line for line in card.splitlines() if line.startswith(f"| {split} ")
+                      and f"| {name} |" in line]  # fmt: skip
+            assert row.endswith(f"| {value:.4f} |")
+        index = yaml.safe_load(card.split("---\n")[1])["model-index"][0]["results"]
+        named = {one["dataset"]["split"]: one["dataset"]["name"] for one in index}
+        assert (
+            named[split] == manifest["data"][split]["source"] != manifest["data"]["train"]["source"]
+        )
 
 
 def test_transformers_loads_it_with_equal_logits(done: Path, toy_files: dict[str, Path]) -> None:

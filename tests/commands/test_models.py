@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -113,6 +114,7 @@ def test_runs_are_listed(tmp_path) -> None:
         "good": "sealed", "begun": "unfinished", "changed": "changed"
     }  # fmt: skip
     assert (found["good"].score_name, found["good"].score) == ("f1", 0.5)
+    assert found["good"].split == "validation"
     assert {one.task for one in found.values()} == {"ner"}
     assert {one.base_model for one in found.values()} == {"minilm"}
     with pytest.raises(InputError, match="no such folder"):
@@ -129,3 +131,14 @@ def test_it_needs_no_torch(tmp_path) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "[]", done.stdout + done.stderr
     assert "f1 0.5000" in done.stdout
+
+
+def test_the_date_is_that_of_the_end_of_the_training(tmp_path) -> None:
+    write_run(tmp_path / "old")
+    os.utime(tmp_path / "old" / "metrics.json", (0, 86400))
+    write_run(tmp_path / "new")
+    manifest = tmp_path / "new" / "manifest.json"
+    told = {**json.loads(manifest.read_text()), "finished": "2026-03-01T12:30:00+02:00"}
+    manifest.write_text(json.dumps(told))
+    dates = {one.run.rpartition("/")[2]: one.date for one in local_runs(tmp_path)}
+    assert dates == {"new": "2026-03-01 10:30", "old": "1970-01-02 00:00"}

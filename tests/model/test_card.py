@@ -7,7 +7,7 @@ from pathlib import Path
 
 from huggingface_hub import ModelCard
 
-from hfkit.model.card import Card, CardScore, render, write_card
+from hfkit.model.card import Card, CardScore, front_matter, render, write_card
 
 CARD = Card(
     name="parcels",
@@ -78,3 +78,12 @@ def test_what_is_not_known_is_left_out(tmp_path: Path) -> None:
     assert "Not measured" in path.read_text("utf-8")
     licensed = render(replace(CARD, license="apache-2.0"))
     assert "license: apache-2.0" in licensed
+
+
+def test_scores_name_the_data_they_were_measured_on() -> None:
+    data = {"train": {"source": "parcels:train"}, "validation": {"source": "parcels:train"},
+            "test": {"source": "test.csv"}}  # fmt: skip
+    card = replace(CARD, datasets=["org/parcels"], data=data)
+    (index,) = front_matter(card)["model-index"]
+    named = {one["dataset"]["split"]: one["dataset"]["name"] for one in index["results"]}
+    assert named == {"validation": "org/parcels", "test": "test.csv"}
