@@ -195,6 +195,11 @@ def _abstaining(
     count = round(cut.coverage * int(events.given.sum()))
     if count < FEW_KEPT:
         log.warning("only %d answers are sure enough: the precision of so few is luck", count)
+    elif kept and right / kept < wanted:
+        log.warning(
+            "on rows held out the precision is %.1f%%, not %.1f%%: ask for more, or take more rows",
+            100 * right / kept, 100 * wanted,
+        )  # fmt: skip
     return Abstaining(wanted, cut.confidence, cut.precision, cut.coverage, held_out)
 
 

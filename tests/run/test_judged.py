@@ -116,3 +116,17 @@ def test_what_cannot_be_had_is_said(caplog: pytest.LogCaptureFixture) -> None:
         calibrate(OneLabel(answers, wrong), 60, 0.9)
     with pytest.raises(InputError, match="20 rows are too few"):
         calibrate(OneLabel(answers[:20], best[:20]), 20)
+
+
+def test_a_precision_that_rows_held_out_do_not_reach_is_warned_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    chance = np.random.default_rng(1)
+    sure, right = chance.uniform(0.5, 1, 60), chance.random(60) < 0.8  # confidence tells nothing
+    answers = [{"label": "a", "scores": {"a": one, "b": 1 - one}} for one in sure]
+    gold = [{"label": "a" if one else "b"} for one in right]
+    fit = calibrate(OneLabel(answers, gold), 60, 0.9)
+    assert fit.abstaining is not None and fit.abstaining.precision >= 0.9
+    held_out = fit.abstaining.held_out["precision"]
+    assert held_out is not None and held_out < 0.9
+    assert f"the precision is {held_out:.1%}, not 90.0%" in caplog.text
