@@ -275,7 +275,7 @@ def test_openai_names_the_models_where_another_is_asked_for(server: Live) -> Non
         error = answer.json()["error"]
         assert (answer.status_code, error["type"]) == (404, "invalid_request_error"), name
         assert error["message"].startswith(words)
-        assert error["message"].endswith("vectors" if asked is server else "river")
+        assert error["message"].endswith("vectors" if path == "embeddings" else "river")
     assert server.post("/v1/embeddings", {"input": TEXT}).json()["model"] == "vectors"
 
 
