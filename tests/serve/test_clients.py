@@ -211,16 +211,16 @@ def test_models_are_named_where_none_is_asked(server: Live) -> None:
 def test_what_a_model_reads_is_said_where_it_is_given_something_else(server: Live) -> None:
     asked = {"question": "who?", "context": TEXT}
     pair = "text, or source_sentence and sentences"
-    cases: list[tuple[Live, str, Any, str]] = [
-        (server, "topics", asked, "topics is classification: it reads text"),
-        (server, "names", asked, "names is ner: it reads text"),
-        (server, "answers", TEXT, "answers is qa: it reads question and context"),
-        (server, "vectors", asked, f"vectors is similarity: it reads {pair}"),
-        (server, "river", asked, "river is generation: it reads text"),
-        (server, "topics", 7, "topics is classification: it reads text"),
+    cases: list[tuple[str, Any, str]] = [
+        ("topics", asked, "topics is classification: it reads text"),
+        ("names", asked, "names is ner: it reads text"),
+        ("answers", TEXT, "answers is qa: it reads question and context"),
+        ("vectors", asked, f"vectors is similarity: it reads {pair}"),
+        ("river", asked, "river is generation: it reads text"),
+        ("topics", 7, "topics is classification: it reads text"),
     ]
-    for live, name, inputs, words in cases:
-        answer = live.post(f"/models/{name}", {"inputs": inputs})
+    for name, inputs, words in cases:
+        answer = server.post(f"/models/{name}", {"inputs": inputs})
         assert (answer.status_code, answer.json()["error"]) == (422, f"inputs: {words}")
     answer = server.post("/models/topics", {"inputs": [TEXT, 7]})
     assert answer.json()["error"] == "inputs.1: input should be a valid string"
@@ -263,15 +263,15 @@ def test_openai(server: Live, guarded_labels: Live, models: Path) -> None:
 
 def test_openai_names_the_models_where_another_is_asked_for(server: Live) -> None:
     message = {"messages": [{"role": "user", "content": TEXT}]}
-    cases: list[tuple[Live, str, dict[str, Any], str, str]] = [
-        (server, "embeddings", {"input": TEXT}, "nobody", "no model 'nobody' here"),
-        (server, "embeddings", {"input": TEXT}, "topics", "topics is classification"),
-        (server, "completions", {"prompt": TEXT}, "gpt", "no model 'gpt' here"),
-        (server, "completions", {"prompt": TEXT}, "short", "short is text2text"),
-        (server, "chat/completions", message, "short", "short is text2text"),
+    cases: list[tuple[str, dict[str, Any], str, str]] = [
+        ("embeddings", {"input": TEXT}, "nobody", "no model 'nobody' here"),
+        ("embeddings", {"input": TEXT}, "topics", "topics is classification"),
+        ("completions", {"prompt": TEXT}, "gpt", "no model 'gpt' here"),
+        ("completions", {"prompt": TEXT}, "short", "short is text2text"),
+        ("chat/completions", message, "short", "short is text2text"),
     ]
-    for asked, path, body, name, words in cases:
-        answer = asked.post(f"/v1/{path}", {**body, "model": name})
+    for path, body, name, words in cases:
+        answer = server.post(f"/v1/{path}", {**body, "model": name})
         error = answer.json()["error"]
         assert (answer.status_code, error["type"]) == (404, "invalid_request_error"), name
         assert error["message"].startswith(words)

@@ -23,6 +23,8 @@ HIDDEN = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u200b\u200e\u200f\u202a-\u202e"
     r"\u2060\u2066-\u2069\ufeff]"
 )
+DIRECTIONS = re.compile("[\u200e\u200f]")  # what a text in both directions needs between them
+RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")  # Hebrew, Arabic, …
 # Bytes of UTF-8 as Windows-1252 shows them; those that it lacks stay control characters.
 _HIGH = "".join(bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(0x80, 0xC0))
 TAIL = f"[{re.escape(_HIGH)}]"
@@ -105,17 +107,25 @@ def damages(text: str) -> set[str]:
 
     >>> sorted(damages("cafÃ© \\ufffd")), damages("café")
     (['text-broken', 'text-mojibake'], set())
+    >>> damages("\\u200fשלום (abc)\\u200f"), damages("ab\\u200fc")
+    (set(), {'text-control'})
     """
     found = set()
     if LOST in text:
         found.add("text-broken")
     if is_mojibake(text):
         found.add("text-mojibake")
-    elif HIDDEN.search(text):
+    elif _is_hiding(text):
         found.add("text-control")
     if any(_is_mixed(word) for word in WORD.findall(text) if not word.isascii()):
         found.add("word-mixed")
     return found
+
+
+def _is_hiding(text: str) -> bool:
+    if HIDDEN.search(text) is None:
+        return False
+    return not RIGHT_TO_LEFT.search(text) or bool(HIDDEN.search(DIRECTIONS.sub("", text)))
 
 
 def is_mojibake(text: str) -> bool:
