@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hfkit import api
 from hfkit.cli import following
@@ -22,6 +22,9 @@ from hfkit.cli.seeds import tell_seeds
 from hfkit.errors import FINDINGS, InputError
 from hfkit.layers import resolve
 from hfkit.verbs import Verb, prepared
+
+if TYPE_CHECKING:
+    from hfkit.config import FinetuneConfig
 
 
 def _resolved(verb: Verb[Any, Any, Any], given: dict[str, Any]) -> Any:
@@ -41,11 +44,12 @@ def finetune(given: dict[str, Any]) -> Ending:
     # Under torchrun a code but 0 would look like a crash to the others.
     found = getattr(result, "rejected", 0) and not one_of_several()
     code = FINDINGS if found else 0
-    return Ending(code, lambda: _tell_finetuned(result, config.json_output, config.quiet))
+    return Ending(code, lambda: _tell_finetuned(result, config))
 
 
-def _tell_finetuned(result: Any, as_json: bool, quiet: bool) -> None:
+def _tell_finetuned(result: Any, config: FinetuneConfig) -> None:
     """The run's folder is the one line on stdout; scores and what to do next go to stderr."""
+    as_json, quiet = config.json_output, config.quiet
     if hasattr(result, "runs"):
         return tell_seeds(result, as_json, quiet)
     if as_json:
@@ -57,7 +61,7 @@ def _tell_finetuned(result: Any, as_json: bool, quiet: bool) -> None:
         print(folder, flush=True)
     if not quiet:
         show_scores(result.scores, sys.stderr, result.split)
-        following.say_trained(folder, result.task)
+        following.say_trained(folder, result.task, result.split, config.train)
     return None
 
 

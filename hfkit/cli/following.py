@@ -39,11 +39,25 @@ def say_next(config: C, after: Callable[[C], str]) -> None:
         say("next", text)
 
 
-def say_trained(folder: str, task: str) -> None:
-    """What a finished training is good for."""
+def say_trained(folder: str, task: str, split: str, train: str | None) -> None:
+    """What a finished training is good for: answers, and its scores on a file like that of the
+    training; where test data were scored, a page on them."""
     run = shlex.quote(folder)
     say("next", f"hfkit predict {run} {example_of(task)}")
-    say("next", f"hfkit evaluate {run} test.csv")
+    if split != "test":
+        say("next", f"hfkit evaluate {run} {_like(train, 'test')}")
+    elif find_spec("matplotlib"):
+        say("next", f"hfkit report {run}")
+
+
+def _like(file: str | None, stem: str) -> str:
+    """A file's name with another stem; of what is no file, one that most tools write.
+
+    >>> _like("data/people.conll.gz", "test"), _like("org/name", "test")
+    ('test.conll', 'test.csv')
+    """
+    suffix = Path((file or "").removesuffix(".gz")).suffix
+    return stem + (suffix if suffix.isascii() and suffix[1:].isalnum() else ".csv")
 
 
 def after_evaluate(config: EvaluateConfig) -> str:

@@ -26,10 +26,12 @@ Order = tuple[int, int, int]  # of the file, of the row in it, of the mistakes i
 
 @dataclass
 class BadRows:
-    """The bad rows of one source, in the order of the file."""
+    """The bad rows of one source, in the order of the file. `may_skip` says whether the command
+    has a flag to leave them out."""
 
     source: str = ""
     skip: bool = False
+    may_skip: bool = True
     count: int = 0
     # Labels are read after all texts, so that rows do not come in their order.
     _named: list[tuple[Order, InputError]] = field(default_factory=list)
@@ -67,7 +69,9 @@ class BadRows:
         hints = [first.hint] if first.hint else []
         if others:
             rows = "row is" if self.count == 2 else "rows are"
-            hints.append(f"{self.count - 1} more {rows} bad; --on-bad-row skip leaves them out")
+            hints.append(f"{self.count - 1} more {rows} bad")
+        if self.may_skip:
+            hints.append(f"--on-bad-row skip leaves {'them' if others else 'it'} out")
         raise InputError(first.message, place=first.place, hint="; ".join(hints))
 
     def tell(self, kept: int) -> None:

@@ -108,7 +108,7 @@ def peek(
     first = list(islice(records, SAMPLE))
     if not first:
         raise InputError("no rows", place=source)
-    bad = BadRows(source, strictness.on_bad_row == "skip")
+    bad = BadRows(source, strictness.on_bad_row == "skip", strictness is not STRICT)
     wrong = [record for record in first if record.error]
     if wrong and not bad.skip:
         for record in chain(wrong, records):

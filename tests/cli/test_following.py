@@ -169,3 +169,16 @@ def test_other_words_for_a_command(word: str, capsys) -> None:
 def test_a_command_that_there_is_not(arguments, expected, capsys) -> None:
     assert run(arguments) == 2
     assert capsys.readouterr().err == f"hfkit: error: {expected}\n"
+
+
+@pytest.mark.parametrize(
+    ("split", "train", "last"),
+    [
+        ("validation", "data/people.conll", "hfkit evaluate out test.conll"),
+        ("validation", None, "hfkit evaluate out test.csv"),
+        ("test", "a.csv", "hfkit report out"),  # its scores on them were just printed
+    ],
+)
+def test_after_a_training_comes_what_was_not_done(split, train, last, capsys) -> None:
+    following.say_trained("out", "ner", split, train)
+    assert capsys.readouterr().err.splitlines()[-1] == f"hfkit: next: {last}"

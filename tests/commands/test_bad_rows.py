@@ -116,6 +116,21 @@ def test_the_first_bad_rows_are_named_and_the_others_counted(
     assert "hfkit: warning: … and 10 more bad rows" in stderr
 
 
+def test_one_bad_row_names_the_way_out_where_there_is_one(
+    hfkit: Command, tiny_base_folder: Path, tmp_path: Path
+) -> None:
+    train = tmp_path / "train.csv"
+    train.write_text("text,label\nrain,a\nsun,b\n,a\ncloud,b\n")
+    command = ["finetune", train, "-m", tiny_base_folder, "-o", tmp_path / "out"]
+    code, _, stderr = hfkit(*command)
+    assert code == 2
+    assert stderr.rstrip().endswith(
+        f"{train}:4: column 'text': the text is empty; fill it in, or take the row out; "
+        "--on-bad-row skip leaves it out"
+    )
+    assert "--on-bad-row" not in hfkit("convert", train, "-o", tmp_path / "rows.jsonl")[2]
+
+
 def test_a_file_of_bad_rows_alone_is_an_error(
     hfkit: Command, tiny_base_folder: Path, tmp_path: Path
 ) -> None:
