@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hfkit import api
 from hfkit.cli import following
+from hfkit.cli.audit import show_audited
 from hfkit.cli.calibrate import show_calibrated
 from hfkit.cli.compare import act as show_comparison
 from hfkit.cli.console import is_terminal, print_json, printable, say, show_scores, start_notes
@@ -207,9 +208,15 @@ def report(given: dict[str, Any]) -> Ending:
 
 
 def audit(given: dict[str, Any]) -> Ending:
-    from hfkit.commands.audit import write_audit
+    from hfkit.commands.audit import tell, write_audit
 
-    write_audit(_resolved(api.audit, given))
+    config = _resolved(api.audit, given)
+    if config.output is None and is_terminal(sys.stdout):
+        audited = api.audit(config)
+        show_audited(audited, sys.stdout)
+        tell(audited)
+    else:
+        write_audit(config)
     return Ending()
 
 

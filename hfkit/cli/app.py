@@ -16,6 +16,7 @@ import typer
 
 from hfkit import __version__, api
 from hfkit.cli import about, actions, completion, wording
+from hfkit.cli.audit import AUDIT
 from hfkit.cli.calibrate import CALIBRATE
 from hfkit.cli.check import CHECK
 from hfkit.cli.compare import COMPARE
@@ -26,7 +27,7 @@ from hfkit.cli.groups import recipes, settings, tokenizer
 from hfkit.cli.models import ESTIMATE, PUSH, models
 from hfkit.cli.options import verb_command
 from hfkit.cli.processes import number_of, one_of_several
-from hfkit.cli.report import AUDIT, REPORT
+from hfkit.cli.report import REPORT
 from hfkit.cli.serve import SERVE
 from hfkit.errors import BROKEN_PIPE, ResourceError
 from hfkit.verbs import Verb

@@ -98,12 +98,12 @@ def models_ls(
         {
             "run": one["run"],
             "task": one["task"],
-            "base model": one["base_model"],
+            "base model": str(one["base_model"] or "").rpartition("/")[2],
             "score": ""
             if one["score"] is None
             else f"{one['score_name']} {one['score']:.4f} ({one['split']})",
-            "date": one["date"],
-            "MiB": f"{one['bytes'] / 2**20:,.1f}",
+            "date": one["date"][:10],
+            "MiB": _mib(one["bytes"]),
             "state": one["state"],
         }
         for one in found
@@ -134,12 +134,12 @@ def show_recommended(found: list[Recommended], stream: TextIO) -> None:
 def show_estimate(found: Estimated, stream: TextIO) -> None:
     """The parameters, then a row for each size of batch."""
     learning = "" if found.learning == found.parameters else f", {found.learning:,} of them learn"
-    rows = []
+    rows, times = [], []
     for size in found.sizes:
-        row = {"batch": f"{size.batch_size} x {size.max_length}"}
-        for name, memory in (("training", size.training), ("prediction", size.prediction)):
-            row[f"{name} MiB"] = _mib(memory.peak_bytes)
-            if name == "training":
+        row = {"batch": f"{size.batch_size}x{size.max_length}"}
+        for name, memory in (("train", size.training), ("predict", size.prediction)):
+            row[name] = _mib(memory.peak_bytes)
+            if name == "train":
                 row |= {
                     "weights": _mib(memory.weights_bytes),
                     "gradients": _mib(memory.gradients_bytes),
@@ -148,16 +148,19 @@ def show_estimate(found: Estimated, stream: TextIO) -> None:
                 }
                 if found.device == "cpu":
                     row["process"] = _mib(memory.process_bytes)
-        for name, seconds in (size.seconds or {}).items():
-            row[f"{name.replace('_', ' ')} s"] = f"{seconds:.3g}"
         rows.append(row)
+        if size.seconds:
+            seconds = {name.replace("_", " "): f"{one:.3g}" for name, one in size.seconds.items()}
+            times.append({"batch": row["batch"], **seconds})
     says = "peak of the process on a CPU" if found.measured else "tensors on the GPU"
     parts = [
         f"{found.model}, {found.task}: {found.parameters:,} parameters{learning}",
-        f"{found.precision}, {found.optimizer}; {says}",
+        f"{found.precision}, {found.optimizer}; MiB, {says}",
         "",
         table(rows, tuple(rows[0])[1:]),
     ]
+    if times:
+        parts += ["", "seconds, measured", "", table(times, tuple(times[0])[1:])]
     if not found.measured:
         parts += ["", "computed, and not measured on a GPU"]
     show(parts, stream)

@@ -71,11 +71,12 @@ def write_audit(config: AuditConfig) -> Audited:
         audited = audit(config)
         for issue in audited.issues:
             output.write(json.dumps(issue, ensure_ascii=False) + "\n")
-    _tell(audited)
+    tell(audited)
     return audited
 
 
-def _tell(audited: Audited) -> None:
+def tell(audited: Audited) -> None:
+    """Say how many labels look wrong, and which are taken for which."""
     found, labels = len(audited.issues), audited.labels
     what = "words" if audited.task == "ner" else "labels"
     log.info(
