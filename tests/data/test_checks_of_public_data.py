@@ -1,4 +1,4 @@
-"""Clean public files: no alarm but those listed here, each looked up by hand in its file."""
+"""Clean public files: no alarm but those listed here, with what was found at their places."""
 
 from __future__ import annotations
 
