@@ -43,7 +43,9 @@ def test_the_order_stays(logits: np.ndarray, temperature: float) -> None:
     assert (np.diff(found[order]) >= 0).all()
     each = tempered_each(sigmoid(logits), temperature)
     assert (np.diff(each[np.argsort(logits, kind="stable")]) >= 0).all()
-    assert ((each >= 0.5) == (sigmoid(logits) >= 0.5)).all()
+    before = sigmoid(logits)
+    apart = np.abs(before - 0.5) > 1e-15  # what is nearer to a half may be rounded to it
+    assert ((each >= 0.5) == (before >= 0.5))[apart].all()
 
 
 @given(st.floats(0, 1), st.floats(0.01, 10), st.floats(-5, 5))
