@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from hfkit import api
 from hfkit.cli import following
@@ -179,10 +179,7 @@ def push(given: dict[str, Any]) -> Ending:
 def export(given: dict[str, Any]) -> Ending:
     config = _resolved(api.export, given)
     result = api.export(config)
-    if config.json_output:
-        print_json(result.to_json())
-    else:
-        print(result.folder)
+    _print(result, config.json_output, lambda found, stream: print(found.folder, file=stream))
     following.say_next(config, following.after_export)
     return Ending(FINDINGS if result.refused else 0)
 
@@ -190,16 +187,17 @@ def export(given: dict[str, Any]) -> Ending:
 def verify(given: dict[str, Any]) -> Ending:
     config = _resolved(api.verify, given)
     result = api.verify(config)
-    if config.json_output:
-        print_json(result.to_json())
-    else:
-        for line in result.lines():
-            print(printable(line))
+    _print(result, config.json_output, _show_verified)
     if result.whole:
         return Ending()
     count = len(result.damaged)
     files = "1 file is" if count == 1 else f"{count} files are"
     return ending(InputError(f"{files} damaged", place=str(result.folder)), debug=False)
+
+
+def _show_verified(result: Any, stream: TextIO) -> None:
+    for line in result.lines():
+        print(printable(line), file=stream)
 
 
 def report(given: dict[str, Any]) -> Ending:

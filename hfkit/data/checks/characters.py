@@ -123,6 +123,7 @@ def damages(text: str) -> set[str]:
 
 
 def _is_hiding(text: str) -> bool:
+    """Whether there are hidden marks, those aside that writing from right to left needs."""
     if HIDDEN.search(text) is None:
         return False
     return not RIGHT_TO_LEFT.search(text) or bool(HIDDEN.search(DIRECTIONS.sub("", text)))
