@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from hfkit.config import Precision
+from hfkit.config import Kernels, Precision
 
 CPUINFO = Path("/proc/cpuinfo")
 SIBLINGS = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
@@ -78,6 +78,17 @@ def kernels_for(processor: Processor) -> Literal["default", "onednn"]:
         if processor.vendor == "AuthenticAMD" and "avx512f" in processor.flags
         else ("default")
     )
+
+
+def lays_out(kernels: Kernels, processor: Processor) -> bool:
+    """Whether a prediction in fp32 lays its weights out for oneDNN, which keeps to fp32 everywhere.
+
+    Measured where there is AVX-512: a tenth faster than MKL on Intel's, more on AMD's.
+
+    >>> lays_out("auto", Processor("GenuineIntel", 6, frozenset({"avx512f", "amx_bf16"})))
+    True
+    """
+    return kernels == "onednn" or (kernels == "auto" and "avx512f" in processor.flags)
 
 
 def precision_for(processor: Processor) -> Precision:

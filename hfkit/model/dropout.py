@@ -2,35 +2,56 @@
 
 On a CPU torch's dropout draws one number of 53 bits for each element, which took a tenth of a
 training step. Sixteen bits say as well whether one is dropped: the probability is kept to 1/65536.
-They come from torch's own generator, so a seed, a resumed step and recomputed activations give the
-same ones as before.
+They come from a generator of NumPy's that is twice as fast as torch's, whose seed is drawn from
+torch's own: so a seed, a resumed step and recomputed activations give the same ones as before.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 LEVELS = 2**16
 
 
+@torch.library.custom_op("hfkit::kept", mutates_args=())
+def kept(shape: Sequence[int], level: int) -> Tensor:
+    """Which elements are kept: 0 with a probability of `level` in `LEVELS`, else 1; uint8.
+
+    An operator of its own, so that shapes alone can be computed, without numbers.
+    """
+    size = int(np.prod(shape))
+    seed = int(torch.randint(2**63 - 1, ()))
+    numbers = np.random.SFC64(seed).random_raw(-(-size // 4)).view(np.int16)[:size]
+    # Numbers are compared by NumPy, and a mask is uint8, because torch is slow with booleans.
+    mask = numbers >= level - LEVELS // 2
+    return torch.from_numpy(mask.view(np.uint8).reshape(tuple(shape)))
+
+
+@kept.register_fake
+def _(shape: Sequence[int], level: int) -> Tensor:
+    return torch.empty(tuple(shape), dtype=torch.uint8)
+
+
 class Dropped(torch.autograd.Function):
     """Elements times a mask, times what makes up for the dropped ones."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, kept: Tensor, scale: float) -> Tensor:
-        """Drop what is not `kept`."""
-        ctx.save_for_backward(kept)
+    def forward(ctx: Any, values: Tensor, mask: Tensor, scale: float) -> Tensor:
+        """Drop where the `mask` is 0."""
+        ctx.save_for_backward(mask)
         ctx.scale = scale
-        return torch.mul(values, kept).mul_(scale)
+        return torch.mul(values, mask).mul_(scale)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         """The same for the gradient."""
-        (kept,) = ctx.saved_tensors
-        return torch.mul(gradient, kept).mul_(ctx.scale), None, None
+        (mask,) = ctx.saved_tensors
+        return torch.mul(gradient, mask).mul_(ctx.scale), None, None
 
 
 def dropped(values: Tensor, probability: float) -> Tensor:
@@ -38,12 +59,9 @@ def dropped(values: Tensor, probability: float) -> Tensor:
     if values.device.type != "cpu":
         return nn.functional.dropout(values, probability)
     level = round(probability * LEVELS)
-    count = -(-values.numel() // 4)
-    numbers = torch.empty(count, dtype=torch.int64).random_(-(2**63), None)
-    numbers = numbers.view(torch.int16)[: values.numel()].view(values.shape)
-    kept = numbers >= level - LEVELS // 2
+    mask = kept(values.shape, level)
     found: Tensor = Dropped.apply(  # type: ignore[no-untyped-call]
-        values, kept, LEVELS / (LEVELS - level)
+        values, mask, LEVELS / (LEVELS - level)
     )
     return found
 

@@ -10,7 +10,9 @@ one array: one large multiplication is faster than many small ones, and a little
 
 oneDNN makes a kernel for each shape it meets, which takes as long as using it once. So on a CPU
 the packed row is filled up to a multiple of 16 tokens, with copies of its last token that nothing
-reads, and the lengths of groups can be rounded up too.
+reads, and the lengths of groups can be rounded up too. In bf16 a kernel takes even longer to make
+than to use: there a packed row is *coarse*, it has one of eight lengths between a power of two and
+the next.
 """
 
 from __future__ import annotations
@@ -44,14 +46,14 @@ class Group(NamedTuple):
 class Packing:
     """The real tokens of a batch whose `mask` ``[B, L]`` is 0 at padding."""
 
-    def __init__(self, mask: Tensor) -> None:
+    def __init__(self, mask: Tensor, *, coarse: bool = False) -> None:
         real = mask.cpu().reshape(-1) != 0  # at once: a GPU is waited for once
         self.shape = mask.shape
         self.device = mask.device
         self.lengths: list[int] = real.view(mask.shape).sum(1).tolist()
         self.places = real.nonzero().squeeze(1).to(mask.device)
         count = len(self.places)
-        self.spare = -count % EVEN if mask.device.type == "cpu" else 0
+        self.spare = spare(count, coarse) if mask.device.type == "cpu" else 0
         self.full = count == len(real) and not self.spare
         self._filled = _with_spare(self.places, self.spare)
         self._groups: dict[bool, list[Group]] = {}  # by whether lengths are rounded up
@@ -113,6 +115,18 @@ class Packing:
         if int(lengths[-1]) < longest:
             filled = (steps >= lengths).unsqueeze(1).to(self.device)
         return Group(len(texts), longest, places.reshape(-1).to(self.device), filled)
+
+
+def spare(count: int, coarse: bool) -> int:
+    """How many tokens a row of `count` is filled up with.
+
+    >>> [count + spare(count, False) for count in (3, 250, 260, 1000)]
+    [16, 256, 272, 1008]
+    >>> [count + spare(count, True) for count in (3, 250, 260, 1000)]
+    [16, 256, 288, 1024]
+    """
+    step = max(EVEN, 2 ** (max(count - 1, 1).bit_length() - 4)) if coarse else EVEN
+    return -count % step
 
 
 def _with_spare(places: Tensor, spare: int) -> Tensor:

@@ -179,7 +179,8 @@ def _attach_ends(
             mask = torch.ones_like(tokens)
         current.packing = fixed
         if fixed is None and mask is not None and mask.ndim == 2:
-            current.packing = Packing(mask)
+            coarse = current.coarse or torch.is_autocast_enabled("cpu")
+            current.packing = Packing(mask, coarse=coarse)
         current.angles = {}
 
     def pack(module: nn.Module, args: Any, kwargs: Any) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hfkit.errors import InputError
-from hfkit.processor import cores, has_accelerator, this_processor
+from hfkit.processor import cores, has_accelerator, lays_out, this_processor
 from hfkit.run.exported import (
     CLOSE,
     KINDS,
@@ -171,9 +171,11 @@ def _remedy(kind: Kind, name: str, computing: Computing, exported: Exported | No
 
 
 def _torch_engine(wanted: Wanted, computing: Computing) -> Engine:
+    import torch
+
     from hfkit.infer.torch_engine import bound_caches, choose_device, engine_of
     from hfkit.model.arithmetic import set_arithmetic, share_memory
-    from hfkit.model.half import halve
+    from hfkit.model.linear import lay_out
     from hfkit.model.load import load_for_prediction
     from hfkit.model.unpad import unpad
     from hfkit.run.opening import check_weights
@@ -184,15 +186,17 @@ def _torch_engine(wanted: Wanted, computing: Computing) -> Engine:
     set_arithmetic(computing.kernels, computing.threads)
     chosen = choose_device(wanted.device)
     if chosen == "cuda" and wanted.rank is not None:
-        import torch
-
         chosen = f"cuda:{wanted.rank % torch.cuda.device_count()}"
     model = load_for_prediction(
         wanted.folder, wanted.auto_class, wanted.head, name=wanted.name, code=wanted.code
     )
     half = computing.precision == "bf16"
     engine = engine_of(model, chosen)
-    if not getattr(model, "writes", False):  # a cache of what was read is not packed
+    reads = not getattr(model, "writes", False)
+    if reads:  # a cache of what was read is not packed
         unpad(model)
-    engine.half = half and not (chosen == "cpu" and halve(model))
+    laid_out = False
+    if chosen == "cpu" and (half or (reads and lays_out(computing.kernels, this_processor()))):
+        laid_out = lay_out(model, torch.bfloat16 if half else torch.float32)
+    engine.half = half and not laid_out
     return engine

@@ -65,7 +65,7 @@ def fit(prepared: Prepared, accelerator: Accelerator, output: Output, watching: 
     `StoppedError` when a signal or the time limit ended it early; a checkpoint is saved then.
     """
     from hfkit.infer.predictor import Predictor
-    from hfkit.infer.torch_engine import bound_caches, engine_of
+    from hfkit.infer.torch_engine import SHAPES_OF_TRAINING, bound_caches, engine_of
     from hfkit.model.arithmetic import keep_memory, set_arithmetic
     from hfkit.model.dropout import quicken
     from hfkit.train.checkpoint import Checkpoints
@@ -75,7 +75,7 @@ def fit(prepared: Prepared, accelerator: Accelerator, output: Output, watching: 
     from hfkit.train.stopping import Stop
 
     config, task, folder = prepared.config, prepared.task, output.folder
-    bound_caches()
+    bound_caches(SHAPES_OF_TRAINING)
     set_arithmetic(config.kernels, config.threads)
     keep_memory()
     tokenizer = text.from_transformers(

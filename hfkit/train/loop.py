@@ -43,11 +43,12 @@ from hfkit.train.batches import Rows, share
 from hfkit.train.checkpoint import Checkpoints, Progress, Saved, moments_of
 from hfkit.train.losses import Loss
 from hfkit.train.memory import Room, average_gradients, recomputing
-from hfkit.train.optim import make_optimizer, set_lr
+from hfkit.train.optim import make_optimizer, scale, set_lr
 from hfkit.train.pair_losses import StepLoss
-from hfkit.train.plan import Plan
+from hfkit.train.plan import Plan, seed_dropout
 from hfkit.train.sharding import Shards, norm_of
 from hfkit.train.stopping import Ending, Reason, Stop, decided
+from hfkit.train.tables import Tables, gathered
 
 
 @dataclass(frozen=True)
@@ -185,6 +186,7 @@ class Learner:
         self.searches = parts.settings.micro_batch == "auto"
         known = resume.progress.micro_batch if resume and self.searches else None
         self.room = Room(self.accelerator, known or plan.micro_batch())
+        self.tables = Tables(self.model, self.optimizer, self.accelerator.num_processes)
         self._recomputing = recomputing(self.model, parts.settings.gradient_checkpointing)
         self.scaler = self.accelerator.scaler or torch.amp.GradScaler(enabled=False)
         if self.accelerator.is_main_process:
@@ -199,6 +201,7 @@ class Learner:
         # skip the wrapping: gradients would not meet and the processes drift apart, silently.
         self.model._is_accelerate_prepared = False  # type: ignore[assignment]
         self._recomputing.__enter__()
+        self.tables.__enter__()
         sharded = self.shards is not None  # shards need no DDP around them
         self.wrapped = self.accelerator.prepare_model(self.model, evaluation_mode=sharded)
         self.wrapped.train()
@@ -209,6 +212,7 @@ class Learner:
         self.accelerator.free_memory()
         if self.shards:
             self.shards.close()
+        self.tables.__exit__()
         self._recomputing.__exit__(None, None, None)
 
     def step(self, step: int) -> tuple[Step, Ending | None]:
@@ -311,7 +315,7 @@ class Learner:
     def _update(self, count: float, step: int) -> float:
         """Turn the summed gradients into those of the mean, clip, step; return their norm."""
         self.scaler.unscale_(self.optimizer)
-        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        gradients = gathered(self.model.parameters())
         # The processes' gradients arrive as their mean; the factor makes a sum of it again.
         factor = self.accelerator.num_processes / count
         norm: float = norm_of(gradients) * factor
@@ -319,7 +323,7 @@ class Learner:
             self._check(norm, "gradient", step)  # in fp16 the scaler first looks for a better scale
         limit = self.parts.settings.max_grad_norm
         clip = limit / norm if 0 < limit < norm else 1.0
-        torch._foreach_mul_(gradients, factor * clip)
+        self.tables.update(scale(self.optimizer, gradients, factor * clip))
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return norm
@@ -389,10 +393,3 @@ def full_precision(model: torch.nn.Module) -> Iterator[None]:
     finally:
         if mixed is not None:
             model.__dict__["forward"] = mixed
-
-
-def seed_dropout(*position: int) -> None:
-    """Make dropout a function of the position (seed, step, process, …), so that a resumed step
-    drops the same units."""
-    entropy = np.random.SeedSequence(position).generate_state(1, np.uint64)
-    torch.manual_seed(int(entropy[0]))

@@ -60,6 +60,23 @@ def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
         group["lr"] = lr
 
 
+def scale(
+    optimizer: torch.optim.Optimizer, gradients: list[torch.Tensor], factor: float
+) -> torch.Tensor | None:
+    """Let the next step use the gradients times `factor`.
+
+    Fused AdamW on a CPU divides as it reads them, which saves a pass over all of them: what it
+    divides by is returned.
+    """
+    plain = all(type(part) is torch.Tensor and part.is_cpu for part in gradients)
+    if not (plain and type(optimizer) is torch.optim.AdamW and optimizer.defaults["fused"]):
+        torch._foreach_mul_(gradients, factor)
+        return None
+    divisor = torch.tensor(1 / factor)
+    optimizer.grad_scale = divisor  # type: ignore[attr-defined]
+    return divisor
+
+
 def warmup_steps(warmup: float, total: int) -> int:
     """Return how many of `total` steps warm up: below 1 a share, from 1 a number.
 

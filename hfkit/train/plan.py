@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from hfkit.config import Training
@@ -128,3 +129,10 @@ class Plan:
         if progress.step >= self.total:
             return Ending("finished" if self.total == self.all_epochs else "max_steps")
         return None
+
+
+def seed_dropout(*position: int) -> None:
+    """Make dropout a function of the position (seed, step, process, …), so that a resumed step
+    drops the same units."""
+    entropy = np.random.SeedSequence(position).generate_state(1, np.uint64)
+    torch.manual_seed(int(entropy[0]))

@@ -6,6 +6,7 @@ import logging
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from hfkit import processor
 from hfkit.model import arithmetic
@@ -83,3 +84,10 @@ def test_dropout_follows_the_seed_and_stops_at_prediction() -> None:
     assert not torch.equal(one, two)
     model.eval()
     assert torch.equal(model(values), model[0](values))
+
+
+def test_shapes_of_dropout_are_known_without_numbers() -> None:
+    with FakeTensorMode():
+        found = dropped(torch.empty(10, 2**40, requires_grad=True), 0.1)
+        (slope,) = torch.autograd.grad(found.sum(), found)
+    assert found.shape == slope.shape == (10, 2**40)

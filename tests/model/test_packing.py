@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import scaled_dot_product_attention
 
 from hfkit.model import attention
-from hfkit.model.packing import Packing, grouped
+from hfkit.model.packing import Packing, grouped, spare
 
 batches = st.lists(st.integers(0, 40), min_size=1, max_size=12).filter(any)
 
@@ -34,6 +34,21 @@ def test_packing_and_padding_undo_each_other(lengths: list[int]) -> None:
     assert packed.shape == (1, filled_up(sum(lengths)), 3)
     assert torch.equal(packed[0, : sum(lengths)], values[mask.bool()])
     assert torch.equal(packing.pad(packed), values * mask.unsqueeze(-1))
+
+
+@given(st.integers(1, 5000))
+def test_coarse_rows_have_few_lengths_and_little_filling(count: int) -> None:
+    full = count + spare(count, coarse=True)
+    assert full % 16 == 0 and count <= full < max(count + 16, count * 9 / 8)
+    assert full * 8 % (1 << (full - 1).bit_length() - 1) == 0 or full <= 128
+
+
+@given(batches)
+def test_a_coarse_row_comes_back_as_it_was(lengths: list[int]) -> None:
+    mask = mask_of(lengths)
+    values = torch.rand(*mask.shape, 3)
+    packing = Packing(mask, coarse=True)
+    assert torch.equal(packing.pad(packing.pack(values)), values * mask.unsqueeze(-1))
 
 
 @given(batches)

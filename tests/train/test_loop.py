@@ -23,7 +23,8 @@ from training_cases import (
 from hfkit.errors import DivergedError, InputError, ResourceError
 from hfkit.model.heads import Embeddings
 from hfkit.train.launch import make_accelerator
-from hfkit.train.loop import Checkpoint, Evaluation, Step, Stopped, seed_dropout, train
+from hfkit.train.loop import Checkpoint, Evaluation, Step, Stopped, train
+from hfkit.train.plan import seed_dropout
 from hfkit.train.stopping import Stop
 
 

@@ -5,7 +5,8 @@ import torch
 from training_cases import tiny_model
 from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup
 
-from hfkit.train.optim import lr_factor, make_optimizer, warmup_steps
+from hfkit.train.optim import lr_factor, make_optimizer, scale, warmup_steps
+from hfkit.train.sharding import norm_of
 
 
 @pytest.mark.parametrize(
@@ -45,3 +46,31 @@ def test_frozen_parameters_are_left_out():
     model.bert.requires_grad_(False)
     optimizer = make_optimizer(model, lr=1e-3, weight_decay=0.1)
     assert sum(len(group["params"]) for group in optimizer.param_groups) == 2
+
+
+@pytest.mark.parametrize("name", ["adamw", "adafactor"])
+def test_scaled_gradients_are_what_the_step_sees(name):
+    def stepped(scaled: bool) -> list[torch.Tensor]:
+        model = tiny_model()
+        optimizer = make_optimizer(model, lr=1e-3, weight_decay=0.1, name=name)
+        torch.manual_seed(0)
+        for parameter in model.parameters():
+            parameter.grad = torch.randn_like(parameter)
+        gradients = [parameter.grad for parameter in model.parameters()]
+        if scaled:
+            scale(optimizer, gradients, 0.01)
+        else:
+            torch._foreach_mul_(gradients, 0.01)
+        optimizer.step()
+        return list(model.parameters())
+
+    for found, wanted in zip(stepped(True), stepped(False), strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-8)
+
+
+def test_the_norm_is_torchs():
+    tensors = [torch.randn(70, 40), torch.randn(3), torch.randn(500, 30).t(), torch.zeros(2, 0)]
+    wanted = torch.nn.utils.get_total_norm(tensors).item()
+    assert norm_of(iter(tensors)) == pytest.approx(wanted, rel=1e-6)
+    assert norm_of([torch.tensor([1.0, torch.inf])]) == torch.inf
+    assert norm_of([torch.tensor([1.0, torch.nan])]) != norm_of([torch.tensor([1.0])])
