@@ -5,12 +5,17 @@ from __future__ import annotations
 import ctypes
 import logging
 import platform
+import re
 from collections.abc import Mapping
+from mmap import PAGESIZE
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfkit.processor import cores, kernels_for, this_processor
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from hfkit.config import Kernels
 
 log = logging.getLogger(__name__)
@@ -28,6 +33,11 @@ MMAP_THRESHOLD, TRIM_THRESHOLD, ARENAS, KEPT = -3, -1, -8, 2**30
 # with two threads a prediction of 3,000 rows took 768 MiB instead of 659. (Blocks of tensors handed
 # back at once, by a low first bound, save another 100 MiB and cost 40 % more processor time.)
 FEW = 8  # threads that one heap serves without their waiting for each other
+
+MADV_DONTNEED = 4
+MAPS = Path("/proc/self/smaps")  # what lies where in this process, and how much of it has changed
+MAPPED = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) \S+ \S+ \S+ (\d+).*\n((?:[A-Z].*\n)*)", re.MULTILINE)
+CHANGED = re.compile(r"^Anonymous: +(\d+) kB$", re.MULTILINE)
 
 
 def set_arithmetic(kernels: Kernels, threads: int | None) -> None:
@@ -73,6 +83,37 @@ def _set_memory(settings: Mapping[int, int]) -> None:
         library = ctypes.CDLL(None)
         for name, value in settings.items():
             library.mallopt(name, value)
+
+
+class Files:
+    """What the process has mapped of files and not changed, as Linux says; else nothing.
+
+    Weights are views of their file. What of it was read counts as memory of the process, until all
+    of them are gone.
+    """
+
+    def __init__(self) -> None:
+        self.parts: list[tuple[int, int]] = []
+        try:
+            maps = MAPS.read_text("utf-8")
+        except OSError:
+            return
+        for start, end, inode, rest in MAPPED.findall(maps):
+            if inode != "0" and CHANGED.findall(rest) == ["0"]:
+                self.parts.append((int(start, 16), int(end, 16)))
+
+    def give_back(self, tensor: Tensor) -> int:
+        """Let the process forget a tensor that lies in a file; return how many bytes.
+
+        Nothing is lost: they stay in the system's cache of files, and come back when they are read.
+        """
+        first = -(-tensor.data_ptr() // PAGESIZE) * PAGESIZE
+        last = (tensor.data_ptr() + tensor.nbytes) // PAGESIZE * PAGESIZE
+        if last <= first or not any(start <= first and last <= end for start, end in self.parts):
+            return 0
+        address, size = ctypes.c_void_p(first), ctypes.c_size_t(last - first)
+        failed = ctypes.CDLL(None).madvise(address, size, MADV_DONTNEED)
+        return 0 if failed else last - first
 
 
 def is_accurate() -> bool:

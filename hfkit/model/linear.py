@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from transformers.activations import GELUActivation
 
 from hfkit.model import attention
+from hfkit.model.arithmetic import Files
 from hfkit.model.unpad import CLOSE, Measured, layers_of, measured
 
 log = logging.getLogger(__name__)
@@ -114,12 +115,13 @@ def _set(changes: list[Change], *, before: bool) -> None:
 
 def _replaced(layers: nn.Module, kind: torch.dtype) -> list[Change]:
     """Replace the linear layers one after another: only one of them is there twice at a time."""
-    rounded = Rounded(kind)
+    rounded, files = Rounded(kind), Files()
     found = []
     try:
         for parent, name, child in _children(layers, nn.Linear):
             found.append(Change(parent, name, child, LaidOut(child, rounded)))
             _set(found[-1:], before=False)
+            files.give_back(child.weight)
     except (RuntimeError, AttributeError) as error:  # of a build of torch that lacks these kernels
         log.debug("weights cannot be laid out: %s", error)
     return found

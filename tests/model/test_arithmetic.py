@@ -91,3 +91,19 @@ def test_shapes_of_dropout_are_known_without_numbers() -> None:
         found = dropped(torch.empty(10, 2**40, requires_grad=True), 0.1)
         (slope,) = torch.autograd.grad(found.sum(), found)
     assert found.shape == slope.shape == (10, 2**40)
+
+
+@pytest.mark.skipif(not arithmetic.MAPS.exists(), reason="only Linux tells what lies where")
+def test_what_lies_in_a_file_is_given_back_and_comes_back(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "weights"
+    path.write_bytes(torch.arange(100_000, dtype=torch.float32).numpy().tobytes())
+    mapped = torch.from_file(str(path), shared=False, size=100_000)
+    before = mapped.sum()
+    assert 390_000 < arithmetic.Files().give_back(mapped) <= 400_000
+    assert mapped.sum() == before
+    assert arithmetic.Files().give_back(torch.rand(100_000)) == 0  # lies in no file
+    mapped[70_000] = 3.0
+    assert arithmetic.Files().give_back(mapped) == 0  # is not what the file has
+    assert mapped[70_000] == 3.0
+    monkeypatch.setattr(arithmetic, "MAPS", tmp_path / "none")
+    assert not arithmetic.Files().parts
