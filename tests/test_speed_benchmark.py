@@ -51,7 +51,7 @@ def test_every_line_runs(quick: Path) -> None:
     records = {record["line"]: record for record in table.read(quick)}
     lines = [line for group in GROUPS.values() for line in group.lines]
     assert {line.name for line in lines} <= set(records)
-    assert {"peaks", "memory", "length", "cold-torch", "shape-bert-base-128-batch-8"} <= set(
+    assert {"peaks", "share", "memory", "length", "cold-torch", "shape-bert-base-128-batch-8"} <= set(
         records
     )
     for name, record in records.items():

@@ -24,9 +24,8 @@ from benchmarks.speed.shapes import SHAPE_GROUPS, shape_group
 from benchmarks.speed.turns import measure
 from hfkit.run.machine import machine
 
-ALONE = ("cold", "memory", "length")
+ALONE = ("share", "cold", "memory", "length")
 IDLE = 0.5
-PEAKS = ("fp32 default", "fp32 oneDNN", "bf16")
 
 
 def main() -> None:
@@ -125,7 +124,7 @@ def measured(
 ) -> Iterator[dict[str, Any]]:
     """The records of everything, as it is done; each is told on stderr."""
     begin = time.monotonic()
-    peaks = measured_peaks(setting)
+    peaks = alone.peaks(setting)
     yield {
         "kind": "peaks", "line": "peaks", "title": "largest products",
         "gflops": {name: round(value / 1e9) for name, value in peaks.items()},
@@ -144,21 +143,13 @@ def measured(
 
 def by_itself(name: str, setting: Setting, rounds: int, million: bool) -> list[dict[str, Any]]:
     """The records of a line that is no group."""
+    if name == "share":
+        return alone.share(setting, min(rounds, 3))
     if name == "cold":
         return alone.cold(setting, rounds)
     if name == "memory":
         return alone.memory(setting, million)
     return alone.length(setting, min(rounds, 3))
-
-
-def measured_peaks(setting: Setting) -> dict[str, float]:
-    job = setting.job("limit:peaks", Path(), dict.fromkeys(PEAKS), quick=setting.quick)
-    turns = measure(
-        {"peaks": job}, PEAKS, 1, inside=setting.quick, profile=False, compared=PEAKS
-    )  # fmt: skip
-    if turns.failed:
-        raise SystemExit(f"the limit cannot be measured: {turns.failed['peaks']}")
-    return turns.outputs["peaks"]
 
 
 def of_group(

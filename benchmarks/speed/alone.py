@@ -1,15 +1,18 @@
-"""Cold start, memory and length: what is measured in new processes, or of hfkit by itself."""
+"""Limits, cold start, memory, length, one thread: what is measured in new processes, or of hfkit by
+itself."""
 
 from __future__ import annotations
 
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from benchmarks.speed.lines import ENGINES, Setting
+from benchmarks.speed.limit import useful_flops
+from benchmarks.speed.lines import ENGINES, GROUPS, Setting
 from benchmarks.speed.ours import exported
 from benchmarks.speed.turns import environment, measure
 from hfkit.errors import InputError
@@ -29,6 +32,54 @@ MILLION = 1_000_000
 GROWTH = {"reach": 1.1, "aim": 1.0}
 LENGTHS = (64, 256, 1024, 4096)
 TOKENS = 16_384  # for each length
+PEAKS = ("fp32 default", "fp32 oneDNN", "bf16")
+# Group -> the contestant of it, and the share of the limit that is wanted.
+SHARES = {"train-128": ("hfkit fp32", 0.45), "train-512": ("hfkit fp32", 0.45),
+          "predict": ("hfkit torch", 0.6)}  # fmt: skip
+
+
+def peaks(setting: Setting) -> dict[str, float]:
+    """The largest products that the device reaches, in operations a second."""
+    job = setting.job("limit:peaks", Path(), dict.fromkeys(PEAKS), quick=setting.quick)
+    turns = measure(
+        {"peaks": job}, PEAKS, 1, inside=setting.quick, profile=False, compared=PEAKS
+    )  # fmt: skip
+    if turns.failed:
+        raise SystemExit(f"the limit cannot be measured: {turns.failed['peaks']}")
+    return turns.outputs["peaks"]
+
+
+def share(setting: Setting, rounds: int) -> list[dict[str, Any]]:
+    """What one thread reaches of its own limit in fp32, where no core waits for another.
+
+    The limit is measured before each group; the best of them counts for all.
+    """
+    one = replace(setting, threads=1)
+    base = {"kind": "share", "line": "share", "title": "share of the limit on one thread"}
+    steps: list[dict[str, Any]] = []
+    limit = 0.0
+    for name, (ours, wanted) in SHARES.items():
+        limit = max(limit, *(peaks(one)[kind] for kind in PEAKS if kind.startswith("fp32")))
+        group = GROUPS[name]
+        lines = [line for line in group.lines if line.ours == ours]
+        parts = [line.part for line in lines]
+        job = group.jobs(one)[ours]
+        turns = measure({ours: job}, parts, rounds, inside=setting.quick, profile=False)
+        if turns.failed:
+            return [{**base, "ours": "hfkit", "unavailable": turns.failed[ours]}]
+        for line in lines:
+            lengths = turns.lengths[line.part]
+            work = useful_flops(group.model(setting.models), lengths) * line.times_forward
+            seconds = turns.seconds(ours, line.part)
+            steps.append({
+                "title": line.title, "wanted": wanted,
+                "tokens_per_second": measured([sum(lengths) / s for s in seconds]).to_json(),
+                "gflops": [work / s / 1e9 for s in seconds],
+            })  # fmt: skip
+    for step in steps:
+        step["share"] = measured([rate * 1e9 / limit for rate in step.pop("gflops")]).to_json()
+    return [{**base, "ours": "hfkit", "rounds": rounds, "limit_gflops": round(limit / 1e9),
+             "steps": steps}]  # fmt: skip
 
 
 def cold(setting: Setting, rounds: int) -> list[dict[str, Any]]:

@@ -51,7 +51,7 @@ def _run_of(record: Record) -> tuple:
 
 def _run(records: Sequence[Record]) -> str:
     parts = [_heading(records[0])]
-    for kind, show in (("ratio", _ratios), ("cold", _cold), ("memory", _memory),
+    for kind, show in (("ratio", _ratios), ("share", _shares), ("cold", _cold), ("memory", _memory),
                        ("length", _length), ("peaks", _peaks)):  # fmt: skip
         there = [record for record in records if record["kind"] == kind]
         shown = [record for record in there if "unavailable" not in record]
@@ -158,6 +158,17 @@ def _length(records: Sequence[Record]) -> str:
     return _table(("tokens of each text", "µs for a token"), rows)
 
 
+def _shares(records: Sequence[Record]) -> str:
+    rows = [
+        [step["title"], _number(step["tokens_per_second"]["value"]),
+         _percent(step["share"]), f"{step['wanted']:.0%}"]
+        for record in records for step in record["steps"]
+    ]  # fmt: skip
+    limit = records[0]["limit_gflops"]
+    heads = ("by one thread", "real tokens/s", f"share of its limit, {limit} GFLOP/s", "wanted")
+    return _table(heads, rows)
+
+
 def _peaks(records: Sequence[Record]) -> str:
     names = list(records[0]["gflops"])
     row = ["limit: GFLOP/s of a large product", *(_number(records[0]["gflops"][n]) for n in names)]
@@ -194,6 +205,16 @@ def _interval(found: Mapping[str, float | None]) -> str:
     value, low, high = (found[name] for name in ("value", "low", "high"))
     shown = _number(value)
     return shown if low is None else f"{shown} ({_number(low)}–{_number(high)})"
+
+
+def _percent(found: Mapping[str, float | None]) -> str:
+    """
+    >>> _percent({"value": 0.512, "low": 0.5, "high": 0.53}), _percent({"value": 1, "low": None})
+    ('51% (50–53%)', '100%')
+    """
+    value, low, high = (found.get(name) for name in ("value", "low", "high"))
+    shown = f"{value:.0%}"
+    return shown if low is None else f"{shown} ({low * 100:.0f}–{high:.0%})"
 
 
 def between_markers(page: str) -> str:

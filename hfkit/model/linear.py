@@ -90,7 +90,7 @@ def lay_out(model: nn.Module, kind: torch.dtype) -> bool:
     if not _near(model, wanted, kind):
         _set(fused, before=True)
     packing = getattr(layers[0], attention.PACKING, None)
-    if packing is not None and kind == torch.bfloat16:
+    if packing is not None:
         packing.coarse = True
     return True
 
