@@ -51,9 +51,14 @@ def test_every_line_runs(quick: Path) -> None:
     records = {record["line"]: record for record in table.read(quick)}
     lines = [line for group in GROUPS.values() for line in group.lines]
     assert {line.name for line in lines} <= set(records)
-    assert {"peaks", "share", "memory", "length", "cold-torch", "shape-bert-base-128-batch-8"} <= set(
-        records
-    )
+    assert {
+        "peaks",
+        "share",
+        "memory",
+        "length",
+        "cold-torch",
+        "shape-bert-base-128-batch-8",
+    } <= set(records)
     for name, record in records.items():
         engines = {"hfkit onnx", "hfkit openvino", "hfkit openvino bf16"}
         if record.get("ours") in engines:

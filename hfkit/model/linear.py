@@ -56,7 +56,7 @@ class LaidOut(nn.Module):
         kind = rounded.kind
         self.in_features, self.out_features = linear.in_features, linear.out_features
         self.weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach().to(kind))
-        self.bias = None if linear.bias is None else linear.bias.detach().to(kind)
+        self.bias = None if linear.bias is None else linear.bias.detach().to(kind, copy=True)
         self.activation: Literal["none", "gelu"] = "none"
         self._rounded = rounded
 

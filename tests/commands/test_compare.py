@@ -277,4 +277,5 @@ def test_predictions_of_every_task(hfkit, runs, tmp_path, task):
     code, out, err = hfkit("compare", *models, data, "--json", "--resamples", 100)
     expected = json.loads(out)["pairs"][0]["differences"]
     for name in set(files) & set(expected):
-        assert files[name]["value"] == pytest.approx(expected[name]["value"], abs=0.01)  # rounded
+        # Rounded, and of models that hardly learnt: ranks of similarities hang on the last digit.
+        assert files[name]["value"] == pytest.approx(expected[name]["value"], abs=0.05)
