@@ -34,8 +34,8 @@ def test_a_model_learns_to_translate_and_is_scored(
     code, _, err = hfkit(
         "finetune", tmp_path / "train.jsonl", "-t", "translation", "-m", base, "-o", run,
         "--validation", tmp_path / "validation.jsonl", "--text-column", "en",
-        "--target-column", "de", *named(family), "--lr", "5e-3", "--epochs", 30, "-b", 16, "--seed", 1,
-        "--dropout", 0, "--max-target-length", 8, "--beams", 2, "--device", "cpu",
+        "--target-column", "de", *named(family), "--lr", "5e-3", "--epochs", 30, "-b", 16,
+        "--seed", 1, "--dropout", 0, "--max-target-length", 8, "--beams", 2, "--device", "cpu",
     )  # fmt: skip
     assert code == 0, err
     code, out, err = hfkit("predict", run, "rain snow", "--format", "jsonl")
