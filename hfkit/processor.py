@@ -81,7 +81,7 @@ def kernels_for(processor: Processor) -> Literal["default", "onednn"]:
 
 
 def lays_out(kernels: Kernels, processor: Processor) -> bool:
-    """Whether a prediction in fp32 lays its weights out for oneDNN, which keeps to fp32 everywhere.
+    """Whether a prediction in fp32 lays its weights out for oneDNN (where that proves to be fp32).
 
     Measured where there is AVX-512: a tenth faster than MKL on Intel's, more on AMD's.
 

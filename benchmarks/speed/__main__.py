@@ -45,7 +45,8 @@ def main() -> None:
     groups = {
         name: found for name, group in groups.items() if (found := part_of(group, given.rows))
     }
-    names = [*groups, *(name for name in ALONE if begins(name, given.rows))]
+    alone_ones = [name for name in ALONE if given.device == "cpu" or name != "share"]
+    names = [*groups, *(name for name in alone_ones if begins(name, given.rows))]
     if not names:
         raise SystemExit(f"no such rows; there are: {', '.join((*GROUPS, *ALONE))}")
     given.results.parent.mkdir(parents=True, exist_ok=True)

@@ -37,7 +37,7 @@ FEW = 8  # threads that one heap serves without their waiting for each other
 MADV_DONTNEED = 4
 MAPS = Path("/proc/self/smaps")  # what lies where in this process, and how much of it has changed
 MAPPED = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) \S+ \S+ \S+ (\d+).*\n((?:[A-Z].*\n)*)", re.MULTILINE)
-CHANGED = re.compile(r"^Anonymous: +(\d+) kB$", re.MULTILINE)
+CHANGED = re.compile(r"^(?:Anonymous|Swap): +(\d+) kB$", re.MULTILINE)
 
 
 def set_arithmetic(kernels: Kernels, threads: int | None) -> None:
@@ -95,11 +95,11 @@ class Files:
     def __init__(self) -> None:
         self.parts: list[tuple[int, int]] = []
         try:
-            maps = MAPS.read_text("utf-8")
+            maps = MAPS.read_text("utf-8", errors="replace")
         except OSError:
             return
         for start, end, inode, rest in MAPPED.findall(maps):
-            if inode != "0" and CHANGED.findall(rest) == ["0"]:
+            if inode != "0" and CHANGED.findall(rest) == ["0", "0"]:
                 self.parts.append((int(start, 16), int(end, 16)))
 
     def give_back(self, tensor: Tensor) -> int:

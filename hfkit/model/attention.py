@@ -38,7 +38,6 @@ class Current:
 
     def __init__(self) -> None:
         self.packing: Packing | None = None
-        self.coarse = False  # packed rows have few lengths
         self.angles: dict[int, Any] = {}  # packed tables, by position: layers share a few
 
 

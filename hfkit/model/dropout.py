@@ -3,7 +3,7 @@
 On a CPU torch's dropout draws one number of 53 bits for each element, which took a tenth of a
 training step. Sixteen bits say as well whether one is dropped: the probability is kept to 1/65536.
 They come from a generator of NumPy's that is twice as fast as torch's, whose seed is drawn from
-torch's own: so a seed, a resumed step and recomputed activations give the same ones as before.
+torch's own: so a seed, a resumed step and recomputed activations give the same ones each time.
 """
 
 from __future__ import annotations

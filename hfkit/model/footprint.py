@@ -201,7 +201,7 @@ def _computed(
 ) -> Alive:
     rounding = torch.autocast("cpu", torch.bfloat16) if half else nullcontext()
     shape = inputs["input_ids"].shape
-    packing = Packing(torch.ones(shape, dtype=torch.long))
+    packing = Packing(torch.ones(shape, dtype=torch.long), coarse=half)
     with (
         quiet(),
         attached(made, packing if unpad and not made.fused else None),

@@ -20,9 +20,8 @@ import torch
 from torch import Tensor, nn
 from transformers.activations import GELUActivation
 
-from hfkit.model import attention
 from hfkit.model.arithmetic import Files
-from hfkit.model.unpad import CLOSE, Measured, layers_of, measured
+from hfkit.model.unpad import CLOSE, COARSE, Measured, layers_of, measured
 
 log = logging.getLogger(__name__)
 
@@ -77,21 +76,19 @@ def lay_out(model: nn.Module, kind: torch.dtype) -> bool:
     one_dnn: Any = torch.backends.mkldnn
     if found is None or not one_dnn.is_available():
         return False
-    _, layers = found
+    owner, layers = found
     wanted = measured(model)
     if wanted is None:
         return False
     replaced = _replaced(layers, kind)
-    if not _near(model, wanted, kind):
+    if not replaced or not _near(model, wanted, kind):
         _set(replaced, before=True)
         return False
     fused = _with_activations(model, layers)
     _set(fused, before=False)
     if not _near(model, wanted, kind):
         _set(fused, before=True)
-    packing = getattr(layers[0], attention.PACKING, None)
-    if packing is not None:
-        packing.coarse = True
+    setattr(owner, COARSE, True)
     return True
 
 
@@ -114,7 +111,8 @@ def _set(changes: list[Change], *, before: bool) -> None:
 
 
 def _replaced(layers: nn.Module, kind: torch.dtype) -> list[Change]:
-    """Replace the linear layers one after another: only one of them is there twice at a time."""
+    """Replace the linear layers one after another: only one of them is there twice at a time.
+    All, or none where a build of torch or a processor lacks the kernels."""
     rounded, files = Rounded(kind), Files()
     found = []
     try:
@@ -122,8 +120,10 @@ def _replaced(layers: nn.Module, kind: torch.dtype) -> list[Change]:
             found.append(Change(parent, name, child, LaidOut(child, rounded)))
             _set(found[-1:], before=False)
             files.give_back(child.weight)
-    except (RuntimeError, AttributeError) as error:  # of a build of torch that lacks these kernels
+    except (RuntimeError, AttributeError) as error:
         log.debug("weights cannot be laid out: %s", error)
+        _set(found, before=True)
+        return []
     return found
 
 

@@ -34,6 +34,7 @@ from hfkit.model.packing import Packing
 log = logging.getLogger(__name__)
 
 LENGTHS = (5, 19, 2, 11)  # tokens of the texts that prove a model
+COARSE = "hfkit_coarse"  # attribute of such a model whose packed rows are to have few lengths
 CLOSE = 1e-5  # of outputs, relative to the largest
 CLOSE_GRADIENTS = 1e-4
 
@@ -179,7 +180,7 @@ def _attach_ends(
             mask = torch.ones_like(tokens)
         current.packing = fixed
         if fixed is None and mask is not None and mask.ndim == 2:
-            coarse = current.coarse or torch.is_autocast_enabled("cpu")
+            coarse = getattr(owner, COARSE, False) or torch.is_autocast_enabled("cpu")
             current.packing = Packing(mask, coarse=coarse)
         current.angles = {}
 

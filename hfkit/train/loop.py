@@ -201,18 +201,18 @@ class Learner:
         # skip the wrapping: gradients would not meet and the processes drift apart, silently.
         self.model._is_accelerate_prepared = False  # type: ignore[assignment]
         self._recomputing.__enter__()
-        self.tables.__enter__()
         sharded = self.shards is not None  # shards need no DDP around them
         self.wrapped = self.accelerator.prepare_model(self.model, evaluation_mode=sharded)
         self.wrapped.train()
+        self.tables.__enter__()
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.tables.__exit__(*exception)
         self.accelerator.unwrap_model(self.wrapped, keep_fp32_wrapper=False)
         self.accelerator.free_memory()
         if self.shards:
             self.shards.close()
-        self.tables.__exit__()
         self._recomputing.__exit__(None, None, None)
 
     def step(self, step: int) -> tuple[Step, Ending | None]:
@@ -258,6 +258,7 @@ class Learner:
                 batch = self._tensors(micro_batch, step)
                 part, labelled = self.parts.loss(self.wrapped(**_inputs(batch)), batch)
                 self.scaler.scale(part * weight).backward()
+            self.tables.settle()
             loss_sum += part.detach() * weight
             count += float(labelled) * weight
         return float(loss_sum), count
@@ -297,6 +298,7 @@ class Learner:
                 if len(batches) > 1:
                     embeddings = self._embed(self.wrapped, batch, step, number)
                 self.scaler.scale((embeddings * part).sum()).backward()
+            self.tables.settle()
         # Every process has computed the loss of all; it counts once.
         return (loss_sum, count) if accelerator.is_main_process else (0.0, 0.0)
 

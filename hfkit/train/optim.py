@@ -71,6 +71,7 @@ def scale(
     plain = all(type(part) is torch.Tensor and part.is_cpu for part in gradients)
     if not (plain and type(optimizer) is torch.optim.AdamW and optimizer.defaults["fused"]):
         torch._foreach_mul_(gradients, factor)
+        optimizer.grad_scale = None  # type: ignore[attr-defined]
         return None
     divisor = torch.tensor(1 / factor)
     optimizer.grad_scale = divisor  # type: ignore[attr-defined]

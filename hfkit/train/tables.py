@@ -56,6 +56,16 @@ class Tables:
         for table in self.tables:
             table.sparse = False
 
+    def settle(self) -> None:
+        """Put together the rows of a gradient that has grown beyond the table: a step may be of
+        many micro-batches."""
+        for table in self.tables:
+            gradient = table.weight.grad
+            if gradient is None or not gradient.is_sparse:
+                continue
+            if gradient._nnz() > table.num_embeddings:
+                table.weight.grad = gradient.coalesce()
+
     def update(self, scale: Tensor | None) -> None:
         """Take AdamW's step in each table whose gradient is rows, and drop that gradient.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -54,6 +56,41 @@ def test_gelu_is_taken_along_where_it_follows(kind: torch.dtype, tmp_path: Path)
     assert layer.intermediate.dense.activation == "gelu"
     assert type(layer.intermediate.intermediate_act_fn) is nn.Identity
     assert layer.output.dense.activation == "none"
+
+
+def test_rows_are_coarse_in_every_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prediction computes a batch in each of several threads."""
+    model = model_of("bert", tmp_path).eval()
+    unpad.unpad(model)
+    assert linear.lay_out(model, torch.float32)
+    seen: list[bool] = []
+    made = unpad.Packing
+
+    def packing(mask: torch.Tensor, *, coarse: bool) -> unpad.Packing:
+        seen.append(coarse)
+        return made(mask, coarse=coarse)
+
+    monkeypatch.setattr(unpad, "Packing", packing)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(outputs, TorchEngine(model)).result()
+    assert seen == [True]
+
+
+def test_nothing_is_laid_out_where_a_kernel_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, count = linear.LaidOut.__init__, []
+
+    def failing(self: linear.LaidOut, *given: Any) -> None:
+        count.append(1)
+        if len(count) == 3:
+            raise RuntimeError("no such kernel")
+        made(self, *given)
+
+    monkeypatch.setattr(linear.LaidOut, "__init__", failing)
+    model = model_of("bert", tmp_path).eval()
+    assert not linear.lay_out(model, torch.bfloat16)
+    assert not [one for one in model.modules() if type(one) is linear.LaidOut]
 
 
 def test_a_gate_keeps_its_activation(tmp_path: Path) -> None:

@@ -69,6 +69,16 @@ def test_a_gradient_stays_rows_and_the_module_as_it_was() -> None:
     assert not model[0].sparse
 
 
+def test_a_gradient_of_many_micro_batches_stays_below_the_table() -> None:
+    model = made()
+    optimizer = make_optimizer(model, lr=1e-2, weight_decay=0.0)
+    with Tables(model, optimizer) as own:
+        for _ in range(40):
+            model(torch.randint(1, ROWS, (4, 9))).sum().backward()
+            own.settle()
+            assert model[0].weight.grad._nnz() <= ROWS
+
+
 def test_tables_that_others_read_are_left_alone() -> None:
     def count(model: nn.Module, name: str = "adamw") -> int:
         optimizer = make_optimizer(model, lr=1e-2, weight_decay=0.0, name=name)
