@@ -25,7 +25,7 @@ UNUSED = frozenset({"loss", "encoder_last_hidden_state"})
 
 # oneDNN and the layer above it keep what they prepared for every shape they have met. Batches of
 # texts have thousands of shapes: without a bound, memory grows for as long as the input does. An
-# encoder has four for each length of its packed row, and each takes half a megabyte.
+# encoder has four for each length of its packed row, and each takes up to a megabyte.
 SHAPES = 16
 # A step in bf16 has ten for each length of its packed row. 64 of them would be made anew all the
 # time: with 256 MiniLM's training took 55 MiB more, and a tenth less time.

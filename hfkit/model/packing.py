@@ -12,7 +12,7 @@ oneDNN makes a kernel for each shape it meets, which takes as long as using it o
 the packed row is filled up to a multiple of 16 tokens, with copies of its last token that nothing
 reads, and the lengths of groups can be rounded up too. Where the linear layers go through oneDNN a
 packed row is *coarse*: it has one of eight lengths between a power of two and the next. (A kernel
-for them takes half a megabyte; making one takes 1 ms in fp32 and 4 to 14 in bf16.)
+for them takes up to a megabyte; making one takes 1 ms in fp32 and 4 to 14 in bf16.)
 """
 
 from __future__ import annotations

@@ -60,6 +60,11 @@ def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
         group["lr"] = lr
 
 
+def is_fused_adamw(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether it is AdamW that makes its step in one pass."""
+    return type(optimizer) is torch.optim.AdamW and bool(optimizer.defaults["fused"])
+
+
 def scale(
     optimizer: torch.optim.Optimizer, gradients: list[torch.Tensor], factor: float
 ) -> torch.Tensor | None:
@@ -69,7 +74,7 @@ def scale(
     divides by is returned.
     """
     plain = all(type(part) is torch.Tensor and part.is_cpu for part in gradients)
-    if not (plain and type(optimizer) is torch.optim.AdamW and optimizer.defaults["fused"]):
+    if not (plain and is_fused_adamw(optimizer)):
         torch._foreach_mul_(gradients, factor)
         optimizer.grad_scale = None  # type: ignore[attr-defined]
         return None

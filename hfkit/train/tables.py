@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
+from hfkit.train.optim import is_fused_adamw
+
 LARGE = 2**22  # numbers; a smaller table is not worth it
 PIECE = 2**22  # numbers of a table that are updated at once
 
@@ -32,13 +34,12 @@ class Tables:
         self, model: nn.Module, optimizer: torch.optim.Optimizer, processes: int = 1
     ) -> None:
         readers = Counter(id(part) for _, part in model.named_parameters(remove_duplicate=False))
-        fused = type(optimizer) is torch.optim.AdamW and optimizer.defaults["fused"]
         self.optimizer = optimizer
         self.tables = [
             module
             for module in model.modules()
             if type(module) is nn.Embedding
-            and fused
+            and is_fused_adamw(optimizer)
             and processes == 1
             and not (module.sparse or module.scale_grad_by_freq or module.max_norm)
             and module.weight.requires_grad
