@@ -58,6 +58,8 @@ class Packing:
         self._filled = _with_spare(self.places, self.spare)
         self._groups: dict[bool, list[Group]] = {}  # by whether lengths are rounded up
         self._back: dict[bool, Tensor] = {}
+        self._rows: dict[tuple[int, bool], list[Tensor]] = {}
+        self._rows_back: dict[tuple[int, bool], Tensor] = {}
 
     def pack(self, padded: Tensor) -> Tensor:
         """``[B, L, …]`` to ``[1, T, …]``, where T counts the spare tokens in."""
@@ -99,6 +101,33 @@ class Packing:
             places = torch.arange(len(self.places)) + shift.repeat_interleave(lengths)
             self._back[even] = _with_spare(places, self.spare).to(self.device)
         return self._back[even]
+
+    def rows(self, heads: int, even: bool = False) -> list[Tensor]:
+        """For each group, which rows of ``[T · heads, D]`` its tokens are: those of the first head,
+        then those of the next."""
+        if (heads, even) not in self._rows:
+            each = torch.arange(heads, device=self.device).unsqueeze(1)
+            self._rows[heads, even] = [
+                (group.places * heads + each).reshape(-1) for group in self.groups(even)
+            ]
+        return self._rows[heads, even]
+
+    def rows_back(self, heads: int, even: bool = False) -> Tensor:
+        """For each token and head, its row among those of all groups, one after another."""
+        if (heads, even) not in self._rows_back:
+            sizes = [group.texts * group.length for group in self.groups(even)]
+            first = [sum(sizes[:number]) for number in range(len(sizes))]
+            # A group's rows begin at first · heads, and each of its heads has size of them.
+            size, start = (
+                torch.cat([torch.full((n,), one) for n, one in zip(sizes, values, strict=True)])
+                for values in (sizes, first)
+            )
+            places = self.back(even)
+            size, start = size.to(self.device)[places], start.to(self.device)[places]
+            each = torch.arange(heads, device=self.device).unsqueeze(0)
+            found = (places + start * (heads - 1)).unsqueeze(1) + size.unsqueeze(1) * each
+            self._rows_back[heads, even] = found.reshape(-1)
+        return self._rows_back[heads, even]
 
     @cached_property
     def ends(self) -> Tensor:

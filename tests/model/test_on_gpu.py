@@ -14,7 +14,8 @@ from toys import toy_rows, write_base_model, write_csv
 
 import hfkit
 from hfkit.model import attention
-from hfkit.model.attention import Rule, by_kernel, has_kernel, in_groups
+from hfkit.model.attention import by_kernel, has_kernel
+from hfkit.model.grouped import Rule, in_groups
 from hfkit.model.packing import Packing
 from hfkit.model.unpad import unpad
 

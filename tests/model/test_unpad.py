@@ -12,7 +12,7 @@ import torch
 from toys import write_base_model
 from transformers import AutoModelForSequenceClassification
 
-from hfkit.model import attention, unpad
+from hfkit.model import attention, grouped, unpad
 from hfkit.model.dropout import quicken
 from hfkit.model.load import load_for_training
 from hfkit.train.memory import recomputing
@@ -85,9 +85,9 @@ def test_a_wrong_attention_is_found_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The proof can fail: with texts that see their filling, the model stays padded."""
-    honest = attention._weighted
+    honest = grouped._weighted
     monkeypatch.setattr(
-        attention, "_weighted", lambda q, k, v, hidden, rule: honest(q, k, v, None, rule)
+        grouped, "_weighted", lambda q, k, v, hidden, rule: honest(q, k, v, None, rule)
     )
     model = model_of("bert", tmp_path).eval()
     monkeypatch.setattr(unpad, "_attach_around_attention", lambda owner, layers: None)

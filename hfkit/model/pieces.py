@@ -1,0 +1,118 @@
+"""softmax(QKᵀ · scale) V on a CPU, in pieces whose scores stay in the cache.
+
+The gradient is written out (`Weighted.backward`), because what autograd would do is slow here: each
+piece would get a gradient of the size of the whole, nearly all of it zeros, and each step in
+between its own array. With W the weights, D their dropout, G the gradient of the result:
+
+    dV = (W · D)ᵀ G     dW = (G Vᵀ) · D     dS = W · (dW − rows' sums of W · dW)
+    dQ = scale · dS K   dK = scale · dSᵀ Q
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from hfkit.model.dropout import LEVELS, kept
+
+PIECE = 2**20  # bytes of scores computed at once, in fp32
+
+
+def weighted(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float, dropout: float
+) -> Tensor:
+    """Compute ``[N, L, D]`` from queries of that shape and keys and values ``[N, K, D]``.
+
+    `mask` ``[N, 1 or L, K]`` is added to the scores.
+    """
+    found: Tensor = Weighted.apply(  # type: ignore[no-untyped-call]
+        query, key, value, mask, scale, round(dropout * LEVELS)
+    )
+    return found
+
+
+class Weighted(torch.autograd.Function):
+    """The values, weighted by how well queries and keys agree."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        mask: Tensor | None,
+        scale: float,
+        level: int,
+    ) -> Tensor:
+        """Compute it; weights are dropped with a probability of `level` in `LEVELS`."""
+        # bf16 would round the gradients of the weights once more.
+        exact = torch.float32 if any(ctx.needs_input_grad) else query.dtype
+        ctx.scale, ctx.dropped = scale, level > 0
+        ctx.makes_up = LEVELS / (LEVELS - level)
+        values = value * ctx.makes_up if level else value
+        found, kept_here = torch.empty_like(query), []
+        for piece in _pieces(query, key):
+            weights = _weights(query[piece], key[piece], mask, piece, scale, exact)
+            used = weights.to(query.dtype)
+            kept_here.append(weights)
+            if level:
+                kept_here.append(kept(weights.shape, level))
+                used = used * kept_here[-1]
+            torch.bmm(used, values[piece], out=found[piece])
+        ctx.save_for_backward(query, key, values, *kept_here)
+        return found
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Compute the gradients of queries, keys and values."""
+        query, key, values, *kept_here = ctx.saved_tensors
+        own = iter(kept_here)
+        to_query, to_key, to_value = map(torch.empty_like, (query, key, values))
+        nothing = query.new_empty(())
+        for piece in _pieces(query, key):
+            weights, slope = next(own), torch.bmm(gradient[piece], values[piece].transpose(1, 2))
+            used = weights.to(query.dtype)
+            if ctx.dropped:
+                stays = next(own).to(query.dtype)
+                used = used * stays
+                slope *= stays
+            torch.bmm(used.transpose(1, 2), gradient[piece], out=to_value[piece])
+            slope = torch._softmax_backward_data(
+                slope.to(weights.dtype), weights, -1, weights.dtype
+            )
+            slope = slope.to(query.dtype)
+            torch.baddbmm(nothing, slope, key[piece], beta=0, alpha=ctx.scale, out=to_query[piece])
+            torch.baddbmm(
+                nothing, slope.transpose(1, 2), query[piece], beta=0, alpha=ctx.scale,
+                out=to_key[piece],
+            )  # fmt: skip
+        if ctx.dropped:
+            to_value *= ctx.makes_up
+        return to_query, to_key, to_value, None, None, None
+
+
+def _pieces(query: Tensor, key: Tensor) -> list[slice]:
+    """Parts of the first dimension."""
+    count, length, _ = query.shape
+    at_once = max(1, PIECE // (4 * length * key.shape[1]))
+    return [slice(start, start + at_once) for start in range(0, count, at_once)]
+
+
+def _weights(
+    query: Tensor,
+    key: Tensor,
+    mask: Tensor | None,
+    piece: slice,
+    scale: float,
+    exact: torch.dtype,
+) -> Tensor:
+    """softmax(QKᵀ · scale + mask), in the type `exact`."""
+    added, share = (query.new_empty(()), 0) if mask is None else (mask[piece], 1)
+    scores = torch.baddbmm(added, query, key.transpose(1, 2), beta=share, alpha=scale)
+    if scores.dtype != exact:
+        return scores.softmax(dim=-1, dtype=exact)
+    return torch.softmax(scores, dim=-1, out=scores)  # in its place, which is in the cache
