@@ -15,6 +15,7 @@ from threading import Thread
 from typing import Any
 
 from benchmarks.speed.worker import Queues, work
+from hfkit import WAITING_THREADS
 
 log = logging.getLogger(__name__)
 
@@ -175,9 +176,9 @@ def _turn(found: Turns, one: Contestant | Inside, part: str, *, counts: bool) ->
 def environment(threads: int) -> dict[str, str]:
     """Of every contestant alike: no network, so many threads, no settings of hfkit's from outside.
 
-    Threads that wait sleep (OMP_WAIT_POLICY) on all sides, as hfkit has it by itself. Python keeps
-    what it compiled, as packages that are installed have it: the sources here would be compiled at
-    every start.
+    Threads wait for one another as they do in hfkit (WAITING_THREADS). Python keeps what it
+    compiled, as packages that are installed have it: the sources here would be compiled at every
+    start.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HFKIT_")}
     kept.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -186,7 +187,7 @@ def environment(threads: int) -> dict[str, str]:
         **kept,
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_VERBOSITY": "error",
-        "OMP_WAIT_POLICY": "PASSIVE",
+        **WAITING_THREADS,
         "OMP_NUM_THREADS": number,
         "MKL_NUM_THREADS": number,
         "RAYON_NUM_THREADS": number,

@@ -4,6 +4,11 @@
 
 Each real token stands in one place of one group. So gradients are gathered as the values are, the
 other way round; autograd, which knows no such thing, would add them up into arrays of zeros.
+
+On a CPU texts of up to 1024 tokens are multiplied as they are, in pieces whose scores stay in the
+cache (pieces.py): measured on two cores of Zen 5, that takes 0.6 µs a token of 16 where torch's
+fused kernel takes 17, 3.3 against 6.8 at 256 and 12 against 12 at 1024. Longer ones go through the
+fused kernel, which needs no memory for the scores.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ The gradient of a table is zero but for the tokens of the batch. torch makes it 
 47 MB for MiniLM and 768 for XLM-R, anew in each step; it is then measured, scaled, read and
 dropped. Here it stays what it is, rows and their numbers (`Embedding.sparse`). AdamW, which moves
 the other rows too, gets it a piece at a time: a small array of zeros that the rows of a piece are
-written into. What is computed is the same, to rounding.
+written into. Rows that no batch has read yet have no moments, and all that AdamW does to them is
+let them decay. What is computed is the same, to rounding.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from hfkit.train.optim import is_fused_adamw
 
 LARGE = 2**22  # numbers; a smaller table is not worth it
 PIECE = 2**22  # numbers of a table that are updated at once
+FEW = 1 / 8  # of the rows: up to so many that have moments are updated by themselves
 
 
 class Tables:
@@ -35,6 +37,7 @@ class Tables:
     ) -> None:
         readers = Counter(id(part) for _, part in model.named_parameters(remove_duplicate=False))
         self.optimizer = optimizer
+        self._moved: dict[Tensor, Tensor] = {}  # which rows of a table have moments
         self.tables = [
             module
             for module in model.modules()
@@ -74,11 +77,25 @@ class Tables:
         """
         for group in self.optimizer.param_groups:
             for weight in group["params"]:
-                if weight.grad is not None and weight.grad.is_sparse:
-                    moments = _moments(self.optimizer, weight)
-                    _update(weight, weight.grad, moments, group, scale)
-                    moments["step"].add_(1)
-                    weight.grad = None
+                if weight.grad is None:
+                    continue
+                if not weight.grad.is_sparse:
+                    self._moved.pop(weight, None)
+                    continue
+                moments = _moments(self.optimizer, weight)
+                moved = self._rows(weight, moments)
+                _update(weight, weight.grad, moved, moments, group, scale)
+                moments["step"].add_(1)
+                weight.grad = None
+
+    def _rows(self, weight: nn.Parameter, moments: Mapping[str, Tensor]) -> Tensor:
+        """The rows of a table that have a gradient or moments, in order."""
+        if weight not in self._moved:
+            both = (moments["exp_avg"], moments["exp_avg_sq"])
+            self._moved[weight] = torch.stack([part.any(dim=1) for part in both]).any(dim=0)
+        if weight.grad is not None:
+            self._moved[weight][weight.grad.indices()[0]] = True
+        return self._moved[weight].nonzero().squeeze(1)
 
 
 def gathered(parameters: Iterable[nn.Parameter]) -> list[Tensor]:
@@ -107,34 +124,44 @@ def _moments(optimizer: torch.optim.Optimizer, weight: Tensor) -> dict[str, Tens
 def _update(
     weight: Tensor,
     gradient: Tensor,
+    moved: Tensor,
     moments: Mapping[str, Tensor],
     group: Mapping[str, Any],
     scale: Tensor | None,
 ) -> None:
-    """AdamW's step, piece by piece."""
-    rows, numbers = gradient.indices()[0], gradient.values()
+    """AdamW's step, piece by piece; `moved` are the rows that it does more to than decay."""
+    numbers, decay = gradient.values(), group["weight_decay"]
+    few = len(moved) <= FEW * len(weight)
+    rows = gradient.indices()[0]
+    if few:
+        rows = torch.searchsorted(moved, rows)
+        if decay:
+            weight.detach().mul_(1 - group["lr"] * decay)
+            decay = 0.0
     beta1, beta2 = group["betas"]
+    state = (weight.detach(), moments["exp_avg"], moments["exp_avg_sq"])
     zeros = None
-    for piece, own in _pieces(rows, weight.shape):
-        one = weight.detach()[piece]
+    for piece, own in _pieces(rows, len(moved) if few else len(weight), weight.shape[1]):
+        parts = [part.index_select(0, moved[piece]) if few else part[piece] for part in state]
         if zeros is None:
-            zeros = torch.zeros_like(one)
-        part, places = zeros[: len(one)], rows[own] - piece.start
-        part.index_copy_(0, places, numbers[own])
+            zeros = torch.zeros_like(parts[0])
+        slope, places = zeros[: len(parts[0])], rows[own] - piece.start
+        slope.index_copy_(0, places, numbers[own])
         adamw(
-            [one], [part], [moments["exp_avg"][piece]], [moments["exp_avg_sq"][piece]], [],
-            [moments["step"].clone()],
+            parts[:1], [slope], parts[1:2], parts[2:], [], [moments["step"].clone()],
             fused=True, grad_scale=scale, amsgrad=False, beta1=beta1, beta2=beta2, lr=group["lr"],
-            weight_decay=group["weight_decay"], eps=group["eps"], maximize=False,
+            weight_decay=decay, eps=group["eps"], maximize=False,
         )  # fmt: skip
-        part.index_fill_(0, places, 0.0)
+        slope.index_fill_(0, places, 0.0)
+        if few:
+            for whole, part in zip(state, parts, strict=True):
+                whole.index_copy_(0, moved[piece], part)
 
 
-def _pieces(rows: Tensor, shape: torch.Size) -> Iterator[tuple[slice, slice]]:
-    """Parts of a table, each with the places of its rows among the sorted `rows`."""
-    height = max(1, PIECE // shape[1])
-    starts = torch.arange(0, shape[0] + height, height)
+def _pieces(rows: Tensor, count: int, width: int) -> Iterator[tuple[slice, slice]]:
+    """Parts of `count` rows, each with the places of its own among the sorted `rows`."""
+    height = max(1, PIECE // width)
+    starts = torch.arange(0, count + height, height)
     bounds = torch.searchsorted(rows, starts).tolist()
-    for number, start in enumerate(range(0, shape[0], height)):
-        end = min(start + height, shape[0])
-        yield slice(start, end), slice(bounds[number], bounds[number + 1])
+    for number, start in enumerate(range(0, count, height)):
+        yield slice(start, min(start + height, count)), slice(bounds[number], bounds[number + 1])

@@ -40,14 +40,18 @@ def step(model: nn.Module, optimizer: torch.optim.Optimizer, own: Tables, ids: T
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
-def test_rows_give_the_weights_and_moments_of_whole_gradients(weight_decay: float) -> None:
+@pytest.mark.parametrize("few", [0.0, 0.5, 1.0])  # of the rows; 60 are read
+def test_rows_give_the_weights_and_moments_of_whole_gradients(
+    weight_decay: float, few: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "FEW", few)
     one, other = made(), made()
     optimizers = [make_optimizer(m, lr=1e-2, weight_decay=weight_decay) for m in (one, other)]
     whole, rows = Tables(one, optimizers[0], processes=2), Tables(other, optimizers[1])
     assert (len(whole.tables), len(rows.tables)) == (0, 1)
     with rows:
         for _ in range(12):
-            ids = torch.randint(0, ROWS, (4, 9))
+            ids = torch.randint(20, 80, (4, 9))
             norm = step(one, optimizers[0], whole, ids)
             assert step(other, optimizers[1], rows, ids) == pytest.approx(norm, rel=1e-6)
     for wanted, found in zip(one.parameters(), other.parameters(), strict=True):
@@ -77,6 +81,24 @@ def test_a_gradient_of_many_micro_batches_stays_below_the_table() -> None:
             model(torch.randint(1, ROWS, (4, 9))).sum().backward()
             own.settle()
             assert model[0].weight.grad._nnz() <= ROWS
+
+
+def test_rows_with_moments_are_known_after_a_resume_and_after_a_whole_gradient() -> None:
+    model = made()
+    optimizer = make_optimizer(model, lr=1e-2, weight_decay=0.0)
+    with Tables(model, optimizer) as own:
+        step(model, optimizer, own, torch.tensor([[3, 8]]))
+        before = model[0].weight.detach().clone()
+        step(model, optimizer, Tables(model, optimizer), torch.tensor([[5, 5]]))
+        changed = (model[0].weight != before).any(dim=1).nonzero().squeeze(1)
+        assert changed.tolist() == [3, 5, 8]
+        model[0].weight.sum().backward()
+        own.update(scale(optimizer, gathered(model.parameters()), 1.0))
+        optimizer.step()
+        optimizer.zero_grad()
+        before = model[0].weight.detach().clone()
+        step(model, optimizer, own, torch.tensor([[5, 5]]))
+        assert (model[0].weight != before).any(dim=1).all()
 
 
 def test_tables_that_others_read_are_left_alone() -> None:

@@ -1,0 +1,67 @@
+"""Weighted values in pieces, and their gradient, against what autograd makes of the formula."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from hfkit.model import pieces
+from hfkit.model.dropout import LEVELS, kept
+from hfkit.model.pieces import weighted
+
+
+@pytest.fixture(autouse=True)
+def two_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "PIECE", 2 * 4 * 6 * 9)
+
+
+def given(dtype: torch.dtype = torch.float32) -> tuple[list[Tensor], Tensor, Tensor]:
+    """Queries, keys and values that learn, a mask that hides some keys, and a gradient."""
+    torch.manual_seed(0)
+    learning = [torch.randn(5, length, 4, dtype=dtype, requires_grad=True) for length in (6, 9, 9)]
+    mask = torch.zeros(5, 1, 9, dtype=dtype).masked_fill(torch.rand(5, 1, 9) < 0.3, -1e30)
+    return learning, mask, torch.randn(5, 6, 4, dtype=dtype)
+
+
+def plainly(learning: list[Tensor], mask: Tensor | None, dropout: float) -> Tensor:
+    """The formula as it is written, with the same weights dropped."""
+    query, key, value = learning
+    scores = query @ key.transpose(1, 2) * 0.7
+    weights = (scores if mask is None else scores + mask).float().softmax(dim=-1)
+    if dropout:
+        level = round(dropout * LEVELS)
+        stays = [kept((len(part), 6, 9), level) for part in weights.split(2)]
+        weights = weights * torch.cat(stays) * LEVELS / (LEVELS - level)
+    return weights.to(value.dtype) @ value
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+@pytest.mark.parametrize("masked", [False, True])
+def test_values_and_gradients(dropout: float, masked: bool) -> None:
+    learning, mask, slope = given()
+    results = []
+    for compute in (plainly, lambda *rest: weighted(*rest[0], rest[1], 0.7, rest[2])):
+        torch.manual_seed(3)
+        found = compute(learning, mask if masked else None, dropout)
+        results.append([found, *torch.autograd.grad(found, learning, slope)])
+    for wanted, found in zip(*results, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_bf16_is_as_exact_as_autograd() -> None:
+    learning, mask, slope = given(torch.bfloat16)
+    precise = [part.detach().float().requires_grad_() for part in learning]
+    wanted = torch.autograd.grad(plainly(precise, mask.float(), 0.0), precise, slope.float())
+    found = weighted(*learning, mask, 0.7, 0.0)
+    assert found.dtype == torch.bfloat16
+    for one, other in zip(torch.autograd.grad(found, learning, slope), wanted, strict=True):
+        assert one.dtype == torch.bfloat16
+        torch.testing.assert_close(one.float(), other, rtol=0.05, atol=0.05)
+
+
+def test_without_gradients_it_is_the_same() -> None:
+    learning, mask, _ = given()
+    found = weighted(*learning, mask, 0.7, 0.0)
+    with torch.inference_mode():
+        assert torch.equal(weighted(*learning, mask, 0.7, 0.0), found)
