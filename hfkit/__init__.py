@@ -2,7 +2,7 @@
 
 Every public name is imported on first use (PEP 562), so that ``import hfkit`` costs nothing; what
 is not in `__all__` may change without notice. Importing hfkit turns off the usage reports of the
-libraries below it and the spinning of idle threads, unless the user's environment says otherwise.
+libraries below it and lets idle threads sleep soon, unless the user's environment says otherwise.
 """
 
 from __future__ import annotations
@@ -108,9 +108,10 @@ NO_REPORTS = {
 }
 # transformers fetches and runs kernels of the Hub where the package `kernels` is installed.
 NO_FOREIGN_CODE = {"USE_HUB_KERNELS": "0"}
-# Threads of torch that wait for one another look for some 10 µs and then sleep. Beside another busy
-# process a training step was measured to take up to 15 times as long where they only look; where
-# they sleep at once it takes 5 to 9 % longer on a quiet machine, and 10 % less on a busy one.
+# Threads of torch that wait for one another look for some 10 µs and then sleep (where OpenMP is not
+# GNU's they sleep at once). Beside another busy process a training step was measured to take up to
+# 15 times as long where they only look; where they sleep at once it takes 5 to 9 % longer on a
+# quiet machine, and 10 % less on a busy one.
 WAITING_THREADS = {"GOMP_SPINCOUNT": "500", "OMP_WAIT_POLICY": "PASSIVE"}
 _settings = {**NO_REPORTS, **NO_FOREIGN_CODE}
 if not WAITING_THREADS.keys() & os.environ.keys():

@@ -79,6 +79,24 @@ def test_importing_hfkit_imports_nothing_and_reports_nothing() -> None:
     assert done.stdout.split() == ["0", "1", "0", "0"], done.stderr
 
 
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        ({}, "PASSIVE 500"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE None"),
+        ({"GOMP_SPINCOUNT": "0"}, "None 0"),
+    ],
+)
+def test_who_says_how_threads_wait_decides(own: dict[str, str], expected: str) -> None:
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    program = f"import os, hfkit; print(*map(os.environ.get, {names}))"
+    environment = {k: v for k, v in os.environ.items() if k not in names} | own
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment
+    )
+    assert done.stdout.strip() == expected, done.stderr
+
+
 def test_help_shows_every_setting_and_option() -> None:
     parameters = inspect.signature(hfkit.finetune).parameters
     assert next(iter(parameters)) == "train"

@@ -48,8 +48,9 @@ class Weighted(torch.autograd.Function):
         level: int,
     ) -> Tensor:
         """Compute it; weights are dropped with a probability of `level` in `LEVELS`."""
+        learns = any(ctx.needs_input_grad)
         # bf16 would round the gradients of the weights once more.
-        exact = torch.float32 if any(ctx.needs_input_grad) else query.dtype
+        exact = torch.float32 if learns else query.dtype
         ctx.scale, ctx.dropped = scale, level > 0
         ctx.makes_up = LEVELS / (LEVELS - level)
         values = value * ctx.makes_up if level else value
@@ -57,11 +58,14 @@ class Weighted(torch.autograd.Function):
         for piece in _pieces(query, key):
             weights = _weights(query[piece], key[piece], mask, piece, scale, exact)
             used = weights.to(query.dtype)
-            kept_here.append(weights)
+            own = [weights]
             if level:
-                kept_here.append(kept(weights.shape, level))
-                used = used * kept_here[-1]
+                own.append(kept(weights.shape, level))
+                used = used * own[-1]
             torch.bmm(used, values[piece], out=found[piece])
+            if learns:
+                kept_here += own
+            del own, weights, used  # the next piece gets the same memory
         ctx.save_for_backward(query, key, values, *kept_here)
         return found
 

@@ -83,18 +83,17 @@ class Tables:
                     self._moved.pop(weight, None)
                     continue
                 moments = _moments(self.optimizer, weight)
-                moved = self._rows(weight, moments)
+                moved = self._rows(weight, weight.grad, moments)
                 _update(weight, weight.grad, moved, moments, group, scale)
                 moments["step"].add_(1)
                 weight.grad = None
 
-    def _rows(self, weight: nn.Parameter, moments: Mapping[str, Tensor]) -> Tensor:
+    def _rows(self, weight: Tensor, gradient: Tensor, moments: Mapping[str, Tensor]) -> Tensor:
         """The rows of a table that have a gradient or moments, in order."""
-        if weight not in self._moved:
+        if weight not in self._moved:  # moments of a checkpoint are there before the first step
             both = (moments["exp_avg"], moments["exp_avg_sq"])
             self._moved[weight] = torch.stack([part.any(dim=1) for part in both]).any(dim=0)
-        if weight.grad is not None:
-            self._moved[weight][weight.grad.indices()[0]] = True
+        self._moved[weight][gradient.indices()[0]] = True
         return self._moved[weight].nonzero().squeeze(1)
 
 

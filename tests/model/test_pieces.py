@@ -8,6 +8,7 @@ from torch import Tensor
 
 from hfkit.model import pieces
 from hfkit.model.dropout import LEVELS, kept
+from hfkit.model.footprint import Held
 from hfkit.model.pieces import weighted
 
 
@@ -60,8 +61,12 @@ def test_bf16_is_as_exact_as_autograd() -> None:
         torch.testing.assert_close(one.float(), other, rtol=0.05, atol=0.05)
 
 
-def test_without_gradients_it_is_the_same() -> None:
+def test_without_gradients_it_is_the_same_and_holds_one_piece_at_a_time() -> None:
     learning, mask, _ = given()
     found = weighted(*learning, mask, 0.7, 0.0)
-    with torch.inference_mode():
-        assert torch.equal(weighted(*learning, mask, 0.7, 0.0), found)
+    around = sum(part.nbytes for part in (*learning, mask, found))
+    piece = 2 * 4 * 6 * 9  # bytes
+    plain = [part.detach() for part in learning]
+    with torch.inference_mode(), Held() as held:
+        assert torch.equal(weighted(*plain, mask, 0.7, 0.0), found)
+    assert around + piece <= held.peak.most < around + 2 * piece
