@@ -46,9 +46,12 @@ def shell(place: Path, line: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_reader_that_leaves_ends_it_without_a_word(place, measured):
+    # More than a pipe holds (64 KiB), or a slow reader leaves when all has been written.
+    write_csv(place / "long.csv", toy_rows(6000, seed=5))
     ended = []
     for command in ("predict", "embed", "convert"):
-        line = f"{HFKIT} {COMMANDS[command]} | head -1 >/dev/null; echo ${{PIPESTATUS[0]}}"
+        arguments = COMMANDS[command].replace("good.csv", "long.csv")
+        line = f"{HFKIT} {arguments} | head -1 >/dev/null; echo ${{PIPESTATUS[0]}}"
         done = shell(place, line)
         assert (done.stdout, done.stderr) == ("141\n", ""), command
         ended.append(command)
