@@ -53,38 +53,46 @@ class Weighted(torch.autograd.Function):
         exact = torch.float32 if learns else query.dtype
         ctx.scale, ctx.dropped = scale, level > 0
         ctx.makes_up = LEVELS / (LEVELS - level)
-        values = value * ctx.makes_up if level else value
         found, kept_here = torch.empty_like(query), []
+        nothing, room = query.new_empty(()), Room()
         for piece in _pieces(query, key):
             weights = _weights(query[piece], key[piece], mask, piece, scale, exact)
             used = weights.to(query.dtype)
             own = [weights]
             if level:
                 own.append(kept(weights.shape, level))
-                used = used * own[-1]
-            torch.bmm(used, values[piece], out=found[piece])
+                used = room.filled(own[-1], used).mul_(used)
+            torch.baddbmm(
+                nothing, used, value[piece], beta=0, alpha=ctx.makes_up, out=found[piece]
+            )  # fmt: skip
             if learns:
                 kept_here += own
             del own, weights, used  # the next piece gets the same memory
-        ctx.save_for_backward(query, key, values, *kept_here)
+        ctx.save_for_backward(query, key, value, *kept_here)
         return found
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Compute the gradients of queries, keys and values."""
-        query, key, values, *kept_here = ctx.saved_tensors
+        query, key, value, *kept_here = ctx.saved_tensors
         own = iter(kept_here)
-        to_query, to_key, to_value = map(torch.empty_like, (query, key, values))
-        nothing = query.new_empty(())
+        to_query, to_key, to_value = map(torch.empty_like, (query, key, value))
+        nothing, room = query.new_empty(()), Room()
         for piece in _pieces(query, key):
-            weights, slope = next(own), torch.bmm(gradient[piece], values[piece].transpose(1, 2))
+            weights = next(own)
             used = weights.to(query.dtype)
+            slope = torch.baddbmm(
+                nothing, gradient[piece], value[piece].transpose(1, 2), beta=0, alpha=ctx.makes_up
+            )  # fmt: skip
             if ctx.dropped:
-                stays = next(own).to(query.dtype)
-                used = used * stays
+                stays = room.filled(next(own), used)
                 slope *= stays
-            torch.bmm(used.transpose(1, 2), gradient[piece], out=to_value[piece])
+                used = stays.mul_(used)
+            torch.baddbmm(
+                nothing, used.transpose(1, 2), gradient[piece], beta=0, alpha=ctx.makes_up,
+                out=to_value[piece],
+            )  # fmt: skip
             slope = torch._softmax_backward_data(
                 slope.to(weights.dtype), weights, -1, weights.dtype
             )
@@ -94,9 +102,20 @@ class Weighted(torch.autograd.Function):
                 nothing, slope.transpose(1, 2), query[piece], beta=0, alpha=ctx.scale,
                 out=to_key[piece],
             )  # fmt: skip
-        if ctx.dropped:
-            to_value *= ctx.makes_up
         return to_query, to_key, to_value, None, None, None
+
+
+class Room:
+    """One array for what is dropped of each piece in turn: it stays in the cache."""
+
+    def __init__(self) -> None:
+        self.whole: Tensor | None = None
+
+    def filled(self, mask: Tensor, like: Tensor) -> Tensor:
+        """The mask as numbers of the type of `like`; it holds until the next one."""
+        if self.whole is None:  # the first piece is the largest
+            self.whole = torch.empty_like(like)
+        return self.whole[: len(mask)].copy_(mask)
 
 
 def _pieces(query: Tensor, key: Tensor) -> list[slice]:
