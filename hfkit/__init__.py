@@ -2,7 +2,8 @@
 
 Every public name is imported on first use (PEP 562), so that ``import hfkit`` costs nothing; what
 is not in `__all__` may change without notice. Importing hfkit turns off the usage reports of the
-libraries below it and lets idle threads sleep soon, unless the user's environment says otherwise.
+libraries below it and says how long waiting threads look before they sleep, unless the user's
+environment does.
 """
 
 from __future__ import annotations
@@ -108,40 +109,14 @@ NO_REPORTS = {
 }
 # transformers fetches and runs kernels of the Hub where the package `kernels` is installed.
 NO_FOREIGN_CODE = {"USE_HUB_KERNELS": "0"}
-SLEEP_SOON, SLEEP_LATE = 500, 20_000  # looks before a waiting thread sleeps: 10 µs and 300
-
-
-def waiting_threads(cores: int, others: int | None) -> dict[str, str]:
-    """How threads of torch wait for one another (where OpenMP is not GNU's they sleep at once).
-
-    Looking again and again takes nothing from anybody while cores are idle, and a training step on
-    two threads was measured to take a quarter less time than where they soon sleep. Where `others`
-    run on more than an eighth of the cores, or nobody knows, it takes twice as long, and so they
-    sleep soon.
-
-    >>> waiting_threads(cores=2, others=0)["GOMP_SPINCOUNT"]
-    '20000'
-    >>> waiting_threads(cores=2, others=1)["GOMP_SPINCOUNT"]
-    '500'
-    """
-    idle = others is not None and 8 * others <= cores
-    looks = SLEEP_LATE if idle else SLEEP_SOON
-    return {"GOMP_SPINCOUNT": str(looks), "OMP_WAIT_POLICY": "PASSIVE"}
-
-
-def _others() -> int | None:
-    """Threads on this machine that run at this moment beside this one, where the system says."""
-    try:
-        with open("/proc/loadavg", encoding="ascii") as file:  # noqa: PTH123 - pathlib takes time
-            return max(0, int(file.read().split()[3].split("/")[0]) - 1)
-    except (OSError, ValueError, IndexError):
-        return None
-
-
+# Threads of torch that wait for one another look for some 70 µs and then sleep (where OpenMP is not
+# GNU's they sleep at once). A training step on two threads was measured to take a quarter less time
+# than where they look for 10 µs, and as long as where they look on; beside another busy process a
+# fifth more and half as long. docs/performance.md has the figures.
+WAITING_THREADS = {"GOMP_SPINCOUNT": "4000", "OMP_WAIT_POLICY": "PASSIVE"}
 _settings = {**NO_REPORTS, **NO_FOREIGN_CODE}
-_waiting = waiting_threads(os.cpu_count() or 1, _others())
-if not _waiting.keys() & os.environ.keys():
-    _settings.update(_waiting)
+if not WAITING_THREADS.keys() & os.environ.keys():
+    _settings.update(WAITING_THREADS)
 for _variable, _value in _settings.items():
     os.environ.setdefault(_variable, _value)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import re
 import subprocess
 import sys
 
@@ -83,7 +82,7 @@ def test_importing_hfkit_imports_nothing_and_reports_nothing() -> None:
 @pytest.mark.parametrize(
     ("own", "expected"),
     [
-        ({}, "PASSIVE (500|20000)"),  # by what else this machine does
+        ({}, "PASSIVE 4000"),
         ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE None"),
         ({"GOMP_SPINCOUNT": "0"}, "None 0"),
     ],
@@ -95,15 +94,7 @@ def test_who_says_how_threads_wait_decides(own: dict[str, str], expected: str) -
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, env=environment
     )
-    assert re.fullmatch(expected, done.stdout.strip()), done.stderr
-
-
-@pytest.mark.parametrize(
-    ("cores", "others", "looks"),
-    [(2, 0, "20000"), (2, 1, "500"), (8, 1, "20000"), (8, 2, "500"), (64, None, "500")],
-)
-def test_threads_sleep_soon_where_others_want_the_cores(cores, others, looks) -> None:
-    assert hfkit.waiting_threads(cores, others)["GOMP_SPINCOUNT"] == looks
+    assert done.stdout.strip() == expected, done.stderr
 
 
 def test_help_shows_every_setting_and_option() -> None:

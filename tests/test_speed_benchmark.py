@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from hfkit import WAITING_THREADS
 from hfkit.model.locate import packaged_minilm
 
 pytest.importorskip("sentence_transformers")
@@ -22,6 +23,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.speed import table  # noqa: E402
 from benchmarks.speed.limit import useful_flops  # noqa: E402
 from benchmarks.speed.lines import GROUPS  # noqa: E402
+from benchmarks.speed.turns import environment  # noqa: E402
 
 LATER = ("onnx", "openvino")  # engines that a quick run does not export for
 
@@ -138,3 +140,9 @@ def test_mistakes(arguments: list[str], said: str, tmp_path: Path) -> None:
     results = [] if arguments == ["--quick"] else ["--results", str(tmp_path / "speed.jsonl")]
     done = speed(*arguments, *results, CUDA_VISIBLE_DEVICES="")
     assert done.returncode != 0 and said in done.stderr
+
+
+def test_no_peer_gets_a_setting_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in WAITING_THREADS.items():  # as importing hfkit has done
+        monkeypatch.setenv(name, value)
+    assert not WAITING_THREADS.keys() & environment(2).keys()

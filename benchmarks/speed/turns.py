@@ -15,7 +15,7 @@ from threading import Thread
 from typing import Any
 
 from benchmarks.speed.worker import Queues, work
-from hfkit import waiting_threads
+from hfkit import WAITING_THREADS
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Contestant:
             stdout=subprocess.PIPE,
             stderr=self.noise,
             text=True,
-            env={**environment(job["threads"]), **_waiting(job)},
+            env=environment(job["threads"]),
         )
 
     def ask(self, command: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,12 +89,6 @@ class Contestant:
         self.noise.seek(0)
         lines = self.noise.read().decode("utf-8", "replace").strip().splitlines()
         return f"its process ended with {self.process.returncode}: {(lines or [''])[-1][:200]}"
-
-
-def _waiting(job: Job) -> dict[str, str]:
-    """How threads of hfkit's wait on an idle machine; it would ask, while all contestants start."""
-    is_ours = job["function"].startswith("benchmarks.speed.ours:")
-    return waiting_threads(job["threads"], others=0) if is_ours else {}
 
 
 class Inside:
@@ -182,11 +176,13 @@ def _turn(found: Turns, one: Contestant | Inside, part: str, *, counts: bool) ->
 def environment(threads: int) -> dict[str, str]:
     """Of every contestant alike: no network, so many threads, no settings of hfkit's from outside.
 
-    Python keeps what it compiled, as packages that are installed have it: the sources here would be
-    compiled at every start.
+    Threads wait for one another as each side has it by default: this process has imported hfkit,
+    whose settings no peer must get. Python keeps what it compiled, as packages that are installed
+    have it: the sources here would be compiled at every start.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HFKIT_")}
-    kept.pop("PYTHONDONTWRITEBYTECODE", None)
+    for name in ("PYTHONDONTWRITEBYTECODE", *WAITING_THREADS):
+        kept.pop(name, None)
     number = str(threads)
     return {
         **kept,

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 LEVELS = 2**16
 
@@ -49,6 +50,7 @@ class Dropped(torch.autograd.Function):
         return _product(values, mask, scale)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         """The same for the gradient."""
         (mask,) = ctx.saved_tensors

@@ -72,6 +72,15 @@ def test_dropout_drops_its_share_and_keeps_the_mean(probability) -> None:
     assert torch.equal(slope, found.detach())
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_dropout_of_any_layout(dtype: torch.dtype) -> None:
+    for values in (torch.ones(3, 8, dtype=dtype).t(), torch.ones(8, 1, dtype=dtype).expand(8, 3)):
+        found = dropped(values, 0.5)
+        assert found.dtype == dtype and found.shape == (8, 3)
+        assert set(found.unique().tolist()) <= {0.0, 2.0}
+    assert dropped(torch.ones(0, 3, dtype=dtype), 0.5).shape == (0, 3)
+
+
 def test_dropout_follows_the_seed_and_stops_at_prediction() -> None:
     model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Dropout(0.5))
     quicken(model)
@@ -88,8 +97,9 @@ def test_dropout_follows_the_seed_and_stops_at_prediction() -> None:
 
 def test_shapes_of_dropout_are_known_without_numbers() -> None:
     with FakeTensorMode():
-        found = dropped(torch.empty(10, 2**40, requires_grad=True), 0.1)
-        (slope,) = torch.autograd.grad(found.sum(), found)
+        values = torch.empty(10, 2**40, requires_grad=True)
+        found = dropped(values, 0.1)
+        (slope,) = torch.autograd.grad(found.sum(), values)
     assert found.shape == slope.shape == (10, 2**40)
 
 

@@ -50,15 +50,26 @@ def test_values_and_gradients(dropout: float, masked: bool) -> None:
         torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
 
 
-def test_bf16_is_as_exact_as_autograd() -> None:
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+def test_bf16_is_as_exact_as_autograd(dropout: float) -> None:
     learning, mask, slope = given(torch.bfloat16)
     precise = [part.detach().float().requires_grad_() for part in learning]
-    wanted = torch.autograd.grad(plainly(precise, mask.float(), 0.0), precise, slope.float())
-    found = weighted(*learning, mask, 0.7, 0.0)
+    torch.manual_seed(3)
+    wanted = torch.autograd.grad(plainly(precise, mask.float(), dropout), precise, slope.float())
+    torch.manual_seed(3)
+    found = weighted(*learning, mask, 0.7, dropout)
     assert found.dtype == torch.bfloat16
     for one, other in zip(torch.autograd.grad(found, learning, slope), wanted, strict=True):
         assert one.dtype == torch.bfloat16
         torch.testing.assert_close(one.float(), other, rtol=0.05, atol=0.05)
+
+
+def test_the_gradient_can_be_asked_for_again() -> None:
+    learning, mask, slope = given()
+    found = weighted(*learning, mask, 0.7, 0.4)
+    first = torch.autograd.grad(found, learning, slope, retain_graph=True)
+    for one, other in zip(first, torch.autograd.grad(found, learning, slope), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_without_gradients_it_is_the_same_and_holds_one_piece_at_a_time() -> None:
