@@ -52,34 +52,38 @@ def peaks(setting: Setting) -> dict[str, float]:
 def share(setting: Setting, rounds: int) -> list[dict[str, Any]]:
     """What one thread reaches of its own limit in fp32, where no core waits for another.
 
-    The limit is measured before each group; the best of them counts for all.
+    The limit takes turns with the work, as a shared processor is faster at one time than at
+    another. The share of a round is that of the limit measured just before it.
     """
     one = replace(setting, threads=1)
     base = {"kind": "share", "line": "share", "title": "share of the limit on one thread"}
+    fp32 = [kind for kind in PEAKS if kind.startswith("fp32")]
     steps: list[dict[str, Any]] = []
-    limit = 0.0
+    limits: list[float] = []
     for name, (ours, wanted) in SHARES.items():
-        limit = max(limit, *(peaks(one)[kind] for kind in PEAKS if kind.startswith("fp32")))
         group = GROUPS[name]
         lines = [line for line in group.lines if line.ours == ours]
         parts = [line.part for line in lines]
-        job = group.jobs(one)[ours]
-        turns = measure({ours: job}, parts, rounds, inside=setting.quick, profile=False)
+        limit = one.job("limit:peaks", Path(), dict.fromkeys(parts), quick=one.quick, kinds=fp32)
+        jobs = {"limit": limit, ours: group.jobs(one)[ours]}
+        turns = measure(jobs, parts, rounds, inside=setting.quick, profile=False)
         if turns.failed:
-            return [{**base, "ours": "hfkit", "unavailable": turns.failed[ours]}]
+            (why, *_) = turns.failed.values()
+            return [{**base, "ours": "hfkit", "unavailable": why}]
         for line in lines:
             lengths = turns.lengths[line.part]
             work = useful_flops(group.model(setting.models), lengths) * line.times_forward
             seconds = turns.seconds(ours, line.part)
+            there = turns.seconds("limit", line.part, "flops")
+            limits += there
+            shares = [work / s / most for s, most in zip(seconds, there, strict=True)]
             steps.append({
                 "title": line.title, "wanted": wanted,
                 "tokens_per_second": measured([sum(lengths) / s for s in seconds]).to_json(),
-                "gflops": [work / s / 1e9 for s in seconds],
+                "share": measured(shares).to_json(),
             })  # fmt: skip
-    for step in steps:
-        step["share"] = measured([rate * 1e9 / limit for rate in step.pop("gflops")]).to_json()
-    return [{**base, "ours": "hfkit", "rounds": rounds, "limit_gflops": round(limit / 1e9),
-             "steps": steps}]  # fmt: skip
+    return [{**base, "ours": "hfkit", "rounds": rounds,
+             "limit_gflops": round(measured(limits).value / 1e9), "steps": steps}]  # fmt: skip
 
 
 def cold(setting: Setting, rounds: int) -> list[dict[str, Any]]:

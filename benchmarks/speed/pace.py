@@ -74,7 +74,8 @@ class Pace:
         outputs: Callable[[str], Any] = lambda part: None,
         **facts: Any,
     ) -> None:
-        """Do rounds until there are no more. `outputs` gives what the sides are compared by."""
+        """Do rounds until there are no more; a dictionary that one gives back joins its report.
+        `outputs` gives what the sides are compared by."""
         self.channel.send({"ready": True, **facts})
         while True:
             command = self.channel.receive()
@@ -85,9 +86,10 @@ class Pace:
                 continue
             profile = Profile(self.device) if command["do"] == "profile" else None
             clock = Clock(self.device)
-            round(command["part"])
+            found = round(command["part"])
             taken = clock.read()
-            self.channel.send({**taken, "kernels": profile.kernels() if profile else []})
+            told = found if isinstance(found, dict) else {}
+            self.channel.send({**taken, **told, "kernels": profile.kernels() if profile else []})
 
 
 class Steps:

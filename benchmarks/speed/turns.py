@@ -20,7 +20,7 @@ from hfkit import WAITING_THREADS
 log = logging.getLogger(__name__)
 
 Job = dict[str, Any]
-Round = dict[str, Any]  # wall, cpu, peak_mib, kernels
+Round = dict[str, Any]  # wall, cpu, peak_mib, kernels; of the limit flops
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Turns:
     failed: dict[str, str] = field(default_factory=dict)
 
     def seconds(self, name: str, part: str, clock: str = "wall") -> list[float]:
-        """What each round took."""
+        """What each round took, or what else it tells by that name."""
         return [round[clock] for round in self.rounds[name][part]]
 
 

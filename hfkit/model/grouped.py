@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from hfkit.model.packing import LONG, Packing
+from hfkit.model.packing import LONG, Group, Packing
 from hfkit.model.pieces import weighted
 
 SHORT = 1024  # tokens
@@ -48,7 +48,7 @@ def in_groups(query: Tensor, key: Tensor, value: Tensor, packing: Packing, rule:
         for part in (query, key, value)
     )
     found = [
-        _attended(queries[place], keys[place], values[place], group.filled, rule)
+        _attended(queries[place], keys[place], values[place], group, rule)
         for place, group in enumerate(packing.groups(even))
     ]
     given: Tensor = GivenBack.apply(packing, even, *found)  # type: ignore[no-untyped-call]
@@ -120,18 +120,16 @@ def _per_head(groups: Sequence[Tensor], heads: int) -> Sequence[Tensor]:
     return [group.repeat_interleave(heads // group.shape[0], dim=0) for group in groups]
 
 
-def _attended(
-    query: Tensor, key: Tensor, value: Tensor, filled: Tensor | None, rule: Rule
-) -> Tensor:
+def _attended(query: Tensor, key: Tensor, value: Tensor, group: Group, rule: Rule) -> Tensor:
     """Attention within the texts of a group, ``[heads, texts, length, D]``."""
-    length = query.shape[2]
-    hidden, window = filled, rule.window
+    length, filled, window = group.length, group.filled, rule.window
+    hidden, seen = filled, group.shortest
     if window is not None and length > 2 * BLOCK:
         return _in_blocks(query, key, value, filled, rule, window)
     if rule.causal or (window is not None and length > window):
         places = torch.arange(length, device=query.device)
-        hidden = _hidden(places, length, rule, filled)
-    return _weighted(query, key, value, hidden, rule)
+        hidden, seen = _hidden(places, length, rule, filled), 0
+    return _weighted(query, key, value, hidden, rule, seen)
 
 
 def _hidden(places: Tensor, keys: int, rule: Rule, filled: Tensor | None) -> Tensor:
@@ -161,9 +159,10 @@ def _in_blocks(
 
 
 def _weighted(
-    query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None, rule: Rule
+    query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None, rule: Rule, seen: int = 0
 ) -> Tensor:
-    """softmax(QKᵀ · scale) V of ``[heads, texts, length, D]``, without what is `hidden`.
+    """softmax(QKᵀ · scale) V of ``[heads, texts, length, D]``, without what is `hidden`: none of
+    the first `seen` keys.
 
     Hidden is a large negative number, not minus infinity: a token that only fills up may see
     nothing else, and its NaN would reach every gradient.
@@ -179,7 +178,7 @@ def _weighted(
             scale=rule.scale,
         )
         return found.transpose(0, 1)
-    return _on_cpu(query, key, value, hidden, rule)
+    return _on_cpu(query, key, value, hidden, rule, seen)
 
 
 def _mask(hidden: Tensor, kind: torch.dtype) -> Tensor:
@@ -188,7 +187,9 @@ def _mask(hidden: Tensor, kind: torch.dtype) -> Tensor:
     return mask.masked_fill_(hidden, torch.finfo(kind).min / 2)
 
 
-def _on_cpu(query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None, rule: Rule) -> Tensor:
+def _on_cpu(
+    query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None, rule: Rule, seen: int
+) -> Tensor:
     """The same. Short texts in fp32: in bf16 oneDNN would make a kernel for each of their many
     shapes."""
     heads, texts, _, size = query.shape
@@ -202,5 +203,5 @@ def _on_cpu(query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None, ru
         queries, keys, values = (
             part.reshape(heads * texts, -1, size).to(kind) for part in (query, key, value)
         )
-        found = weighted(queries, keys, values, mask, rule.scale, rule.dropout)
+        found = weighted(queries, keys, values, mask, rule.scale, rule.dropout, seen)
     return found.view(query.shape).to(query.dtype)

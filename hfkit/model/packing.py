@@ -35,10 +35,12 @@ class Group(NamedTuple):
 
     `places` are the packed tokens that fill the array, row by row; a short text is filled up with
     its last token. `filled` ``[texts, 1, length]`` is true there, None where nothing is filled up.
+    No text is shorter than `shortest`.
     """
 
     texts: int
     length: int
+    shortest: int
     places: Tensor
     filled: Tensor | None
 
@@ -140,10 +142,10 @@ class Packing:
         lengths = torch.tensor([self.lengths[text] for text in texts]).unsqueeze(1)
         steps = torch.arange(longest).unsqueeze(0)
         places = starts[texts].unsqueeze(1) + torch.minimum(steps, lengths - 1)
-        filled = None
-        if int(lengths[-1]) < longest:
+        filled, shortest = None, self.lengths[texts[-1]]
+        if shortest < longest:
             filled = (steps >= lengths).unsqueeze(1).to(self.device)
-        return Group(len(texts), longest, places.reshape(-1).to(self.device), filled)
+        return Group(len(texts), longest, shortest, places.reshape(-1).to(self.device), filled)
 
 
 def spare(count: int, coarse: bool) -> int:

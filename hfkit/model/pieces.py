@@ -22,14 +22,20 @@ PIECE = 2**20  # bytes of scores computed at once, in fp32
 
 
 def weighted(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float, dropout: float
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    scale: float,
+    dropout: float,
+    seen: int = 0,
 ) -> Tensor:
     """Compute ``[N, L, D]`` from queries of that shape and keys and values ``[N, K, D]``.
 
-    `mask` ``[N, 1 or L, K]`` is added to the scores.
+    `mask` ``[N, 1 or L, K]`` is added to the scores; it is 0 for the first `seen` keys.
     """
     found: Tensor = Weighted.apply(  # type: ignore[no-untyped-call]
-        query, key, value, mask, scale, round(dropout * LEVELS)
+        query, key, value, mask, scale, round(dropout * LEVELS), seen
     )
     return found
 
@@ -46,6 +52,7 @@ class Weighted(torch.autograd.Function):
         mask: Tensor | None,
         scale: float,
         level: int,
+        seen: int,
     ) -> Tensor:
         """Compute it; weights are dropped with a probability of `level` in `LEVELS`."""
         learns = any(ctx.needs_input_grad)
@@ -56,7 +63,8 @@ class Weighted(torch.autograd.Function):
         found, kept_here = torch.empty_like(query), []
         nothing, room = query.new_empty(()), Room()
         for piece in _pieces(query, key):
-            weights = _weights(query[piece], key[piece], mask, piece, scale, exact)
+            hides = None if mask is None else mask[piece]
+            weights = _weights(query[piece], key[piece], hides, seen, scale, exact)
             used = weights.to(query.dtype)
             own = [weights]
             if level:
@@ -102,7 +110,7 @@ class Weighted(torch.autograd.Function):
                 nothing, slope.transpose(1, 2), query[piece], beta=0, alpha=ctx.scale,
                 out=to_key[piece],
             )  # fmt: skip
-        return to_query, to_key, to_value, None, None, None
+        return to_query, to_key, to_value, None, None, None, None
 
 
 class Room:
@@ -126,16 +134,13 @@ def _pieces(query: Tensor, key: Tensor) -> list[slice]:
 
 
 def _weights(
-    query: Tensor,
-    key: Tensor,
-    mask: Tensor | None,
-    piece: slice,
-    scale: float,
-    exact: torch.dtype,
+    query: Tensor, key: Tensor, mask: Tensor | None, seen: int, scale: float, exact: torch.dtype
 ) -> Tensor:
     """softmax(QKᵀ · scale + mask), in the type `exact`."""
-    added, share = (query.new_empty(()), 0) if mask is None else (mask[piece], 1)
-    scores = torch.baddbmm(added, query, key.transpose(1, 2), beta=share, alpha=scale)
+    nothing = query.new_empty(())
+    scores = torch.baddbmm(nothing, query, key.transpose(1, 2), beta=0, alpha=scale)
+    if mask is not None:
+        scores[..., seen:] += mask[..., seen:]
     if scores.dtype != exact:
         return scores.softmax(dim=-1, dtype=exact)
     return torch.softmax(scores, dim=-1, out=scores)  # in its place, which is in the cache

@@ -50,6 +50,12 @@ def test_values_and_gradients(dropout: float, masked: bool) -> None:
         torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
 
 
+def test_a_mask_is_read_from_the_first_key_that_it_may_hide() -> None:
+    learning, mask, _ = given()
+    mask[..., :4] = 0.0
+    assert torch.equal(weighted(*learning, mask, 0.7, 0.0, 4), weighted(*learning, mask, 0.7, 0.0))
+
+
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
 def test_bf16_is_as_exact_as_autograd(dropout: float) -> None:
     learning, mask, slope = given(torch.bfloat16)
