@@ -50,40 +50,52 @@ def peaks(setting: Setting) -> dict[str, float]:
 
 
 def share(setting: Setting, rounds: int) -> list[dict[str, Any]]:
-    """What one thread reaches of its own limit in fp32, where no core waits for another.
+    """What hfkit reaches of the limit in fp32, on one thread, where no core waits for another, and
+    on all.
 
     The limit takes turns with the work, as a shared processor is faster at one time than at
     another. The share of a round is that of the limit measured just before it.
     """
-    one = replace(setting, threads=1)
-    base = {"kind": "share", "line": "share", "title": "share of the limit on one thread"}
-    fp32 = [kind for kind in PEAKS if kind.startswith("fp32")]
+    base = {"kind": "share", "line": "share", "title": "share of the limit", "ours": "hfkit"}
     steps: list[dict[str, Any]] = []
-    limits: list[float] = []
-    for name, (ours, wanted) in SHARES.items():
-        group = GROUPS[name]
-        lines = [line for line in group.lines if line.ours == ours]
-        parts = [line.part for line in lines]
-        limit = one.job("limit:peaks", Path(), dict.fromkeys(parts), quick=one.quick, kinds=fp32)
-        jobs = {"limit": limit, ours: group.jobs(one)[ours]}
-        turns = measure(jobs, parts, rounds, inside=setting.quick, profile=False)
-        if turns.failed:
-            (why, *_) = turns.failed.values()
-            return [{**base, "ours": "hfkit", "unavailable": why}]
-        for line in lines:
-            lengths = turns.lengths[line.part]
-            work = useful_flops(group.model(setting.models), lengths) * line.times_forward
-            seconds = turns.seconds(ours, line.part)
-            there = turns.seconds("limit", line.part, "flops")
-            limits += there
-            shares = [work / s / most for s, most in zip(seconds, there, strict=True)]
-            steps.append({
-                "title": line.title, "wanted": wanted,
-                "tokens_per_second": measured([sum(lengths) / s for s in seconds]).to_json(),
-                "share": measured(shares).to_json(),
-            })  # fmt: skip
-    return [{**base, "ours": "hfkit", "rounds": rounds,
-             "limit_gflops": round(measured(limits).value / 1e9), "steps": steps}]  # fmt: skip
+    for threads in sorted({1, setting.threads}):
+        for name in SHARES:
+            try:
+                steps += _shares_of(name, replace(setting, threads=threads), rounds)
+            except RuntimeError as why:
+                return [{**base, "unavailable": str(why)}]
+    return [{**base, "rounds": rounds, "steps": steps}]
+
+
+def _shares_of(name: str, setting: Setting, rounds: int) -> list[dict[str, Any]]:
+    """The same of one group of lines. Raises `RuntimeError` where a side cannot be measured."""
+    group, (ours, wanted) = GROUPS[name], SHARES[name]
+    lines = [line for line in group.lines if line.ours == ours]
+    parts = [line.part for line in lines]
+    fp32 = [kind for kind in PEAKS if kind.startswith("fp32")]
+    jobs = {
+        "limit": setting.job(
+            "limit:peaks", Path(), dict.fromkeys(parts), quick=setting.quick, kinds=fp32
+        ),
+        ours: group.jobs(setting)[ours],
+    }
+    turns = measure(jobs, parts, rounds, inside=setting.quick, profile=False)
+    for why in turns.failed.values():
+        raise RuntimeError(why)
+    steps = []
+    for line in lines:
+        lengths = turns.lengths[line.part]
+        work = useful_flops(group.model(setting.models), lengths) * line.times_forward
+        seconds = turns.seconds(ours, line.part)
+        limits = turns.seconds("limit", line.part, "flops")
+        shares = [work / s / limit for s, limit in zip(seconds, limits, strict=True)]
+        steps.append({
+            "title": line.title, "threads": setting.threads, "wanted": wanted,
+            "tokens_per_second": measured([sum(lengths) / s for s in seconds]).to_json(),
+            "limit_gflops": round(measured(limits).value / 1e9),
+            "share": measured(shares).to_json(),
+        })  # fmt: skip
+    return steps
 
 
 def cold(setting: Setting, rounds: int) -> list[dict[str, Any]]:

@@ -160,12 +160,12 @@ def _length(records: Sequence[Record]) -> str:
 
 def _shares(records: Sequence[Record]) -> str:
     rows = [
-        [step["title"], _number(step["tokens_per_second"]["value"]),
-         _percent(step["share"]), f"{step['wanted']:.0%}"]
+        [step["title"], str(step["threads"]), _number(step["tokens_per_second"]["value"]),
+         str(step["limit_gflops"]), _percent(step["share"]), f"{step['wanted']:.0%}"]
         for record in records for step in record["steps"]
     ]  # fmt: skip
-    limit = records[0]["limit_gflops"]
-    heads = ("by one thread", "real tokens/s", f"share of its limit, {limit} GFLOP/s", "wanted")
+    heads = ("in turns with the limit", "threads", "real tokens/s", "limit, GFLOP/s",
+             "share of it", "wanted")  # fmt: skip
     return _table(heads, rows)
 
 
