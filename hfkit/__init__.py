@@ -111,8 +111,8 @@ NO_REPORTS = {
 NO_FOREIGN_CODE = {"USE_HUB_KERNELS": "0"}
 # Threads of torch that wait for one another look for some 70 µs and then sleep (where OpenMP is not
 # GNU's they sleep at once). A training step on two threads was measured to take a quarter less time
-# than where they look for 10 µs, and as long as where they look on; beside another busy process a
-# fifth more and half as long. docs/performance.md has the figures.
+# than where they look for 10 µs, and up to a sixth more than where they look on; beside another
+# busy process a fifth more, and half as long. docs/performance.md has the figures.
 WAITING_THREADS = {"GOMP_SPINCOUNT": "4000", "OMP_WAIT_POLICY": "PASSIVE"}
 _settings = {**NO_REPORTS, **NO_FOREIGN_CODE}
 if not WAITING_THREADS.keys() & os.environ.keys():

@@ -12,9 +12,9 @@ from random import Random
 from typing import Any
 
 from benchmarks.speed.limit import useful_flops
-from benchmarks.speed.lines import ENGINES, GROUPS, Setting
+from benchmarks.speed.lines import ENGINES, GROUPS, Line, Setting
 from benchmarks.speed.ours import exported
-from benchmarks.speed.turns import environment, measure
+from benchmarks.speed.turns import Turns, environment, measure
 from hfkit.errors import InputError
 from hfkit.run.fresh import Fresh, run_fresh
 from hfkit.run.made_texts import made_text, made_texts
@@ -59,43 +59,45 @@ def share(setting: Setting, rounds: int) -> list[dict[str, Any]]:
     base = {"kind": "share", "line": "share", "title": "share of the limit", "ours": "hfkit"}
     steps: list[dict[str, Any]] = []
     for threads in sorted({1, setting.threads}):
-        for name in SHARES:
-            try:
-                steps += _shares_of(name, replace(setting, threads=threads), rounds)
-            except RuntimeError as why:
-                return [{**base, "unavailable": str(why)}]
+        here = replace(setting, threads=threads)
+        for name, (ours, wanted) in SHARES.items():
+            group = GROUPS[name]
+            lines = [line for line in group.lines if line.ours == ours]
+            turns = _beside_limit(
+                group.jobs(here)[ours], [line.part for line in lines], here, rounds
+            )
+            for why in turns.failed.values():
+                return [{**base, "unavailable": why}]
+            weights = group.model(setting.models)
+            steps += [
+                {"threads": threads, "wanted": wanted, **_step(line, turns, weights)}
+                for line in lines
+            ]
     return [{**base, "rounds": rounds, "steps": steps}]
 
 
-def _shares_of(name: str, setting: Setting, rounds: int) -> list[dict[str, Any]]:
-    """The same of one group of lines. Raises `RuntimeError` where a side cannot be measured."""
-    group, (ours, wanted) = GROUPS[name], SHARES[name]
-    lines = [line for line in group.lines if line.ours == ours]
-    parts = [line.part for line in lines]
+def _beside_limit(job: dict[str, Any], parts: list[str], setting: Setting, rounds: int) -> Turns:
+    """A contestant in turns with the largest products in fp32."""
     fp32 = [kind for kind in PEAKS if kind.startswith("fp32")]
-    jobs = {
-        "limit": setting.job(
-            "limit:peaks", Path(), dict.fromkeys(parts), quick=setting.quick, kinds=fp32
-        ),
-        ours: group.jobs(setting)[ours],
+    limit = setting.job(
+        "limit:peaks", Path(), dict.fromkeys(parts), quick=setting.quick, kinds=fp32
+    )  # fmt: skip
+    jobs = {"limit": limit, "hfkit": job}
+    return measure(jobs, parts, rounds, inside=setting.quick, profile=False)
+
+
+def _step(line: Line, turns: Turns, weights: Path) -> dict[str, Any]:
+    lengths = turns.lengths[line.part]
+    work = useful_flops(weights, lengths) * line.times_forward
+    seconds = turns.seconds("hfkit", line.part)
+    limits = turns.seconds("limit", line.part, "flops")
+    shares = [work / s / limit for s, limit in zip(seconds, limits, strict=True)]
+    return {
+        "title": line.title,
+        "tokens_per_second": measured([sum(lengths) / s for s in seconds]).to_json(),
+        "limit_gflops": round(measured(limits).value / 1e9),
+        "share": measured(shares).to_json(),
     }
-    turns = measure(jobs, parts, rounds, inside=setting.quick, profile=False)
-    for why in turns.failed.values():
-        raise RuntimeError(why)
-    steps = []
-    for line in lines:
-        lengths = turns.lengths[line.part]
-        work = useful_flops(group.model(setting.models), lengths) * line.times_forward
-        seconds = turns.seconds(ours, line.part)
-        limits = turns.seconds("limit", line.part, "flops")
-        shares = [work / s / limit for s, limit in zip(seconds, limits, strict=True)]
-        steps.append({
-            "title": line.title, "threads": setting.threads, "wanted": wanted,
-            "tokens_per_second": measured([sum(lengths) / s for s in seconds]).to_json(),
-            "limit_gflops": round(measured(limits).value / 1e9),
-            "share": measured(shares).to_json(),
-        })  # fmt: skip
-    return steps
 
 
 def cold(setting: Setting, rounds: int) -> list[dict[str, Any]]:

@@ -74,10 +74,8 @@ def peaks(pace: Pace, job: dict) -> None:
 
     found: dict[str, float] = {}
 
-    def round(part: str) -> dict[str, float]:
-        kinds = job.get("kinds", [part])
-        for kind in kinds:
+    def products(part: str) -> None:
+        for kind in job.get("kinds", [part]):
             product(kind)
-        return {"flops": max(found[kind] for kind in kinds)}
 
-    pace.serve(round, lambda part: found[part])
+    pace.serve(products, lambda part: found[part], lambda: {"flops": max(found.values())})

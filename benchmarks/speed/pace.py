@@ -72,10 +72,11 @@ class Pace:
         self,
         round: Callable[[str], Any],
         outputs: Callable[[str], Any] = lambda part: None,
+        more: Callable[[], dict[str, float]] = dict,
         **facts: Any,
     ) -> None:
-        """Do rounds until there are no more; a dictionary that one gives back joins its report.
-        `outputs` gives what the sides are compared by."""
+        """Do rounds until there are no more. `outputs` gives what the sides are compared by, `more`
+        what else is told of the last round."""
         self.channel.send({"ready": True, **facts})
         while True:
             command = self.channel.receive()
@@ -86,10 +87,9 @@ class Pace:
                 continue
             profile = Profile(self.device) if command["do"] == "profile" else None
             clock = Clock(self.device)
-            found = round(command["part"])
-            taken = clock.read()
-            told = found if isinstance(found, dict) else {}
-            self.channel.send({**taken, **told, "kernels": profile.kernels() if profile else []})
+            round(command["part"])
+            taken = {**clock.read(), **more()}
+            self.channel.send({**taken, "kernels": profile.kernels() if profile else []})
 
 
 class Steps:

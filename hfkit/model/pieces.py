@@ -61,7 +61,7 @@ class Weighted(torch.autograd.Function):
         ctx.scale, ctx.dropped = scale, level > 0
         ctx.makes_up = LEVELS / (LEVELS - level)
         found, kept_here = torch.empty_like(query), []
-        nothing, room = query.new_empty(()), Room()
+        scratch = Scratch()
         for piece in _pieces(query, key):
             hides = None if mask is None else mask[piece]
             weights = _weights(query[piece], key[piece], hides, seen, scale, exact)
@@ -69,10 +69,8 @@ class Weighted(torch.autograd.Function):
             own = [weights]
             if level:
                 own.append(kept(weights.shape, level))
-                used = room.filled(own[-1], used).mul_(used)
-            torch.baddbmm(
-                nothing, used, value[piece], beta=0, alpha=ctx.makes_up, out=found[piece]
-            )  # fmt: skip
+                used = scratch.filled(own[-1], used).mul_(used)
+            _product(used, value[piece], ctx.makes_up, found[piece])
             if learns:
                 kept_here += own
             del own, weights, used  # the next piece gets the same memory
@@ -86,34 +84,26 @@ class Weighted(torch.autograd.Function):
         query, key, value, *kept_here = ctx.saved_tensors
         own = iter(kept_here)
         to_query, to_key, to_value = map(torch.empty_like, (query, key, value))
-        nothing, room = query.new_empty(()), Room()
+        scratch = Scratch()
         for piece in _pieces(query, key):
             weights = next(own)
             used = weights.to(query.dtype)
-            slope = torch.baddbmm(
-                nothing, gradient[piece], value[piece].transpose(1, 2), beta=0, alpha=ctx.makes_up
-            )  # fmt: skip
+            slope = _product(gradient[piece], value[piece].transpose(1, 2), ctx.makes_up)
             if ctx.dropped:
-                stays = room.filled(next(own), used)
+                stays = scratch.filled(next(own), used)
                 slope *= stays
                 used = stays.mul_(used)
-            torch.baddbmm(
-                nothing, used.transpose(1, 2), gradient[piece], beta=0, alpha=ctx.makes_up,
-                out=to_value[piece],
-            )  # fmt: skip
+            _product(used.transpose(1, 2), gradient[piece], ctx.makes_up, to_value[piece])
             slope = torch._softmax_backward_data(
                 slope.to(weights.dtype), weights, -1, weights.dtype
             )
             slope = slope.to(query.dtype)
-            torch.baddbmm(nothing, slope, key[piece], beta=0, alpha=ctx.scale, out=to_query[piece])
-            torch.baddbmm(
-                nothing, slope.transpose(1, 2), query[piece], beta=0, alpha=ctx.scale,
-                out=to_key[piece],
-            )  # fmt: skip
+            _product(slope, key[piece], ctx.scale, to_query[piece])
+            _product(slope.transpose(1, 2), query[piece], ctx.scale, to_key[piece])
         return to_query, to_key, to_value, None, None, None, None
 
 
-class Room:
+class Scratch:
     """One array for what is dropped of each piece in turn: it stays in the cache."""
 
     def __init__(self) -> None:
@@ -137,10 +127,14 @@ def _weights(
     query: Tensor, key: Tensor, mask: Tensor | None, seen: int, scale: float, exact: torch.dtype
 ) -> Tensor:
     """softmax(QKᵀ · scale + mask), in the type `exact`."""
-    nothing = query.new_empty(())
-    scores = torch.baddbmm(nothing, query, key.transpose(1, 2), beta=0, alpha=scale)
+    scores = _product(query, key.transpose(1, 2), scale)
     if mask is not None:
         scores[..., seen:] += mask[..., seen:]
     if scores.dtype != exact:
         return scores.softmax(dim=-1, dtype=exact)
     return torch.softmax(scores, dim=-1, out=scores)  # in its place, which is in the cache
+
+
+def _product(one: Tensor, other: Tensor, scale: float, out: Tensor | None = None) -> Tensor:
+    """Matrices multiplied in pairs, times `scale`, without a pass of its own for that."""
+    return torch.baddbmm(one.new_empty(()), one, other, beta=0, alpha=scale, out=out)
