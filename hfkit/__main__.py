@@ -6,18 +6,33 @@ is said on stderr is this process's own affair.
 
 from __future__ import annotations
 
+import atexit
+import gc
+import os
 import sys
+from contextlib import suppress
 
 from hfkit import panics, signals
 
 
 def main() -> None:
     """Run the command line of this process and leave with its exit code."""
+    leave(command())
+
+
+def command() -> int:
+    """Run the command line of this process and return its exit code."""
     signals.install()
     panics.own_stderr()
+    # Plug-ins of pydantic for other programs would be looked for among all installed packages.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
+        # What is imported stays: to look through it for garbage took a tenth of a cold start.
+        gc.disable()
         from hfkit.cli.app import run
 
+        gc.freeze()
+        gc.enable()
         code = run(sys.argv[1:])
     except BaseException:
         if signals.received is None:
@@ -25,7 +40,18 @@ def main() -> None:
         sys.stderr.write("hfkit: error: interrupted\n")
         code = 128 + signals.received
     signals.let_die()
-    sys.exit(code)
+    return code
+
+
+def leave(code: int) -> None:
+    """End the process at once: to take apart all that was imported takes the better part of a
+    second where torch is there, and nothing comes of it. What libraries have put off to the end is
+    done."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # closed, or none
+            stream.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ server makes it.
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import logging
 import os
@@ -23,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from hfkit.errors import HfkitError, InputError, ResourceError
+from hfkit.hashing import sha256
 
 MANIFEST = "manifest.json"
-BLOCK = 1 << 22  # bytes
 BEFORE = "before"  # of an entry whose file is being replaced: what it was; null: it was not there
 _STAGE = ".stage-"
 _GONE = ".gone-"
@@ -35,18 +34,6 @@ _REPLACED = ".was-"  # whole, and wanted until what replaces it has its name
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
 
 log = logging.getLogger(__name__)
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, as 64 hexadecimal digits."""
-    # In large blocks: hashing leaves the interpreter to other threads, and has to get it back
-    # after each.
-    hashed = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        block = memoryview(bytearray(min(BLOCK, os.fstat(file.fileno()).st_size)))
-        while size := file.readinto(block):
-            hashed.update(block[:size])
-    return hashed.hexdigest()
 
 
 def sync(path: Path) -> None:

@@ -19,7 +19,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 PRELOAD = [
     "torch", "transformers.models.bert.modeling_bert", "transformers.models.t5.modeling_t5",
@@ -121,17 +120,13 @@ def _run(arguments: list[str], folder: str, environment: dict[str, str], files: 
     sys.argv = ["hfkit", *arguments]
     import torch
 
-    from hfkit.__main__ import main
+    from hfkit.__main__ import command
 
     torch.set_num_threads(1)
-    code: Any = 0
-    try:
-        main()
-    except SystemExit as end:
-        code = end.code
+    code = command()
     sys.stdout.flush()
     sys.stderr.flush()
-    return int(code or 0)
+    return code
 
 
 if __name__ == "__main__":

@@ -43,7 +43,8 @@ ALLOWED = {
     "abstaining": {"spans"},
     "replacing": {"sealing"},
     "choices": set(),
-    "sealing": set(),
+    "hashing": set(),
+    "sealing": {"hashing"},
     "imports": set(),
     "registry": {"layers", "tasks"},
     "recipe": set(),
@@ -64,8 +65,8 @@ ALLOWED = {
     },
     "metrics": {"tasks", "spans", "answers", "vectors", "thresholds"},
     "model": {
-        "backend", "chat", "culprit", "families", "imports", "languages", "processor", "sealing",
-        "text",
+        "backend", "chat", "culprit", "families", "hashing", "imports", "languages", "processor",
+        "sealing", "text",
     },
     "train": {"imports", "sealing", "signals", "text", "targets", "processor"},
     "infer": {
@@ -74,8 +75,8 @@ ALLOWED = {
     },
     "reports": {"answers", "train", "metrics", "sealing"},
     "run": {
-        *ROOMS, "serve", "backend", "prompts", "processor", "sealing", "text", "layers", "vectors",
-        "languages", "spans", "words", "recipe", "answers", "nbest", "replacing", "temperature",
+        *ROOMS, "serve", "backend", "hashing", "prompts", "processor", "sealing", "text", "layers",
+        "vectors", "languages", "spans", "words", "recipe", "answers", "nbest", "replacing", "temperature",
         "thresholds", "abstaining",
     },
     "serve": {"data", "infer", "masking", "prompts", "tasks"},
@@ -230,10 +231,9 @@ LIGHT_COMMANDS = [
 @pytest.mark.parametrize("arguments", LIGHT_COMMANDS, ids=lambda words: " ".join(words) or "alone")
 def test_light_commands_import_nothing_heavy(arguments: list[str]) -> None:
     program = (
-        "import sys\nfrom hfkit.__main__ import main\n"
+        "import sys\nfrom hfkit.__main__ import command\n"
         f"sys.argv = ['hfkit', *{arguments!r}]\n"
-        "code = 0\n"
-        "try:\n    main()\nexcept SystemExit as stop:\n    code = stop.code or 0\n"
+        "code = command()\n"
         "heavy = {'torch', 'transformers', 'datasets', 'evaluate', 'numpy'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}, exit {code}' if heavy or code else 0)\n"
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 from collections import Counter
 
+from hfkit.hashing import sha256
 from hfkit.samples import sample
-from hfkit.sealing import sha256
 
 # The data were frozen before any model was trained on them. A change of them is a change of every
 # figure that was measured on them.

@@ -41,7 +41,8 @@ def predictions(config: PredictConfig) -> Iterator[Fields]:
     naming, given = _naming(config), open_input(config)
     opened, rows = _rows(config, naming, given)
     shorten = _shorten(config, opened)
-    results = predict_stream(rows, make_predictor(opened, config), live=given.live)
+    predictor = make_predictor(opened, config, once=given.single)
+    results = predict_stream(rows, predictor, live=given.live)
     return (
         naming.merged((record, None if answer is None else shorten(answer), error))
         for window in results
@@ -77,7 +78,7 @@ def write_predictions(
         journal = Journal(output, lambda: fingerprint(opened, config, format))
         begun = journal.go_on((r.record for r in rows), writer) if config.resume else Position()
         tally = Tally(begun.rows, begun.errors, begun.truncated)
-        predictor = make_predictor(opened, config)
+        predictor = make_predictor(opened, config, once=given.single)
         if given.single and format == "table":
             writer = spoken(writer, predictor, output.write)
         for window in predict_stream(rows, predictor, live=given.live, before=begun.windows):

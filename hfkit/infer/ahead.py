@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from itertools import islice
-from threading import Thread
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -45,33 +44,3 @@ def attempt(compute: Callable[[T], R], item: T) -> R | Exception:
         return compute(item)
     except Exception as error:
         return error
-
-
-def begun(compute: Callable[[], R]) -> Callable[[], R]:
-    """Compute on a thread of its own from now on; what is returned waits for the result.
-
-    An exception of `compute` is raised there.
-
-    >>> wait = begun(lambda: 1 + 1)
-    >>> wait()
-    2
-    """
-    found: list[R] = []
-    failed: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            found.append(compute())
-        except BaseException as error:
-            failed.append(error)
-
-    thread = Thread(target=work, name="hfkit-beside", daemon=True)
-    thread.start()
-
-    def wait() -> R:
-        thread.join()
-        if failed:
-            raise failed[0]
-        return found[0]
-
-    return wait

@@ -24,7 +24,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from hfkit import sealing
+from hfkit import hashing
 from hfkit.errors import HfkitError, InputError, SafetyError
 from hfkit.model import gate
 from hfkit.model.locate import MINILM, Located, locate
@@ -65,7 +65,7 @@ def describe_base(base: Located, run: Path) -> dict[str, Any]:
     files = {
         path.relative_to(base.folder).as_posix(): {
             "size": path.stat().st_size,
-            "sha256": sealing.sha256(path),
+            "sha256": hashing.sha256(path),
         }
         for path in _plain_files(base.folder)
     }
@@ -101,7 +101,7 @@ def check_base(folder: Path) -> Path:
     """The same, after the weights were compared with their hashes."""
     found = base_of(folder)
     for name, entry in _read_base(folder)["files"].items():
-        if sealing.sha256(gate.inside(found, name)) != entry["sha256"]:
+        if hashing.sha256(gate.inside(found, name)) != entry["sha256"]:
             raise _other_base(folder, found)
     return found
 

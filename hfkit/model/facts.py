@@ -234,11 +234,11 @@ def longest_of(folder: Path, config: Mapping[str, Any]) -> int:
 
 def _languages(folder: Path) -> tuple[str, ...]:
     """The languages in the front matter of the model card, if it can be read."""
-    import yaml
-
     path = folder / "README.md"
     if not path.is_file():
         return ()
+    import yaml
+
     parts = gate.inside(folder, "README.md").read_text("utf-8", errors="replace").split("---", 2)
     if len(parts) < 3 or parts[0].strip():
         return ()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hfkit.errors import InputError
+from hfkit.errors import HfkitError, InputError
 from hfkit.processor import cores, has_accelerator, lays_out, this_processor
 from hfkit.run.exported import (
     CLOSE,
@@ -18,6 +19,7 @@ from hfkit.run.exported import (
     QUANTIZED,
     Exported,
     Kind,
+    begin_hashes,
     read_exported,
     why_not_graph,
     why_not_weights,
@@ -33,7 +35,7 @@ log = logging.getLogger(__name__)
 class Wanted(NamedTuple):
     """A model to compute: its `folder`, class and head, the `device` as it was asked for, and the
     `name` that errors give it. `code`: its own Python code may run. `rank` is the number of this
-    process among several that share the devices."""
+    process among several that share the devices. `once`: for a single row."""
 
     folder: Path
     auto_class: str
@@ -42,6 +44,7 @@ class Wanted(NamedTuple):
     name: str
     rank: int | None = None
     code: bool = False
+    once: bool = False
 
 
 def open_engine(wanted: Wanted, computing: Computing) -> Engine:
@@ -57,6 +60,20 @@ def open_engine(wanted: Wanted, computing: Computing) -> Engine:
         if engine is not None:
             return engine
     return _torch_engine(wanted, computing)
+
+
+def begin(folder: Path, computing: Computing, device: str) -> None:
+    """Begin what `open_engine` will wait for longest where an exported file answers for the model
+    in `folder`, the hashes of its weights. What is wrong is told there."""
+    with suppress(HfkitError):
+        for kind in _kinds(computing):
+            exported = read_exported(folder, kind)
+            if exported is not None and _elsewhere(kind, computing, device) is None:
+                return begin_hashes(exported, _file(kind, computing))
+
+
+def _file(kind: Kind, computing: Computing) -> str:
+    return QUANTIZED if computing.precision == "int8" else kind.graph
 
 
 def _kinds(computing: Computing) -> tuple[Kind, ...]:
@@ -76,7 +93,7 @@ def _exported_engine(kind: Kind, wanted: Wanted, computing: Computing) -> Engine
     exported = read_exported(wanted.folder, kind)
     if exported is None and not named:
         return None
-    file = QUANTIZED if computing.precision == "int8" else kind.graph
+    file = _file(kind, computing)
     engine: Engine | None = None
     hint = ""
     far = _distance(exported) if file == kind.graph else ""
@@ -130,35 +147,32 @@ def _not_in_bf16(kind: Kind, computing: Computing) -> str | None:
 def _opened(
     kind: Kind, exported: Exported | None, wanted: Wanted, computing: Computing, file: str
 ) -> tuple[Engine | None, str]:
-    """Open the exported `file`, or say why it may not be used. The hashes of weights are taken
-    while what computes is loaded: each takes a tenth of a cold start."""
-    from hfkit.infer.ahead import begun
-
+    """Open the exported `file`, or say why it may not be used."""
     if exported is None:
         return None, "the model has not been exported"
     reason = why_not_graph(exported, wanted.auto_class, wanted.head, file)
     if reason is not None:
         return None, reason
-    of_weights = begun(lambda: why_not_weights(exported, file))
+    begin_hashes(exported, file)
     try:
-        engine = _loaded(kind, exported.folder / file, computing)
+        engine = _loaded(kind, exported.folder / file, computing, wanted.once)
     except InputError:
-        reason = of_weights()
+        reason = why_not_weights(exported, file)
         if reason is None:
             raise
         return None, reason
-    reason = of_weights()
+    reason = why_not_weights(exported, file)
     return (engine, "") if reason is None else (None, reason)
 
 
-def _loaded(kind: Kind, path: Path, computing: Computing) -> Engine:
+def _loaded(kind: Kind, path: Path, computing: Computing, once: bool) -> Engine:
     if kind is OPENVINO:
         from hfkit.infer.openvino_engine import OpenvinoEngine
 
         return OpenvinoEngine(path, computing.threads, half=computing.precision == "bf16")
     from hfkit.infer.onnx_engine import OnnxEngine
 
-    return OnnxEngine(path, computing.threads)
+    return OnnxEngine(path, computing.threads, once=once)
 
 
 def _remedy(kind: Kind, name: str, computing: Computing, exported: Exported | None) -> str:

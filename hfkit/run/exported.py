@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hfkit import sealing
+from hfkit import hashing, sealing
 from hfkit.errors import InputError
 from hfkit.model import adapted, gate
 
@@ -125,6 +125,15 @@ def why_not_graph(
     return _damage(exported, file)
 
 
+def begin_hashes(exported: Exported, file: str) -> None:
+    """Begin to take the hashes that `why_not_weights` is going to compare, beside other work."""
+    folder = exported.folder.parent
+    paths = [exported.folder / weights_of(file)]
+    if not (adapted.is_adapted(folder) or (folder / sealing.MANIFEST).is_file()):
+        paths += gate.weight_files(folder)
+    hashing.begin(paths)
+
+
 def why_not_weights(exported: Exported, file: str) -> str | None:
     """The same, as far as the hashes of weights tell: of the file's, which are read once, and of
     the model's, which its manifest knows."""
@@ -183,7 +192,7 @@ def tokenizer_files(folder: Path) -> dict[str, str]:
     from hfkit.model.gate import TOKENIZER_FILES
 
     names = (*TOKENIZER_FILES, *MORE_TOKENIZER_FILES)
-    return {name: sealing.sha256(folder / name) for name in names if (folder / name).is_file()}
+    return {name: hashing.sha256(folder / name) for name in names if (folder / name).is_file()}
 
 
 def what_it_computes(
@@ -213,4 +222,4 @@ def model_files(folder: Path) -> dict[str, str]:
 def _hash(path: Path, entry: Mapping[str, Any] | None) -> str:
     if entry is not None and path.stat().st_size == entry["size"]:
         return str(entry["sha256"])
-    return sealing.sha256(path)
+    return hashing.sha256(path)

@@ -82,13 +82,16 @@ def open_run(
     Flags win over what the run saved. Raises `InputError` for a name that leads nowhere, a base
     model without a head, and settings that do not fit.
     """
-    from hfkit.config import PredictConfig
+    from hfkit.config import Computing, PredictConfig
     from hfkit.model.facts import describe, require_head
     from hfkit.model.locate import locate
+    from hfkit.run import engines
 
     if config.options.get("endpoint"):
         return _elsewhere(model, config)
     located = locate(model, offline=config.offline, code=config.allow_remote_code)
+    if isinstance(config, Computing):
+        engines.begin(located.folder, config, config.device)
     saved = read_settings(located.folder)
     if saved and ":" in (saved.task or "") and config.task != saved.task:
         raise SafetyError(

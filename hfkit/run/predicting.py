@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfkit import sealing
+from hfkit import hashing
 from hfkit.errors import InputError
 from hfkit.run.output import hash_of
 from hfkit.train import launch
@@ -26,10 +26,10 @@ NEUTRAL = (
 
 
 def make_predictor(
-    opened: Opened, config: EvaluateConfig | PredictConfig
+    opened: Opened, config: EvaluateConfig | PredictConfig, *, once: bool = False
 ) -> Predictor | ServerPredictor:
-    """Load the model and put it behind an engine, or a server in its place. Raises what
-    `load_for_prediction` does."""
+    """Load the model and put it behind an engine, or a server in its place; `once`: for a single
+    row. Raises what `load_for_prediction` does."""
     from hfkit.infer.predictor import Predictor
     from hfkit.run.engines import Wanted, open_engine
 
@@ -42,7 +42,9 @@ def make_predictor(
             hint="start one, with --num-processes N",
         )
     folder, device = opened.folder, config.device
-    wanted = Wanted(folder, task.auto_class, task.head(), device, opened.name, code=opened.code)
+    wanted = Wanted(
+        folder, task.auto_class, task.head(), device, opened.name, code=opened.code, once=once
+    )
     engine: Engine
     if config.num_processes > 1:
         from hfkit.run.processes import Workers
@@ -97,11 +99,11 @@ def digest_of_model(folder: Path) -> str:
     from hfkit.run.opening import DECISIVE
 
     small = [*DECISIVE, *(f"{kind}/{REPORT}" for kind in KINDS)]
-    found = {name: sealing.sha256(folder / name) for name in small if (folder / name).is_file()}
+    found = {name: hashing.sha256(folder / name) for name in small if (folder / name).is_file()}
     return hash_of({**found, **model_files(folder)})
 
 
 def _digest(documents: Path) -> str:
     """One hash of a file, or of all files below a folder."""
     files = sorted(p for p in documents.rglob("*") if p.is_file()) or [documents]
-    return hash_of({str(p.relative_to(documents)): sealing.sha256(p) for p in files if p.is_file()})
+    return hash_of({str(p.relative_to(documents)): hashing.sha256(p) for p in files if p.is_file()})

@@ -75,8 +75,8 @@ class Prepared:
 
     def identity(self) -> dict[str, Any]:
         """What makes this run itself: the settings that change its result, and hashes."""
+        from hfkit.hashing import sha256
         from hfkit.model.gate import weight_files
-        from hfkit.sealing import sha256
 
         config = self.config
         values = config.model_dump(mode="json")

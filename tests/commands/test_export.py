@@ -10,7 +10,7 @@ import pytest
 from exports import OUTPUTS, TASKS, flip, go, read_report
 from toys import write_base_model, write_classifier
 
-from hfkit import sealing
+from hfkit import hashing, sealing
 from hfkit.run.exported import read_exported
 
 
@@ -20,8 +20,8 @@ def test_the_folder_says_what_it_holds(exported, name):
     report = read_report(folder)
     assert sorted(report["files"]) == ["model.onnx", "model.onnx_data"]
     for file, entry in report["files"].items():
-        assert entry["sha256"] == sealing.sha256(folder / "onnx" / file)
-    weights = sealing.sha256(folder / "model.safetensors")
+        assert entry["sha256"] == hashing.sha256(folder / "onnx" / file)
+    weights = hashing.sha256(folder / "model.safetensors")
     assert report["model"]["files"] == {"model.safetensors": weights}
     assert report["outputs"] == OUTPUTS.get(name, ["logits"])
     assert report["parity"]["difference"] <= 1e-5

@@ -15,7 +15,7 @@ from pages import write_files
 from toys import read_jsonl, toy_rows, write_base_model, write_classifier, write_csv
 
 import hfkit
-from hfkit import sealing
+from hfkit import hashing
 from hfkit.cli.app import run as command_line
 from hfkit.imports import import_openvino
 from hfkit.processor import Processor, this_processor
@@ -80,7 +80,7 @@ def test_the_folder_says_what_it_holds(models, name, outputs):
     assert sorted(report["files"]) == ["openvino_model.bin", "openvino_model.xml", *ready]
     assert sorted(path.name for path in folder.iterdir()) == ["export.json", *report["files"]]
     for file, entry in report["files"].items():
-        assert entry["sha256"] == sealing.sha256(folder / file)
+        assert entry["sha256"] == hashing.sha256(folder / file)
     assert report["outputs"] == [outputs]
     assert report["inputs"] == ["input_ids", "attention_mask", "token_type_ids"]
     assert report["parity"]["difference"] <= 1e-5
@@ -176,11 +176,11 @@ def test_one_of_two_that_is_damaged_leaves_the_other(copy, capsys):
 
 
 def test_each_is_exported_and_kept_by_itself(copy, capsys):
-    before = sealing.sha256(copy / "onnx" / "export.json")
+    before = hashing.sha256(copy / "onnx" / "export.json")
     assert go("export", copy, "--engine", "openvino") == 2
     assert "openvino: exported already" in capsys.readouterr().err
     assert go("export", copy, "--engine", "openvino", "--overwrite", "-q") == 0
-    assert sealing.sha256(copy / "onnx" / "export.json") == before
+    assert hashing.sha256(copy / "onnx" / "export.json") == before
     shutil.rmtree(copy / "openvino")
     assert go("predict", copy, "rain", "--engine", "openvino") == 2
     assert f"not been exported; hfkit export {copy} --engine openvino" in capsys.readouterr().err

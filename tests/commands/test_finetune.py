@@ -17,7 +17,7 @@ import pytest
 import yaml
 from toys import read_jsonl, toy_rows, write_base_model, write_classifier, write_csv
 
-from hfkit import sealing
+from hfkit import hashing, sealing
 from hfkit.cli.app import run as command_line
 
 Command = Callable[..., tuple[int, str, str]]
@@ -43,7 +43,7 @@ def done(
 
 
 def weights(folder: Path) -> str:
-    return sealing.sha256(folder / "model.safetensors")
+    return hashing.sha256(folder / "model.safetensors")
 
 
 def test_it_learns_and_says_what_it_guessed(

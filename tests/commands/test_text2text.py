@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from toys import picked_rows, read_jsonl, write_base_model, write_csv, write_parts, write_writer
 
-from hfkit import sealing
+from hfkit import hashing
 from hfkit.cli.app import run as command_line
 
 Command = Callable[..., tuple[int, str, str]]
@@ -160,7 +160,7 @@ def test_an_interrupted_run_ends_with_the_same_weights(
     assert code == 75, stderr
     code, _, stderr = hfkit(*cut)
     assert code == 0 and "continuing from step" in stderr
-    digests = [sealing.sha256(tmp_path / name / "model.safetensors") for name in ("whole", "cut")]
+    digests = [hashing.sha256(tmp_path / name / "model.safetensors") for name in ("whole", "cut")]
     assert digests[0] == digests[1]
 
 

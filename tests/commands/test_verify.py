@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import hfkit
-from hfkit import sealing
+from hfkit import hashing, sealing
 from hfkit.errors import InputError
 
 
@@ -81,7 +81,7 @@ def test_a_damaged_manifest(hfkit, run_folder: Path, content: bytes) -> None:
 
 def test_a_file_outside_is_not_read(hfkit, run_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "outside").write_bytes(b"secret")
-    outside = {"size": 6, "sha256": sealing.sha256(tmp_path / "outside")}
+    outside = {"size": 6, "sha256": hashing.sha256(tmp_path / "outside")}
     manifest = {"files": {"../outside": outside, str(tmp_path / "outside"): outside}}
     (run_folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
     code, out, _ = hfkit("verify", run_folder)

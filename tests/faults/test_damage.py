@@ -13,7 +13,7 @@ from faults.conftest import FULL, counts
 from toys import toy_rows, write_base_model, write_csv
 from training_cases import fingerprint, make_parts
 
-from hfkit import sealing
+from hfkit import hashing, sealing
 from hfkit.cli.app import run as command_line
 from hfkit.train.loop import train
 
@@ -100,7 +100,7 @@ def stopped(tmp_path_factory):
         patch.setattr(Checkpoints, "save", _stopping_after(Checkpoints.save, step=10))
         assert command_line([*arguments(folder / "cut"), "-q"]) == 130
     assert command_line([*arguments(folder / "whole"), "-q"]) == 0
-    return arguments, folder / "cut", sealing.sha256(folder / "whole" / "model.safetensors")
+    return arguments, folder / "cut", hashing.sha256(folder / "whole" / "model.safetensors")
 
 
 def _stopping_after(save, step):
@@ -130,7 +130,7 @@ def test_the_command_says_it_in_one_line_and_ends_the_same(
         assert len(warnings) == 1, stderr
         assert "not usable: step-10 (" in warnings[0]
         assert "continuing from step 8" in stderr
-        assert sealing.sha256(out / "model.safetensors") == expected
+        assert hashing.sha256(out / "model.safetensors") == expected
     assert tracebacks == 0
     measured("T3", f"`hfkit finetune` on a checkpoint with a file harmed ({harm.__name__})",
              files=len(FILES), tracebacks=tracebacks, lines_that_say_it=1)  # fmt: skip
@@ -147,4 +147,4 @@ def test_a_checkpoint_of_another_run_is_not_taken(tmp_path, capfd, stopped):
     assert command_line(arguments(out)) == 0
     stderr = capfd.readouterr().err
     assert "not usable: step-12 (of another run); using step-10" in stderr
-    assert sealing.sha256(out / "model.safetensors") == expected
+    assert hashing.sha256(out / "model.safetensors") == expected

@@ -18,7 +18,7 @@ from faults.conftest import counts
 from forks import start
 from toys import toy_rows, write_base_model, write_classifier, write_csv
 
-from hfkit import sealing
+from hfkit import hashing, sealing
 from hfkit.cli.app import run as command_line
 from hfkit.train.checkpoint import Checkpoints
 
@@ -58,7 +58,7 @@ def finetune(files: Path, out: Path) -> list[str]:
 def content(folder: Path) -> dict[str, str]:
     """The hash of every file below a folder."""
     return {
-        str(path.relative_to(folder)): sealing.sha256(path)
+        str(path.relative_to(folder)): hashing.sha256(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
@@ -82,7 +82,7 @@ def assert_refused(disk: Disk, code: int, said: str) -> None:
 
 
 def test_each_operation_of_finetune_fails_once(tmp_path, capfd, files, measured):
-    expected = sealing.sha256(files / "whole" / "model.safetensors")
+    expected = hashing.sha256(files / "whole" / "model.safetensors")
     failed, number = 0, 1
     while True:
         out = shutil.copytree(files / "cut", tmp_path / f"run-{number}")
@@ -94,7 +94,7 @@ def test_each_operation_of_finetune_fails_once(tmp_path, capfd, files, measured)
         sealed = sorted((out / "checkpoints").glob("step-*"))
         assert (sealed and not any(map(sealing.damage, sealed))) or not sealing.damage(out)
         assert command_line(finetune(files, out)) == 0
-        assert sealing.sha256(out / "model.safetensors") == expected
+        assert hashing.sha256(out / "model.safetensors") == expected
         shutil.rmtree(out)
         number += EVERY
     assert code == 0
@@ -166,7 +166,7 @@ def test_files_that_may_not_grow(tmp_path, files, measured):
     """The system's own refusal, whatever library writes."""
     said = tmp_path / "said"
     refused = 0
-    expected = sealing.sha256(files / "whole" / "model.safetensors")
+    expected = hashing.sha256(files / "whole" / "model.safetensors")
     for limit in LIMITS[:: counts(4, 1)]:
         out = shutil.copytree(files / "cut", tmp_path / f"run-{limit}")
         fork = start(finetune(files, out), said, largest=limit)
@@ -174,7 +174,7 @@ def test_files_that_may_not_grow(tmp_path, files, measured):
         assert fork.stderr.count("\n") == 1 and "disk full" in fork.stderr, fork.stderr
         refused += 1
         assert start(finetune(files, out), said).wait() == 0
-        assert sealing.sha256(out / "model.safetensors") == expected
+        assert hashing.sha256(out / "model.safetensors") == expected
     model = shutil.copytree(files / "classifier", tmp_path / "model")
     before = content(model)
     for limit in LIMITS[:: counts(6, 2)]:
@@ -216,7 +216,7 @@ def small_disk(tmp_path):
 
 def test_a_full_file_system(small_disk, capfd, files, measured):
     sizes = [32, 120, 240, 330, 420, 500, 580, 660, 740, 820][:: counts(4, 1)]
-    expected = sealing.sha256(files / "whole" / "model.safetensors")
+    expected = hashing.sha256(files / "whole" / "model.safetensors")
     disk = small_disk(sizes[0])
     refused = 0
     for size in sizes:
@@ -234,7 +234,7 @@ def test_a_full_file_system(small_disk, capfd, files, measured):
         assert not any(map(sealing.damage, (disk / "run" / "checkpoints").glob("step-*")))
         small_disk(4000, "remount")
         assert command_line(finetune(files, disk / "run")) == 0
-        assert sealing.sha256(disk / "run" / "model.safetensors") == expected
+        assert hashing.sha256(disk / "run" / "model.safetensors") == expected
     assert refused >= 2
     measured("T5", "a full tmpfs", sizes=len(sizes), refused_with_4=refused,
              same_weights_afterwards=refused)  # fmt: skip

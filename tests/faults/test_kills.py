@@ -24,7 +24,7 @@ from killable import killable_run
 from listening import listening
 from toys import toy_rows, write_base_model, write_classifier, write_csv
 
-from hfkit import sealing
+from hfkit import hashing, sealing
 from hfkit.train.checkpoint import Checkpoints
 
 pytestmark = pytest.mark.processes
@@ -220,7 +220,7 @@ def test_killed_commands_end_with_the_weights_of_the_uninterrupted_one(tmp_path,
     since = time.monotonic()
     assert start(arguments_for(tmp_path, tmp_path / "whole"), said).wait() == 0
     duration = time.monotonic() - since
-    expected = sealing.sha256(tmp_path / "whole" / "model.safetensors")
+    expected = hashing.sha256(tmp_path / "whole" / "model.safetensors")
 
     killed = Killed(seed=4)
     number = 0
@@ -240,7 +240,7 @@ def test_killed_commands_end_with_the_weights_of_the_uninterrupted_one(tmp_path,
             if killed.kills == counts(5, 40):
                 break
         assert start(arguments_for(tmp_path, out), said).wait() == 0, said.read_text()
-        assert sealing.sha256(out / "model.safetensors") == expected
+        assert hashing.sha256(out / "model.safetensors") == expected
         assert sealing.damage(out) is None
         assert not (out / "checkpoints").exists()
         killed.completed += 1

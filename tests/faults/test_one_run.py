@@ -13,7 +13,7 @@ from faults.conftest import counts
 from forks import start
 from toys import toy_rows, write_base_model, write_classifier, write_csv
 
-from hfkit import sealing
+from hfkit import hashing, sealing
 from hfkit.cli.app import run as command_line
 from hfkit.run.output import locked
 
@@ -115,12 +115,12 @@ def test_a_finished_run_is_seen_without_torch_and_nothing_is_written(tmp_path, f
 def test_overwrite_moves_and_never_mixes(tmp_path, files, capfd, measured):
     out = tmp_path / "run"
     assert command_line(finetune(files, out, "--epochs", 2, "--max-time", "0.001s")) == 75
-    before = {path.relative_to(out): sealing.sha256(path) for path in out.rglob("*.json")}
+    before = {path.relative_to(out): hashing.sha256(path) for path in out.rglob("*.json")}
     other = finetune(files, out, "--epochs", 1, "--seed", 3)
     assert command_line(other) == 2
     assert command_line([*other, "--overwrite"]) == 0
     aside = tmp_path / "run.old-1"
-    assert {p.relative_to(aside): sealing.sha256(p) for p in aside.rglob("*.json")} == before
+    assert {p.relative_to(aside): hashing.sha256(p) for p in aside.rglob("*.json")} == before
     assert sealing.damage(out) is None
     assert not (out / "checkpoints").exists()
     measured("T9", "another run in a used folder", refused=1, moved_by_overwrite=1, mixed=0)

@@ -10,7 +10,7 @@ from forks import start
 from safetensors.torch import load_file, save_file
 from toys import toy_rows, write_base_model, write_csv
 
-from hfkit import sealing
+from hfkit import hashing, sealing
 from hfkit.cli.app import run as command_line
 
 
@@ -38,11 +38,11 @@ def test_one_seed_gives_one_model(tmp_path, files, measured):
     for number in range(runs):
         out = tmp_path / f"run-{number}"
         assert start(finetune(files, out, "--epochs", 2), tmp_path / "said").wait() == 0
-        hashes.append(sealing.sha256(out / "model.safetensors"))
+        hashes.append(hashing.sha256(out / "model.safetensors"))
     assert len(set(hashes)) == 1
     out = tmp_path / "other"
     assert start(finetune(files, out, "--epochs", 2, "--seed", 7), tmp_path / "said").wait() == 0
-    assert sealing.sha256(out / "model.safetensors") != hashes[0]
+    assert hashing.sha256(out / "model.safetensors") != hashes[0]
     measured("T11", "runs with one seed", runs=runs, different_hashes=len(set(hashes)))
 
 

@@ -15,7 +15,7 @@ from faults.conftest import counts
 from forks import fork_server, start, until_saving
 from toys import toy_rows, write_base_model, write_classifier, write_csv
 
-from hfkit import sealing
+from hfkit import hashing, sealing
 
 pytestmark = pytest.mark.processes
 
@@ -47,7 +47,7 @@ def finetune(files: Path, out: Path, epochs: int = 5) -> list[str]:
 @pytest.mark.parametrize(("number", "code"), BOTH)
 def test_a_signal_at_any_moment(tmp_path, files, number, code, measured):
     folder, duration = files
-    expected = sealing.sha256(folder / "whole" / "model.safetensors")
+    expected = hashing.sha256(folder / "whole" / "model.safetensors")
     chance = random.Random(number)
     sent = aimed = tracebacks = half_trained = completed = 0
     said = tmp_path / "said"
@@ -73,9 +73,9 @@ def test_a_signal_at_any_moment(tmp_path, files, number, code, measured):
         assert found == code, fork.stderr
         assert fork.stderr.count("\n") == 1, fork.stderr
         if (out / sealing.MANIFEST).exists():  # it came between the seal and the end
-            half_trained += sealing.sha256(out / "model.safetensors") != expected
+            half_trained += hashing.sha256(out / "model.safetensors") != expected
         assert start(finetune(folder, out), said).wait() == 0
-        assert sealing.sha256(out / "model.safetensors") == expected
+        assert hashing.sha256(out / "model.safetensors") == expected
     assert (tracebacks, half_trained) == (0, 0)
     promise, name = ("T6", "SIGTERM") if number == signal.SIGTERM else ("T7", "SIGINT")
     measured(promise, f"{name} at a random moment of `finetune`", signals=sent, during_a_save=aimed,
