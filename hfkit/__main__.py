@@ -7,12 +7,11 @@ is said on stderr is this process's own affair.
 from __future__ import annotations
 
 import atexit
-import gc
 import os
 import sys
 from contextlib import suppress
 
-from hfkit import panics, signals
+from hfkit import garbage, panics, signals
 
 
 def main() -> None:
@@ -24,15 +23,12 @@ def command() -> int:
     """Run the command line of this process and return its exit code."""
     signals.install()
     panics.own_stderr()
+    garbage.seldom()
     # Plug-ins of pydantic for other programs would be looked for among all installed packages.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
-        # What is imported stays: to look through it for garbage took a tenth of a cold start.
-        gc.disable()
         from hfkit.cli.app import run
 
-        gc.freeze()
-        gc.enable()
         code = run(sys.argv[1:])
     except BaseException:
         if signals.received is None:

@@ -43,6 +43,7 @@ ALLOWED = {
     "abstaining": {"spans"},
     "replacing": {"sealing"},
     "choices": set(),
+    "garbage": set(),
     "hashing": set(),
     "sealing": {"hashing"},
     "imports": set(),
@@ -65,8 +66,8 @@ ALLOWED = {
     },
     "metrics": {"tasks", "spans", "answers", "vectors", "thresholds"},
     "model": {
-        "backend", "chat", "culprit", "families", "hashing", "imports", "languages", "processor",
-        "sealing", "text",
+        "backend", "chat", "culprit", "families", "garbage", "hashing", "imports", "languages",
+        "processor", "sealing", "text",
     },
     "train": {"imports", "sealing", "signals", "text", "targets", "processor"},
     "infer": {
@@ -76,8 +77,8 @@ ALLOWED = {
     "reports": {"answers", "train", "metrics", "sealing"},
     "run": {
         *ROOMS, "serve", "backend", "hashing", "prompts", "processor", "sealing", "text", "layers",
-        "vectors", "languages", "spans", "words", "recipe", "answers", "nbest", "replacing", "temperature",
-        "thresholds", "abstaining",
+        "vectors", "languages", "spans", "words", "recipe", "answers", "nbest", "replacing",
+        "temperature", "thresholds", "abstaining",
     },
     "serve": {"data", "infer", "masking", "prompts", "tasks"},
     "commands": {

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 
 def run(program: str) -> subprocess.CompletedProcess[str]:
@@ -28,12 +31,21 @@ def test_the_exit_code_is_that_of_the_command() -> None:
     assert done.stderr.startswith("hfkit: error:")
 
 
-def test_garbage_is_collected_while_a_command_runs() -> None:
+@pytest.mark.parametrize("load", ["load_for_prediction(*model)", "drawn(*model, {})"])
+def test_garbage_is_looked_for_as_usual_from_a_model_on(
+    tiny_classifier_folder: Path, load: str
+) -> None:
     done = run(
         "import gc, sys\n"
+        "from pathlib import Path\n"
+        "before = gc.get_threshold()\n"
         "from hfkit.__main__ import command\n"
         "sys.argv = ['hfkit', '--version']\n"
-        "code = command()\n"
-        "sys.exit(code or not gc.isenabled())\n"
+        "command()\n"
+        "seldom = gc.get_threshold()\n"
+        "from hfkit.model.load import drawn, load_for_prediction\n"
+        f"model = Path({str(tiny_classifier_folder)!r}), 'AutoModelForSequenceClassification'\n"
+        f"{load}\n"
+        "sys.exit(not (gc.isenabled() and seldom > before == gc.get_threshold()))\n"
     )
-    assert done.returncode == 0
+    assert done.returncode == 0, done.stderr

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfkit import culprit
+from hfkit import culprit, garbage
 from hfkit.errors import HfkitError, InputError, is_out_of_memory
 from hfkit.model.adapted import TENSORS, composed, is_adapted
 from hfkit.model.facts import ModelFacts, describe, has_head_of, head_kind, require_head
@@ -190,6 +190,7 @@ def _load(folder: Path, auto_class: str, config: Any, *, code: bool) -> tuple[An
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
+        garbage.usual()
         return found
 
     def in_model(folder: Path) -> InputError | None:
@@ -241,9 +242,11 @@ def _made(folder: Path, auto_class: str, config: Any) -> Any:
     model_class = load_object(auto_class if ":" in auto_class else f"transformers:{auto_class}")
     with _readable(folder, None):
         try:
-            return model_class.from_config(config, attn_implementation="sdpa")
+            found = model_class.from_config(config, attn_implementation="sdpa")
         except ValueError:
-            return model_class.from_config(config, attn_implementation="eager")
+            found = model_class.from_config(config, attn_implementation="eager")
+    garbage.usual()
+    return found
 
 
 @contextmanager
