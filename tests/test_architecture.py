@@ -76,9 +76,9 @@ ALLOWED = {
     },
     "reports": {"answers", "train", "metrics", "sealing"},
     "run": {
-        *ROOMS, "serve", "backend", "hashing", "prompts", "processor", "sealing", "text", "layers",
-        "vectors", "languages", "spans", "words", "recipe", "answers", "nbest", "replacing",
-        "temperature", "thresholds", "abstaining",
+        *ROOMS, "serve", "backend", "garbage", "hashing", "prompts", "processor", "sealing", "text",
+        "layers", "vectors", "languages", "spans", "words", "recipe", "answers", "nbest",
+        "replacing", "temperature", "thresholds", "abstaining",
     },
     "serve": {"data", "infer", "masking", "prompts", "tasks"},
     "commands": {

@@ -44,7 +44,7 @@ def in_groups(query: Tensor, key: Tensor, value: Tensor, packing: Packing, rule:
     heads = query.shape[1]
     even = query.dtype == torch.bfloat16 and query.device.type == "cpu"
     queries, keys, values = (
-        _per_head(Gathered.apply(part[0].transpose(0, 1), packing, even), heads)  # type: ignore[no-untyped-call]
+        _per_head(Gathered.apply(part.squeeze(0).transpose(0, 1), packing, even), heads)  # type: ignore[no-untyped-call]
         for part in (query, key, value)
     )
     found = [

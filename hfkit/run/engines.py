@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hfkit import garbage
 from hfkit.errors import HfkitError, InputError
 from hfkit.processor import cores, has_accelerator, lays_out, this_processor
 from hfkit.run.exported import (
@@ -110,6 +111,7 @@ def _exported_engine(kind: Kind, wanted: Wanted, computing: Computing) -> Engine
     if far:
         log.warning("%s: %s", exported.folder / file, far)
     log.info("%s answers; --engine torch for the model itself", exported.folder / file)
+    garbage.usual()
     return engine
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -10,7 +12,9 @@ import pytest
 from exports import OUTPUTS, TASKS, flip, go, read_report
 from toys import write_base_model, write_classifier
 
-from hfkit import hashing, sealing
+from hfkit import garbage, hashing, sealing
+from hfkit.config import PredictConfig
+from hfkit.run.engines import Wanted, open_engine
 from hfkit.run.exported import read_exported
 
 
@@ -145,3 +149,31 @@ def test_other_families(tmp_path, family, capsys):
     folder = write_classifier(tmp_path / family, family)
     assert go("export", folder, "--json", "-q") == 0
     assert json.loads(capsys.readouterr().out)["parity"]["difference"] <= 1e-5
+
+
+def opened(folder: Path, **wanted):
+    model = Wanted(folder, "AutoModelForSequenceClassification", None, "cpu", "model", **wanted)
+    return open_engine(model, PredictConfig(engine="onnx", device="cpu"))
+
+
+def test_a_single_row_is_computed_without_laying_out_weights(exported):
+    """And alike."""
+    draw = np.random.default_rng(0)
+    ids = draw.integers(5, 90, (2, 9))
+    batch = {"input_ids": ids, "attention_mask": ids * 0 + 1, "token_type_ids": ids * 0}
+    many, one = (opened(exported / "classification", once=once) for once in (False, True))
+    options = one._session.get_session_options()
+    assert options.get_session_config_entry("session.disable_prepacking") == "1"
+    with pytest.raises(RuntimeError, match="disable_prepacking"):
+        many._session.get_session_options().get_session_config_entry("session.disable_prepacking")
+    np.testing.assert_allclose(
+        one.run(batch)["logits"], many.run(batch)["logits"], rtol=0, atol=1e-5
+    )
+
+
+def test_garbage_is_looked_for_as_usual_once_a_file_answers(exported):
+    before = gc.get_threshold()
+    garbage.seldom()
+    assert gc.get_threshold() > before
+    opened(exported / "classification")
+    assert gc.get_threshold() == before
