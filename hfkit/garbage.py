@@ -1,8 +1,9 @@
 """How often Python looks for garbage: seldom while a command starts.
 
 Modules live as long as the process. To look for garbage among their objects whenever 700 more have
-come took an eighth of the time that torch and transformers are imported in. From a model on it is
-looked for as usual: a cycle may then hold tensors. Only where the process is the command line.
+come took an eighth of the time that torch and transformers are imported in. As soon as there is
+something that answers or learns, it is looked for as usual: a cycle may then hold tensors. What
+needs no model goes on so to its end. Only where the process is the command line.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -122,16 +122,23 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def damage(
-    folder: Path, only: Collection[str] | None = None, manifest: str = MANIFEST
+    folder: Path,
+    only: Collection[str] | None = None,
+    manifest: str = MANIFEST,
+    hash_of: Callable[[Path], str] = sha256,
 ) -> str | None:
     """Say what is wrong with a sealed folder, ``"model.safetensors: checksum mismatch"``, or
     return None if every file of its manifest is there with the right bytes. `only` names the files
     to look at; those the manifest does not have are passed over."""
-    return next((f"{name}: {wrong}" for name, wrong in damages(folder, only, manifest)), None)
+    found = damages(folder, only, manifest, hash_of)
+    return next((f"{name}: {wrong}" for name, wrong in found), None)
 
 
 def damages(
-    folder: Path, only: Collection[str] | None = None, manifest: str = MANIFEST
+    folder: Path,
+    only: Collection[str] | None = None,
+    manifest: str = MANIFEST,
+    hash_of: Callable[[Path], str] = sha256,
 ) -> Iterator[tuple[str, str]]:
     """Yield each damaged file of a sealed folder, and what is wrong with it; see `damage`."""
     try:
@@ -144,9 +151,10 @@ def damages(
         yield manifest, "damaged"
     else:
         for name, entry in files.items():
-            wrong = "" if only is not None and name not in only else _differs(folder, name, entry)
-            if wrong:
-                yield name, wrong
+            if only is None or name in only:
+                wrong = _differs(folder, name, entry, hash_of)
+                if wrong:
+                    yield name, wrong
 
 
 def sealed_files(folder: Path, manifest: str = MANIFEST) -> dict[str, tuple[int, str]]:
@@ -163,27 +171,31 @@ def _entries(folder: Path, manifest: str) -> dict[str, Any]:
     return entries
 
 
-def _differs(folder: Path, name: str, entry: Mapping[str, Any]) -> str:
+def _differs(
+    folder: Path, name: str, entry: Mapping[str, Any], hash_of: Callable[[Path], str]
+) -> str:
     """Say what is wrong with a file; a kill may have come while it was replaced, and left it as it
     was before, or absent."""
-    wrong = _wrong(folder, name, entry["size"], entry["sha256"])
+    wrong = _wrong(folder, name, entry, hash_of)
     if not wrong or BEFORE not in entry:
         return wrong
     before = entry[BEFORE]
     if before is None:
         return wrong if (folder / name).exists() else ""
-    return _wrong(folder, name, before["size"], before["sha256"])
+    return _wrong(folder, name, before, hash_of)
 
 
-def _wrong(folder: Path, name: str, size: int, digest: str) -> str:
+def _wrong(
+    folder: Path, name: str, entry: Mapping[str, Any], hash_of: Callable[[Path], str]
+) -> str:
     """Say what is wrong with one sealed file; "" where nothing is."""
     path = folder / name
     try:
         if not path.resolve().is_relative_to(folder.resolve()):
             return "leads out of the folder"
-        if path.stat().st_size != size:
-            return f"{path.stat().st_size} bytes, expected {size}"
-        return "" if sha256(path) == digest else "checksum mismatch"
+        if path.stat().st_size != entry["size"]:
+            return f"{path.stat().st_size} bytes, expected {entry['size']}"
+        return "" if hash_of(path) == entry["sha256"] else "checksum mismatch"
     except FileNotFoundError:
         return "missing"
     except OSError as error:

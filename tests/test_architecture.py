@@ -82,8 +82,8 @@ ALLOWED = {
     },
     "serve": {"data", "infer", "masking", "prompts", "tasks"},
     "commands": {
-        *ROOMS, "run", "serve", "vectors", "spans", "words", "sealing", "text", "layers", "recipe",
-        "samples", "processor", "catalogue", "abstaining",
+        *ROOMS, "run", "serve", "vectors", "spans", "words", "hashing", "sealing", "text", "layers",
+        "recipe", "samples", "processor", "catalogue", "abstaining",
     },
     "verbs": {"layers", "recipe"},
     "api": {"commands", "layers", "recipe", "run", "tasks", "verbs"},

@@ -25,6 +25,28 @@ def test_what_others_have_put_off_to_the_end_is_done() -> None:
     assert done.stdout.splitlines()[1:] == ["bye"]
 
 
+def test_threads_are_waited_for() -> None:
+    done = run(
+        "import sys, threading, time\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from hfkit.__main__ import main\n"
+        "work = lambda word: time.sleep(0.5) or sys.stdout.write(word)\n"
+        "threading.Thread(target=work, args=('one',)).start()\n"
+        "ThreadPoolExecutor().submit(work, 'two')\n"
+        "sys.argv = ['hfkit', '--version']\n"
+        "main()\n"
+    )
+    assert done.returncode == 0
+    assert sorted(word for word in ("one", "two") if word in done.stdout) == ["one", "two"]
+
+
+def test_a_profiler_gets_its_turn() -> None:
+    words = [sys.executable, "-m", "cProfile", "-m", "hfkit", "--version"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "function calls" in done.stdout
+
+
 def test_the_exit_code_is_that_of_the_command() -> None:
     done = run("import sys\nfrom hfkit.__main__ import main\nsys.argv = ['hfkit', 'x']\nmain()\n")
     assert done.returncode == 2

@@ -121,13 +121,14 @@ def _rows(config: PredictConfig, naming: Naming, given: Input) -> tuple[Opened, 
     The columns of a file are found before the model is loaded, as a wrong one is found in
     milliseconds. A pipe may be silent for long; its model is loaded meanwhile.
     """
+    from hfkit.hashing import Hashes
     from hfkit.infer.stream import read_rows
     from hfkit.run.knowledge import with_documents
     from hfkit.run.opening import open_run
 
     if not config.model:
         raise InputError("no model", hint="name a run or a model: hfkit predict MODEL INPUT")
-    opened = with_documents(open_run(config.model, config), config)
+    opened = with_documents(open_run(config.model, config, hashes=Hashes()), config)
     rows: Iterator[Readable] = read_rows(
         checked(given.records, naming), lambda record: _to_row(config, opened, given, record)
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hfkit import garbage
 from hfkit.errors import HfkitError, InputError
+from hfkit.hashing import Hashes
 from hfkit.processor import cores, has_accelerator, lays_out, this_processor
 from hfkit.run.exported import (
     CLOSE,
@@ -36,7 +37,8 @@ log = logging.getLogger(__name__)
 class Wanted(NamedTuple):
     """A model to compute: its `folder`, class and head, the `device` as it was asked for, and the
     `name` that errors give it. `code`: its own Python code may run. `rank` is the number of this
-    process among several that share the devices. `once`: for a single row."""
+    process among several that share the devices. `once`: for a single row. `hashes` may be under
+    way already."""
 
     folder: Path
     auto_class: str
@@ -46,6 +48,7 @@ class Wanted(NamedTuple):
     rank: int | None = None
     code: bool = False
     once: bool = False
+    hashes: Hashes | None = None
 
 
 def open_engine(wanted: Wanted, computing: Computing) -> Engine:
@@ -63,14 +66,20 @@ def open_engine(wanted: Wanted, computing: Computing) -> Engine:
     return _torch_engine(wanted, computing)
 
 
-def begin(folder: Path, computing: Computing, device: str) -> None:
+def begin(folder: Path, computing: Computing, device: str, hashes: Hashes) -> None:
     """Begin what `open_engine` will wait for longest where an exported file answers for the model
-    in `folder`, the hashes of its weights. What is wrong is told there."""
-    with suppress(HfkitError):
+    in `folder`: the hashes of its weights. What is wrong is told there."""
+    with suppress(HfkitError, OSError):
         for kind in _kinds(computing):
             exported = read_exported(folder, kind)
-            if exported is not None and _elsewhere(kind, computing, device) is None:
-                return begin_hashes(exported, _file(kind, computing))
+            if exported is None or _elsewhere(kind, computing, device) is not None:
+                continue
+            if _is_named(kind, computing) or not _distance(exported):
+                return begin_hashes(exported, _file(kind, computing), hashes)
+
+
+def _is_named(kind: Kind, computing: Computing) -> bool:
+    return computing.engine == kind.name or computing.precision == "int8"
 
 
 def _file(kind: Kind, computing: Computing) -> str:
@@ -90,7 +99,7 @@ def _kinds(computing: Computing) -> tuple[Kind, ...]:
 
 def _exported_engine(kind: Kind, wanted: Wanted, computing: Computing) -> Engine | None:
     """The exported model; None where another computes, and an error where that is no choice."""
-    named = computing.engine == kind.name or computing.precision == "int8"
+    named = _is_named(kind, computing)
     exported = read_exported(wanted.folder, kind)
     if exported is None and not named:
         return None
@@ -155,15 +164,16 @@ def _opened(
     reason = why_not_graph(exported, wanted.auto_class, wanted.head, file)
     if reason is not None:
         return None, reason
-    begin_hashes(exported, file)
+    hashes = wanted.hashes or Hashes()
+    begin_hashes(exported, file, hashes)
     try:
         engine = _loaded(kind, exported.folder / file, computing, wanted.once)
     except InputError:
-        reason = why_not_weights(exported, file)
+        reason = why_not_weights(exported, file, hashes)
         if reason is None:
             raise
         return None, reason
-    reason = why_not_weights(exported, file)
+    reason = why_not_weights(exported, file, hashes)
     return (engine, "") if reason is None else (None, reason)
 
 
@@ -174,7 +184,7 @@ def _loaded(kind: Kind, path: Path, computing: Computing, once: bool) -> Engine:
         return OpenvinoEngine(path, computing.threads, half=computing.precision == "bf16")
     from hfkit.infer.onnx_engine import OnnxEngine
 
-    return OnnxEngine(path, computing.threads, once=once)
+    return OnnxEngine(path, computing.threads, once=once and path.name == kind.graph)
 
 
 def _remedy(kind: Kind, name: str, computing: Computing, exported: Exported | None) -> str:

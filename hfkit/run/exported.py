@@ -11,13 +11,14 @@ Needs neither torch nor what computes the files.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hfkit import hashing, sealing
+from hfkit import sealing
 from hfkit.errors import InputError
+from hfkit.hashing import Hashes, sha256
 from hfkit.model import adapted, gate
 
 if TYPE_CHECKING:
@@ -125,25 +126,24 @@ def why_not_graph(
     return _damage(exported, file)
 
 
-def begin_hashes(exported: Exported, file: str) -> None:
-    """Begin to take the hashes that `why_not_weights` is going to compare, beside other work."""
+def begin_hashes(exported: Exported, file: str, hashes: Hashes) -> None:
+    """Begin to take the hashes that `why_not_weights` is going to compare."""
     folder = exported.folder.parent
-    paths = [exported.folder / weights_of(file)]
+    hashes.begin([exported.folder / weights_of(file)])
     if not (adapted.is_adapted(folder) or (folder / sealing.MANIFEST).is_file()):
-        paths += gate.weight_files(folder)
-    hashing.begin(paths)
+        hashes.begin(gate.weight_files(folder))
 
 
-def why_not_weights(exported: Exported, file: str) -> str | None:
+def why_not_weights(exported: Exported, file: str, hashes: Hashes) -> str | None:
     """The same, as far as the hashes of weights tell: of the file's, which are read once, and of
     the model's, which its manifest knows."""
-    if exported.content["model"]["files"] != model_files(exported.folder.parent):
+    if exported.content["model"]["files"] != model_files(exported.folder.parent, hashes.of):
         return "the model has changed since"
-    return _damage(exported, weights_of(file))
+    return _damage(exported, weights_of(file), hashes.of)
 
 
-def _damage(exported: Exported, name: str) -> str | None:
-    wrong = sealing.damage(exported.folder, only=(name,), manifest=REPORT)
+def _damage(exported: Exported, name: str, hash_of: Callable[[Path], str] = sha256) -> str | None:
+    wrong = sealing.damage(exported.folder, (name,), REPORT, hash_of)
     return wrong and f"damaged: {wrong}"
 
 
@@ -192,7 +192,7 @@ def tokenizer_files(folder: Path) -> dict[str, str]:
     from hfkit.model.gate import TOKENIZER_FILES
 
     names = (*TOKENIZER_FILES, *MORE_TOKENIZER_FILES)
-    return {name: hashing.sha256(folder / name) for name in names if (folder / name).is_file()}
+    return {name: sha256(folder / name) for name in names if (folder / name).is_file()}
 
 
 def what_it_computes(
@@ -208,18 +208,19 @@ def what_it_computes(
     return {"class": auto_class, "head": given}
 
 
-def model_files(folder: Path) -> dict[str, str]:
+def model_files(folder: Path, hash_of: Callable[[Path], str] = sha256) -> dict[str, str]:
     """The hashes of a model's files of weights: as its manifest has them, else of the files."""
+
+    def known(path: Path, name: str) -> str:
+        entry = sealed.get(name)
+        if entry is not None and path.stat().st_size == entry["size"]:
+            return str(entry["sha256"])
+        return hash_of(path)
+
     sealed = {}
     if (folder / sealing.MANIFEST).is_file():
         sealed = sealing.read_json(folder / sealing.MANIFEST).get("files", {})
     if adapted.is_adapted(folder):
-        own = _hash(gate.inside(folder, adapted.TENSORS), sealed.get(adapted.TENSORS))
+        own = known(gate.inside(folder, adapted.TENSORS), adapted.TENSORS)
         return {**adapted.recorded_files(folder), adapted.TENSORS: own}
-    return {path.name: _hash(path, sealed.get(path.name)) for path in gate.weight_files(folder)}
-
-
-def _hash(path: Path, entry: Mapping[str, Any] | None) -> str:
-    if entry is not None and path.stat().st_size == entry["size"]:
-        return str(entry["sha256"])
-    return hashing.sha256(path)
+    return {path.name: known(path, path.name) for path in gate.weight_files(folder)}

@@ -23,6 +23,7 @@ from hfkit.run.output import RUN
 
 if TYPE_CHECKING:
     from hfkit.config import EvaluateConfig, ExportConfig, FinetuneConfig, PredictConfig
+    from hfkit.hashing import Hashes
     from hfkit.model.locate import Located
     from hfkit.tasks.base import Task
     from hfkit.text import Tokenizer
@@ -60,7 +61,7 @@ class Opened:
     `settings` are those of the run, `columns` says which column of its data was what, `label_base`
     the number of the first of its label names; all are None for a model from elsewhere. `endpoint`
     is the server that answers, if it is not a model here; it has no tokenizer. `code`: whether the
-    user has allowed the folder's own Python code.
+    user has allowed the folder's own Python code. `hashes` of weights may be under way.
     """
 
     name: str
@@ -72,17 +73,23 @@ class Opened:
     label_base: int | None = None
     endpoint: str | None = None
     code: bool = False
+    hashes: Hashes | None = None
 
 
 def open_run(
-    model: str, config: EvaluateConfig | ExportConfig | PredictConfig, *, anew: bool = False
+    model: str,
+    config: EvaluateConfig | ExportConfig | PredictConfig,
+    *,
+    anew: bool = False,
+    hashes: Hashes | None = None,
 ) -> Opened:
     """Open a run's folder, a model folder or a Hub id; with `anew`, without what was exported.
+    Where one process is going to answer, `hashes` begin at once.
 
     Flags win over what the run saved. Raises `InputError` for a name that leads nowhere, a base
     model without a head, and settings that do not fit.
     """
-    from hfkit.config import Computing, PredictConfig
+    from hfkit.config import PredictConfig
     from hfkit.model.facts import describe, require_head
     from hfkit.model.locate import locate
     from hfkit.run import engines
@@ -90,8 +97,8 @@ def open_run(
     if config.options.get("endpoint"):
         return _elsewhere(model, config)
     located = locate(model, offline=config.offline, code=config.allow_remote_code)
-    if isinstance(config, Computing):
-        engines.begin(located.folder, config, config.device)
+    if hashes is not None and isinstance(config, PredictConfig) and config.num_processes == 1:
+        engines.begin(located.folder, config, config.device, hashes)
     saved = read_settings(located.folder)
     if saved and ":" in (saved.task or "") and config.task != saved.task:
         raise SafetyError(
@@ -119,7 +126,8 @@ def open_run(
     )
     task.read_with(tokenizer)
     data = data_of(located.folder) if own else {}
-    return Opened(model, located.folder, task, tokenizer, saved, code=located.code, **data)
+    more = {"code": located.code, "hashes": hashes, **data}
+    return Opened(model, located.folder, task, tokenizer, saved, **more)
 
 
 def load_tokenizer(

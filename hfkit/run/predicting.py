@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfkit import hashing
+from hfkit import garbage
 from hfkit.errors import InputError
+from hfkit.hashing import sha256
 from hfkit.run.output import hash_of
 from hfkit.train import launch
 
@@ -34,6 +35,7 @@ def make_predictor(
     from hfkit.run.engines import Wanted, open_engine
 
     if opened.endpoint is not None or opened.tokenizer is None:
+        garbage.usual()
         return _of_server(opened, config)
     task = opened.task
     if launch.inside():
@@ -43,13 +45,15 @@ def make_predictor(
         )
     folder, device = opened.folder, config.device
     wanted = Wanted(
-        folder, task.auto_class, task.head(), device, opened.name, code=opened.code, once=once
-    )
+        folder, task.auto_class, task.head(), device, opened.name, code=opened.code, once=once,
+        hashes=opened.hashes,
+    )  # fmt: skip
     engine: Engine
     if config.num_processes > 1:
         from hfkit.run.processes import Workers
 
         engine = Workers(config.num_processes, wanted, config)
+        garbage.usual()
     else:
         engine = open_engine(wanted, config)
     return Predictor(opened.task, opened.tokenizer, engine, config.batch_size, config.batch_tokens)
@@ -99,11 +103,11 @@ def digest_of_model(folder: Path) -> str:
     from hfkit.run.opening import DECISIVE
 
     small = [*DECISIVE, *(f"{kind}/{REPORT}" for kind in KINDS)]
-    found = {name: hashing.sha256(folder / name) for name in small if (folder / name).is_file()}
+    found = {name: sha256(folder / name) for name in small if (folder / name).is_file()}
     return hash_of({**found, **model_files(folder)})
 
 
 def _digest(documents: Path) -> str:
     """One hash of a file, or of all files below a folder."""
     files = sorted(p for p in documents.rglob("*") if p.is_file()) or [documents]
-    return hash_of({str(p.relative_to(documents)): hashing.sha256(p) for p in files if p.is_file()})
+    return hash_of({str(p.relative_to(documents)): sha256(p) for p in files if p.is_file()})

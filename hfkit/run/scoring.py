@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from hfkit import garbage
 from hfkit.errors import InputError
 from hfkit.languages import unnamed
 from hfkit.registry import find_task
@@ -56,6 +57,7 @@ def open_scorer(config: ScoreConfig) -> Scorer | EndpointScorer:
 
     name = config.model or ""
     if config.endpoint is not None:
+        garbage.usual()
         return _of_server(config, config.endpoint)
     located = locate(name, offline=config.offline, code=config.allow_remote_code)
     saved = read_settings(located.folder)

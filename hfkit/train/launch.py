@@ -137,7 +137,7 @@ def check_optimizer(settings: Training) -> None:
 
 
 def finish(code: int, speak: Callable[[], None]) -> int:
-    """Say how this process ends, and return the status to give to `sys.exit`.
+    """Say how this process ends, and return the status that it is to end with.
 
     Alone, it speaks and returns `code`. Among several, only the first to end speaks; its code is
     what `relaunch` returns.

@@ -14,7 +14,9 @@ from toys import write_base_model, write_classifier
 
 from hfkit import garbage, hashing, sealing
 from hfkit.config import PredictConfig
-from hfkit.run.engines import Wanted, open_engine
+from hfkit.errors import InputError
+from hfkit.hashing import Hashes
+from hfkit.run.engines import Wanted, begin, open_engine
 from hfkit.run.exported import read_exported
 
 
@@ -169,6 +171,42 @@ def test_a_single_row_is_computed_without_laying_out_weights(exported):
     np.testing.assert_allclose(
         one.run(batch)["logits"], many.run(batch)["logits"], rtol=0, atol=1e-5
     )
+
+
+@pytest.mark.parametrize(
+    ("engine", "far", "begun"),
+    [("onnx", False, True), ("auto", False, True), ("torch", False, False),
+     ("auto", True, False), ("onnx", True, True)],
+)  # fmt: skip
+def test_hashes_begin_early_where_the_file_is_going_to_answer(
+    exported_copy, monkeypatch, engine, far, begun
+):
+    if far:
+        path = exported_copy / "onnx" / "export.json"
+        report = json.loads(path.read_text("utf-8"))
+        report["parity"]["difference"] = 1.0
+        path.write_text(json.dumps(report), "utf-8")
+    monkeypatch.setattr("hfkit.run.engines.has_accelerator", lambda: False)
+    given = []
+    monkeypatch.setattr(Hashes, "begin", lambda self, paths: given.extend(paths))
+    begin(exported_copy, PredictConfig(engine=engine), "auto", Hashes())
+    assert given == [exported_copy / "onnx" / "model.onnx_data"] * begun
+
+
+def test_a_model_that_has_no_manifest_is_hashed_too(exported_copy, monkeypatch):
+    (exported_copy / "manifest.json").unlink()
+    given = []
+    monkeypatch.setattr(Hashes, "begin", lambda self, paths: given.extend(paths))
+    begin(exported_copy, PredictConfig(engine="onnx"), "cpu", Hashes())
+    assert [path.name for path in given] == ["model.onnx_data", "model.safetensors"]
+
+
+def test_nothing_is_told_where_hashes_begin(exported_copy):
+    """But where they are compared."""
+    (exported_copy / "onnx" / "export.json").write_text("{", "utf-8")
+    begin(exported_copy, PredictConfig(engine="onnx"), "cpu", Hashes())
+    with pytest.raises(InputError, match=r"export\.json: damaged"):
+        opened(exported_copy)
 
 
 def test_garbage_is_looked_for_as_usual_once_a_file_answers(exported):
