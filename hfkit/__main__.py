@@ -7,10 +7,12 @@ is said on stderr is this process's own affair.
 from __future__ import annotations
 
 import atexit
+import io
 import os
 import sys
 import threading
 from contextlib import suppress
+from typing import Any
 
 from hfkit import garbage, panics, signals
 
@@ -23,6 +25,7 @@ def main() -> None:
 def command() -> int:
     """Run the command line of this process and return its exit code."""
     signals.install()
+    unfailing_stderr()
     panics.own_stderr()
     garbage.seldom()
     # Plug-ins of pydantic for other programs would be looked for among all installed packages.
@@ -34,10 +37,33 @@ def command() -> int:
     except BaseException:
         if signals.received is None:
             raise
-        sys.stderr.write("hfkit: error: interrupted\n")
+        if sys.stderr is not None:
+            sys.stderr.write(f"hfkit: error: {signals.word()}\n")
         code = 128 + signals.received
     signals.let_die()
     return code
+
+
+class Unfailing(io.FileIO):
+    """A file whose words may go nowhere, to a full disk. A pipe that nobody reads is told."""
+
+    def write(self, words: Any) -> int:
+        """Write what can be written, and say that it was all."""
+        try:
+            return super().write(words)
+        except BrokenPipeError:
+            raise
+        except OSError:
+            return len(memoryview(words))
+
+
+def unfailing_stderr() -> None:
+    """Let no message that cannot be written change how the command ends."""
+    if sys.stderr is None or sys.stderr.fileno() != panics.STDERR:
+        return
+    file = io.BufferedWriter(Unfailing(panics.STDERR, "w", closefd=False))
+    encoding, errors = sys.stderr.encoding, sys.stderr.errors
+    sys.stderr = io.TextIOWrapper(file, encoding, errors, line_buffering=True)
 
 
 def leave(code: int) -> None:

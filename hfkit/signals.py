@@ -16,6 +16,7 @@ from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+ENDED = {int(signal.SIGTERM): "terminated"}
 received: int | None = None  # the signal that became an exception
 
 
@@ -32,6 +33,11 @@ def install() -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
     sys.unraisablehook = _unraisable
+
+
+def word() -> str:
+    """What has become of a command that a signal of ours has ended."""
+    return ENDED.get(received or 0, "interrupted")
 
 
 def let_die() -> None:

@@ -24,7 +24,7 @@ from hfkit.chat import Template, read_template
 from hfkit.errors import InputError
 from hfkit.frames import Frames, spaced
 from hfkit.languages import Writing, set_languages
-from hfkit.vocabulary import check_numbers
+from hfkit.vocabulary import check_files, check_numbers
 from hfkit.windows import most_of_first
 
 OnLong = Literal["window", "truncate", "error"]
@@ -338,6 +338,8 @@ def from_transformers(
         )
         if loaded.is_fast:
             try_out(loaded.backend_tokenizer)
+    if not code:
+        check_files(folder, loaded.vocab_files_names)
     check_numbers(folder, loaded.get_vocab, loaded.added_tokens_decoder)
     padding = _padding(folder, loaded.pad_token_id)
     null_id = loaded.bos_token_id if loaded.cls_token_id is None else loaded.cls_token_id

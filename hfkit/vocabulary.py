@@ -1,4 +1,4 @@
-"""Whether the numbers that a tokenizer gives have a row in the embeddings of its model."""
+"""Whether a tokenizer has its vocabulary, and its numbers a row in the embeddings of its model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,21 @@ from typing import Any
 from hfkit.errors import InputError
 
 ROWS = ("vocab_size", "n_words")  # what config.json calls the rows
+WHOLE = ("tokenizer.json", "tokenizer.model", "tekken.json")  # read by tokenizers of any class
 FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer_config.json")
+
+
+def check_files(folder: Path, names: Mapping[str, str]) -> None:
+    """Refuse a folder without any of the files that tokenizers of this class are made from, by
+    their `names`: in silence one without words would be made. Classes that read bytes have none.
+    """
+    known = {*names.values(), *WHOLE}
+    if names and not any((folder / name).is_file() for name in known):
+        raise InputError(
+            f"no tokenizer in this folder ({', '.join(sorted(known))})",
+            place=str(folder),
+            hint="download the model again",
+        )
 
 
 def check_numbers(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -71,3 +72,31 @@ def test_garbage_is_looked_for_as_usual_from_a_model_on(
         "sys.exit(not (gc.isenabled() and seldom > before == gc.get_threshold()))\n"
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize(("words", "code"), [(["--version"], 0), (["predict", "none", "x"], 2)])
+def test_what_cannot_be_said_changes_no_exit_code(words: list[str], code: int) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "hfkit", *words], stdout=subprocess.PIPE, stderr=full
+        )
+    assert done.returncode == code
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("heard", [True, False])
+def test_a_signal_while_modules_are_imported(number: signal.Signals, heard: bool) -> None:
+    done = run(
+        "import os, sys\n"
+        "from hfkit.__main__ import main\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        f"        if name == 'typer': os.kill(os.getpid(), {int(number)})\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        f"if not {heard}: sys.stderr = None\n"
+        "main()\n"
+    )
+    assert done.returncode == 128 + number
+    word = "interrupted" if number == signal.SIGINT else "terminated"
+    assert done.stderr == (f"hfkit: error: {word}\n" if heard else "")

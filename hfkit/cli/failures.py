@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import signal
 import sys
 import time
 import traceback
@@ -38,7 +37,6 @@ from hfkit.train.launch import is_lost_peer
 
 INTERRUPTED = 130
 USAGE = 2
-ENDED = {int(signal.SIGTERM): "terminated"}
 
 NO_RESOURCES = {
     errno.ENOSPC,
@@ -142,7 +140,7 @@ def ending(error: BaseException, *, debug: bool) -> Ending:
 def _last(error: BaseException) -> _Last:
     """Exit code and last line of an error; no line where all has been said already."""
     if signals.received is not None:  # whatever it was turned into on its way here
-        word = ENDED.get(signals.received, "interrupted")
+        word = signals.word()
         return _Last(128 + signals.received, word, word)
     if isinstance(error, SystemExit):
         return _Last(error.code if isinstance(error.code, int) else int(error.code is not None))

@@ -19,6 +19,7 @@ from hfkit.errors import EmptyError, InputError
 log = logging.getLogger(__name__)
 
 PAIR = re.compile(r"([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
+LONE = re.compile("[\ud800-\udfff]")  # what Python makes of bytes that are not UTF-8
 LONGEST_PATH = 1024
 ALONE = ("text", "question", "tokens")  # columns that make a row by themselves
 
@@ -89,6 +90,9 @@ def open_texts(
 
 
 def _typed(fields: dict[str, str]) -> Input:
+    for name, text in fields.items():
+        if not text.isascii() and LONE.search(text):
+            raise InputError("bytes that are not valid UTF-8", place=f"the {name} typed here")
     return Input(iter([Record(dict(fields), 1, "input")]), single=True)
 
 

@@ -36,6 +36,8 @@ class OnnxEngine(ExportedEngine):
 
 
 def _open(path: Path, once: bool) -> Any:
+    import numpy  # noqa: F401 - onnxruntime prints what interrupts its own import of it
+
     try:
         import onnxruntime
     except ImportError as error:

@@ -161,7 +161,9 @@ def weight_files(folder: Path) -> list[Path]:
         raise InputError(f"no {WEIGHTS} in this folder", place=str(folder))
     for path in paths:
         if not path.is_file():
-            raise InputError(f"{INDEX} names it, but it is not there", place=str(path))
+            named = f"{INDEX} names it, but it is not there"
+            reason = named if (folder / INDEX).exists() else "not a file"
+            raise InputError(reason, place=str(path))
         read_header(path)
     return paths
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 REPORT = "export.json"
 TOKENIZER = "tokenizer.json"
+CONFIG = "config.json"
 GRAPH, QUANTIZED = "model.onnx", "model_quantized.onnx"
 # What transformers reads beside the files of `gate.TOKENIZER_FILES`; config.json names the class.
 MORE_TOKENIZER_FILES = (
@@ -139,7 +140,10 @@ def why_not_weights(exported: Exported, file: str, hashes: Hashes) -> str | None
     the model's, which its manifest knows."""
     if exported.content["model"]["files"] != model_files(exported.folder.parent, hashes.of):
         return "the model has changed since"
-    return _damage(exported, weights_of(file), hashes.of)
+    weights = weights_of(file)
+    if weights not in exported.content["files"] and (exported.folder / weights).exists():
+        return f"damaged: {weights}: not in {REPORT}"
+    return _damage(exported, weights, hashes.of)
 
 
 def _damage(exported: Exported, name: str, hash_of: Callable[[Path], str] = sha256) -> str | None:
@@ -209,7 +213,8 @@ def what_it_computes(
 
 
 def model_files(folder: Path, hash_of: Callable[[Path], str] = sha256) -> dict[str, str]:
-    """The hashes of a model's files of weights: as its manifest has them, else of the files."""
+    """The hashes of a model's configuration and files of weights: as its manifest has them, else of
+    the files."""
 
     def known(path: Path, name: str) -> str:
         entry = sealed.get(name)
@@ -220,7 +225,8 @@ def model_files(folder: Path, hash_of: Callable[[Path], str] = sha256) -> dict[s
     sealed = {}
     if (folder / sealing.MANIFEST).is_file():
         sealed = sealing.read_json(folder / sealing.MANIFEST).get("files", {})
+    found = {CONFIG: known(gate.inside(folder, CONFIG), CONFIG)}
     if adapted.is_adapted(folder):
         own = known(gate.inside(folder, adapted.TENSORS), adapted.TENSORS)
-        return {**adapted.recorded_files(folder), adapted.TENSORS: own}
-    return {path.name: known(path, path.name) for path in gate.weight_files(folder)}
+        return {**found, **adapted.recorded_files(folder), adapted.TENSORS: own}
+    return found | {path.name: known(path, path.name) for path in gate.weight_files(folder)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,7 +107,7 @@ def open_run(
             place=str(located.folder / SETTINGS),
             hint=f"if you trust it: -t {saved.task}",
         )
-    if saved:
+    if saved or _was_run(located.folder):
         check_settings(located.folder)
     facts = describe(located.folder, code=located.code)
     name = config.task or (saved.task if saved else None) or _guessed(facts.architecture)
@@ -209,6 +210,13 @@ def kind_of(name: str) -> str:
     if not (folder / "config.json").is_file():
         return ""
     return "run" if (folder / SETTINGS).is_file() else "model"
+
+
+def _was_run(folder: Path) -> bool:
+    """Whether a manifest of hfkit's says that the folder is a run's, whose settings may be gone."""
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return SETTINGS in sealing.sealed_files(folder)
+    return False
 
 
 def check_weights(folder: Path) -> None:

@@ -28,7 +28,8 @@ def test_the_folder_says_what_it_holds(exported, name):
     for file, entry in report["files"].items():
         assert entry["sha256"] == hashing.sha256(folder / "onnx" / file)
     weights = hashing.sha256(folder / "model.safetensors")
-    assert report["model"]["files"] == {"model.safetensors": weights}
+    config = hashing.sha256(folder / "config.json")
+    assert report["model"]["files"] == {"config.json": config, "model.safetensors": weights}
     assert report["outputs"] == OUTPUTS.get(name, ["logits"])
     assert report["parity"]["difference"] <= 1e-5
     assert report["parity"]["rows"] > 20
@@ -199,6 +200,27 @@ def test_a_model_that_has_no_manifest_is_hashed_too(exported_copy, monkeypatch):
     monkeypatch.setattr(Hashes, "begin", lambda self, paths: given.extend(paths))
     begin(exported_copy, PredictConfig(engine="onnx"), "cpu", Hashes())
     assert [path.name for path in given] == ["model.onnx_data", "model.safetensors"]
+
+
+def test_a_model_whose_configuration_has_changed_answers_itself(exported_copy, capsys):
+    """A run's is sealed; any other model's is compared."""
+    for file in ("manifest.json", "hfkit.yaml"):
+        (exported_copy / file).unlink()
+    assert go("export", exported_copy, "--device", "cpu", "--overwrite", "-q") == 0
+    path = exported_copy / "config.json"
+    path.write_text(path.read_text("utf-8").replace('"gelu"', '"relu"'), "utf-8")
+    capsys.readouterr()
+    assert go("predict", exported_copy, "some text", "--device", "cpu") == 0
+    assert "not used: the model has changed since" in capsys.readouterr().err
+
+
+def test_weights_that_the_report_does_not_name_are_not_used(exported_copy, capsys):
+    path = exported_copy / "onnx" / "export.json"
+    report = json.loads(path.read_text("utf-8"))
+    del report["files"]["model.onnx_data"]
+    path.write_text(json.dumps(report), "utf-8")
+    assert go("predict", exported_copy, "some text", "--device", "cpu") == 0
+    assert "model.onnx_data: not in export.json" in capsys.readouterr().err
 
 
 def test_nothing_is_told_where_hashes_begin(exported_copy):

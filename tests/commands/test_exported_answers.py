@@ -220,3 +220,27 @@ def test_a_damaged_report_is_an_error(exported_copy, capsys):
     (exported_copy / "onnx" / "export.json").write_text("{}")
     assert go("predict", exported_copy, "rain") == 2
     assert "export.json: damaged" in capsys.readouterr().err
+
+
+def test_a_model_without_its_vocabulary_is_refused(exported_copy, capsys):
+    """transformers would make a tokenizer without a word of it."""
+    for file in ("manifest.json", "hfkit.yaml", "tokenizer.json"):
+        (exported_copy / file).unlink()
+    for file in ("vocab.txt", "special_tokens_map.json"):
+        (exported_copy / file).unlink(missing_ok=True)
+    (exported_copy / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
+    capsys.readouterr()
+    assert go("predict", exported_copy, "some text", "--device", "cpu") == 2
+    assert "no tokenizer in this folder (tekken.json, tokenizer.json" in capsys.readouterr().err
+
+
+def test_a_run_without_its_settings_is_refused(exported_copy, capsys):
+    (exported_copy / "hfkit.yaml").unlink()
+    assert go("predict", exported_copy, "some text", "--device", "cpu") == 2
+    assert "damaged: hfkit.yaml: missing" in capsys.readouterr().err
+
+
+def test_a_text_that_is_not_utf8_is_told_as_that(exported_copy, capsys):
+    for words in (["some \udcff text"], ["--text", "some", "\udcff"], ["text=\udcff"]):
+        assert go("predict", exported_copy, *words, "--device", "cpu") == 2
+        assert "the text typed here: bytes that are not valid UTF-8" in capsys.readouterr().err
