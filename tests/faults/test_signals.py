@@ -63,7 +63,8 @@ def test_a_signal_at_any_moment(tmp_path, files, number, code, measured):
         fork.end(number)
         found = fork.wait()
         tracebacks += "Traceback" in fork.stderr
-        if found == 0:  # it was done before the signal was looked at
+        leaving = found == -number and not fork.stderr and sealing.damage(out) is None
+        if found == 0 or leaving:  # it was done before the signal was looked at
             completed += 1
             duration *= 0.8  # the machine is less busy than when it was measured
             assert completed < 30
