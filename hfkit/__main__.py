@@ -59,11 +59,11 @@ class Unfailing(io.FileIO):
 
 def unfailing_stderr() -> None:
     """Let no message that cannot be written change how the command ends."""
-    if sys.stderr is None or sys.stderr.fileno() != panics.STDERR:
-        return
-    file = io.BufferedWriter(Unfailing(panics.STDERR, "w", closefd=False))
-    encoding, errors = sys.stderr.encoding, sys.stderr.errors
-    sys.stderr = io.TextIOWrapper(file, encoding, errors, line_buffering=True)
+    with suppress(OSError, ValueError, AttributeError):  # there is none, or one of somebody else's
+        if sys.stderr.fileno() == panics.STDERR:
+            file = io.BufferedWriter(Unfailing(panics.STDERR, "w", closefd=False))
+            encoding, errors = sys.stderr.encoding, sys.stderr.errors
+            sys.stderr = io.TextIOWrapper(file, encoding, errors, line_buffering=True)
 
 
 def leave(code: int) -> None:
