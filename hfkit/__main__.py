@@ -44,6 +44,9 @@ def command() -> int:
     return code
 
 
+_before: list[Any] = []  # stderr as it was: it may close the descriptor when nobody has it
+
+
 class Unfailing(io.FileIO):
     """A file whose words may go nowhere, to a full disk. A pipe that nobody reads is told."""
 
@@ -59,6 +62,7 @@ class Unfailing(io.FileIO):
 
 def unfailing_stderr() -> None:
     """Let no message that cannot be written change how the command ends."""
+    _before.append(sys.stderr)
     with suppress(OSError, ValueError, AttributeError):  # there is none, or one of somebody else's
         if sys.stderr.fileno() == panics.STDERR:
             file = io.BufferedWriter(Unfailing(panics.STDERR, "w", closefd=False))
