@@ -84,18 +84,6 @@ def test_what_cannot_be_said_changes_no_exit_code(words: list[str], code: int) -
     assert done.returncode == code
 
 
-def test_the_descriptor_stays_open_whoever_has_made_the_stream() -> None:
-    done = run(
-        "import sys\n"
-        "sys.stderr = open(2, 'w')\n"
-        "from hfkit.__main__ import main\n"
-        "sys.argv = ['hfkit', 'x']\n"
-        "main()\n"
-    )
-    assert done.returncode == 2
-    assert done.stderr.startswith("hfkit: error:")
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("heard", [True, False])
 def test_a_signal_while_modules_are_imported(number: signal.Signals, heard: bool) -> None:

@@ -72,9 +72,7 @@ def begin(folder: Path, computing: Computing, device: str, hashes: Hashes) -> No
     with suppress(HfkitError, OSError):
         for kind in _kinds(computing):
             exported = read_exported(folder, kind)
-            if exported is None or _elsewhere(kind, computing, device) is not None:
-                continue
-            if _is_named(kind, computing) or not _distance(exported):
+            if exported is not None and not _why_not(kind, exported, computing, device):
                 return begin_hashes(exported, _file(kind, computing), hashes)
 
 
@@ -107,7 +105,7 @@ def _exported_engine(kind: Kind, wanted: Wanted, computing: Computing) -> Engine
     engine: Engine | None = None
     hint = ""
     far = _distance(exported) if file == kind.graph else ""
-    reason = _elsewhere(kind, computing, wanted.device) or ("" if named else far)
+    reason = _why_not(kind, exported, computing, wanted.device)
     if not reason:
         engine, reason = _opened(kind, exported, wanted, computing, file)
         hint = _remedy(kind, wanted.name, computing, exported)
@@ -122,6 +120,13 @@ def _exported_engine(kind: Kind, wanted: Wanted, computing: Computing) -> Engine
     log.info("%s answers; --engine torch for the model itself", exported.folder / file)
     garbage.usual()
     return engine
+
+
+def _why_not(kind: Kind, exported: Exported | None, computing: Computing, device: str) -> str:
+    """Why an exported model does not compute, as far as that is known without opening it; one that
+    is named may be far from torch's outputs."""
+    far = "" if _is_named(kind, computing) else _distance(exported)
+    return _elsewhere(kind, computing, device) or far
 
 
 def _distance(exported: Exported | None) -> str:

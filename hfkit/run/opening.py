@@ -127,8 +127,9 @@ def open_run(
     )
     task.read_with(tokenizer)
     data = data_of(located.folder) if own else {}
-    more = {"code": located.code, "hashes": hashes, **data}
-    return Opened(model, located.folder, task, tokenizer, saved, **more)
+    return Opened(
+        model, located.folder, task, tokenizer, saved, code=located.code, hashes=hashes, **data
+    )
 
 
 def load_tokenizer(
