@@ -53,6 +53,14 @@ def parsed(cpuinfo: str) -> Processor:
     )
 
 
+def without_buffers() -> None:
+    """Let MKL give back the memory of each product; has to come before torch is imported.
+
+    For prediction. By default each thread keeps a buffer for each size that it meets.
+    """
+    os.environ.setdefault("MKL_DISABLE_FAST_MM", "1")
+
+
 @cache
 def this_processor() -> Processor:
     """The processor of this machine; one without a name where the system does not say."""

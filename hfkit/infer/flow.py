@@ -197,9 +197,11 @@ class _Part:
 
 def _encoded_parts(steps: Steps, windows: Iterable[Sequence[Row]]) -> Iterator[_Part]:
     """Cut windows into parts and encode them. A window that cannot be encoded ends there."""
+    size = FIRST
     for rows in windows:
-        start, size, is_last = 0, len(rows) if steps.joined else FIRST, False
+        start, is_last = 0, False
         while not is_last:
+            size = len(rows) if steps.joined else size
             is_last = start + size >= len(rows)
             part = _Part(rows[start : start + size], start, is_last)
             try:
@@ -210,7 +212,8 @@ def _encoded_parts(steps: Steps, windows: Iterable[Sequence[Row]]) -> Iterator[_
             yield part
             is_last, start = part.is_last, start + size
             tokens = sum(map(length_of, part.encoded))
-            size = max(1, AT_ONCE * len(part.rows) // max(tokens, 1))
+            if tokens:
+                size = max(1, AT_ONCE * len(part.rows) // tokens)
 
 
 class _Flow:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from hfkit.errors import InputError, RowError
 from hfkit.infer.flow import Answerer, Batch
-from hfkit.infer.predictor import cut_batches, tokens_of
+from hfkit.infer.predictor import cut_batches, is_unpadded, tokens_of
 from hfkit.masking import Vocabulary
 from hfkit.windows import central, cut
 
@@ -198,7 +198,8 @@ class Scorer(Answerer):
         """Batches by the longer of source and target."""
         sides = ((row["input_ids"], row.get("answers", [])) for row in encoded)
         longest = [{"input_ids": max(pair, key=len)} for pair in sides]
-        return cut_batches(longest, self.batch_size, self.batch_tokens)
+        unpadded = is_unpadded(self.engine)
+        return cut_batches(longest, self.batch_size, self.batch_tokens, unpadded=unpadded)
 
     def decode(
         self, outputs: Sequence[Outputs], encoded: Sequence[EncodedRow], rows: Sequence[Row]

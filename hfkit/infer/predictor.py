@@ -7,7 +7,9 @@ and `run` are separate, so that the evaluations within a training encode their r
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 from hfkit.abstaining import abstain
@@ -25,30 +27,55 @@ BATCH_TOKENS = 1024
 
 
 def cut_batches(
-    encoded: Sequence[EncodedRow], rows: int | None = None, tokens: int = BATCH_TOKENS
+    encoded: Sequence[EncodedRow],
+    rows: int | None = None,
+    tokens: int = BATCH_TOKENS,
+    *,
+    unpadded: bool = False,
 ) -> list[Batch]:
-    """Put rows of similar length together, the longest first.
+    """Put rows of similar length together, the longest first, in batches about as large.
 
     A batch has at most `rows` rows and, with its padding, `tokens` tokens, but at least one row.
-    The longest come first so that a batch which does not fit into memory shows at once.
+    `unpadded`: padding is not computed and does not count, up to a quarter of the rest. The longest
+    come first so that a batch which does not fit into memory shows at once. No small rest comes
+    last: all have about the same size, for which what computes them has prepared already.
 
     >>> three = [{"input_ids": [1]}, {"input_ids": [1, 2, 3]}, {"input_ids": [1, 2]}]
     >>> cut_batches(three, rows=2), cut_batches(three, tokens=4)
-    ([[1, 2], [0]], [[1], [2, 0]])
+    ([[1], [2, 0]], [[1], [2, 0]])
+    >>> cut_batches(three, tokens=5), cut_batches(three, tokens=5, unpadded=True)
+    ([[1], [2, 0]], [[1], [2, 0]])
+    >>> cut_batches(three * 2, tokens=10), cut_batches(three * 2, tokens=10, unpadded=True)
+    ([[1, 4], [2, 5, 0, 3]], [[1, 4], [2, 5, 0, 3]])
     """
-    lengths = [length_of(row) for row in encoded]
+    lengths = [max(length_of(row), 1) for row in encoded]
     order = sorted(range(len(encoded)), key=lambda index: -lengths[index])
-    batches, start = [], 0
-    while start < len(order):
-        size = max(1, tokens // max(lengths[order[start]], 1))
-        batches.append(order[start : start + min(size, rows or size)])
-        start += len(batches[-1])
-    return batches
+    lengths = [lengths[index] for index in order]
+    before = [0, *accumulate(lengths)]  # tokens of the rows before this one
+
+    def starts(real: int) -> list[int]:
+        padded = real + real // 4 if unpadded else real
+        found, start = [], 0
+        while start < len(order):
+            found.append(start)
+            fit = bisect_right(before, before[start] + real) - 1 - start
+            most = min(fit, padded // lengths[start], rows or len(order))
+            start += max(1, most)
+        return found
+
+    fewest = len(starts(tokens))
+    even = bisect_left(range(tokens), True, lo=1, key=lambda one: len(starts(one)) == fewest)
+    return [order[start:end] for start, end in pairwise([*starts(even), len(order)])]
 
 
 def tokens_of(engine: Engine) -> int:
     """The tokens that an engine likes to compute at once."""
     return int(getattr(engine, "batch_tokens", BATCH_TOKENS))
+
+
+def is_unpadded(engine: Engine) -> bool:
+    """Whether an engine computes without padding."""
+    return bool(getattr(engine, "unpadded", False))
 
 
 class Predictor(Answerer):
@@ -99,7 +126,8 @@ class Predictor(Answerer):
 
     def batches(self, encoded: Sequence[EncodedRow]) -> list[Batch]:
         """The batches that these encoded rows are computed in."""
-        return cut_batches(encoded, self.batch_size, self.batch_tokens)
+        unpadded = is_unpadded(self.engine)
+        return cut_batches(encoded, self.batch_size, self.batch_tokens, unpadded=unpadded)
 
     def compute(
         self, encoded: Sequence[EncodedRow], batches: Iterable[Batch]

@@ -33,7 +33,8 @@ SHAPES_OF_TRAINING = 256
 
 
 class TorchEngine:
-    """Runs a model on one device, without dropout, in fp32, or in bf16 where `half`."""
+    """Runs a model on one device, without dropout, in fp32, or in bf16 where `half`. `unpadded`:
+    the model computes no padding, as `unpad` has made it."""
 
     def __init__(
         self, model: torch.nn.Module, device: str | torch.device = "cpu", *, half: bool = False
@@ -46,6 +47,7 @@ class TorchEngine:
         if self.device.type != "cpu":
             self.batch_tokens = GPU_TOKENS
         self.half = half
+        self.unpadded = False
         self._halves = Halves(
             self._forward, "lower --max-length, or use another --device", self._release
         )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hfkit.errors import InputError
 from hfkit.infer.flow import Answerer, Batch
-from hfkit.infer.predictor import cut_batches, tokens_of
+from hfkit.infer.predictor import cut_batches, is_unpadded, tokens_of
 from hfkit.tasks.collate import length_of
 from hfkit.vectors import joined, normalized
 
@@ -68,7 +68,8 @@ class Vectorizer(Answerer):
     def batches(self, encoded: Sequence[EncodedRow]) -> list[Batch]:
         """The batches that these windows are computed in."""
         tokens = self.batch_tokens or tokens_of(self.engine)
-        return cut_batches(encoded, self.batch_size, tokens)
+        unpadded = is_unpadded(self.engine)
+        return cut_batches(encoded, self.batch_size, tokens, unpadded=unpadded)
 
     def decode(
         self, outputs: Sequence[Outputs], encoded: Sequence[EncodedRow], rows: Sequence[Row]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfkit.errors import InputError
+from hfkit.processor import without_buffers
 
 if TYPE_CHECKING:
     from hfkit.config import Computing, EmbedConfig, SearchConfig
@@ -42,6 +43,7 @@ def open_vectorizer(
 
     if not model:
         raise InputError("no model", hint="name a run of similarity or any encoder, as minilm")
+    without_buffers()
     located = locate(model, offline=offline, code=code)
     saved = read_settings(located.folder)
     if saved and saved.options.get("architecture") == "cross-encoder":

@@ -225,7 +225,7 @@ def _torch_engine(wanted: Wanted, computing: Computing) -> Engine:
     engine = engine_of(model, chosen)
     reads = not getattr(model, "writes", False)
     if reads:  # a cache of what was read is not packed
-        unpad(model)
+        engine.unpadded = unpad(model)
     laid_out = False
     if chosen == "cpu" and (half or (reads and lays_out(computing.kernels, this_processor()))):
         laid_out = lay_out(model, torch.bfloat16 if half else torch.float32)

@@ -90,8 +90,7 @@ def fit(prepared: Prepared, accelerator: Accelerator, output: Output, watching: 
     _check_vocabulary(prepared, encoded, model)
     engine = engine_of(model, accelerator.device)
     quicken(model)
-    if config.unpad:
-        _without_padding(model, sharded=config.fsdp)
+    engine.unpadded = config.unpad and _without_padding(model, sharded=config.fsdp)
     predictor = Predictor(task, tokenizer, engine)
     training = encoded["train"]
     loss = find_loss(task.loss, task.loss_options)
@@ -116,8 +115,8 @@ def fit(prepared: Prepared, accelerator: Accelerator, output: Output, watching: 
     return Fitted(prepared, model, accelerator, outputs, encoded, last.step, adapter)
 
 
-def _without_padding(model: Any, *, sharded: bool) -> None:
-    """Let a model compute real tokens alone, where that is possible."""
+def _without_padding(model: Any, *, sharded: bool) -> bool:
+    """Let a model compute real tokens alone, where that is possible; tell if it does."""
     from hfkit.model.unpad import unpad
 
     if sharded:  # the hooks of one model do not serve its shards
@@ -125,7 +124,8 @@ def _without_padding(model: Any, *, sharded: bool) -> None:
     elif getattr(model, "writes", False):
         log.info("padding is computed too: texts are written at each evaluation")
     else:
-        unpad(model, gradients=True)
+        return unpad(model, gradients=True)
+    return False
 
 
 def _model(prepared: Prepared) -> Any:

@@ -18,6 +18,7 @@ from hfkit import sealing
 from hfkit.errors import InputError, SafetyError
 from hfkit.model import gate
 from hfkit.model.adapted import FILES
+from hfkit.processor import without_buffers
 from hfkit.registry import find_task, make_task
 from hfkit.run.decisions import DECISIONS, overruled, read_decisions
 from hfkit.run.output import RUN
@@ -97,6 +98,7 @@ def open_run(
 
     if config.options.get("endpoint"):
         return _elsewhere(model, config)
+    without_buffers()
     located = locate(model, offline=config.offline, code=config.allow_remote_code)
     if hashes is not None and isinstance(config, PredictConfig) and config.num_processes == 1:
         engines.begin(located.folder, config, config.device, hashes)

@@ -223,3 +223,22 @@ def test_rows_that_become_many_are_encoded_in_parts(toy_predictor, monkeypatch):
     answers = predictor.predict([{"text": "ab"}] * 200)
     assert answers == [answer("ab")] * 200
     assert sizes == [64] + [10] * 13 + [6]
+
+
+def test_the_next_window_is_encoded_as_the_last_one_has_shown(toy_predictor):
+    sizes = []
+    predictor = toy_predictor()
+    encode = predictor.encode
+
+    def encoded(rows):
+        sizes.append(len(rows))
+        return encode(rows)
+
+    predictor.encode = encoded
+    rows = [{"text": "ab"}] * 100
+    assert list(predictor.predict_windows([rows, [], rows])) == [
+        [answer("ab")] * 100,
+        [],
+        [answer("ab")] * 100,
+    ]
+    assert sizes == [64, 36, 100]

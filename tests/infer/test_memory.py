@@ -109,3 +109,34 @@ def test_a_model_that_writes_is_flat_over_a_hundred_thousand_rows(tmp_path):
     folder = write_generator(tmp_path)
     few, many = (peak(count, folder, max_new_tokens=4) for count in (10_000, 100_000))
     assert many - few < LIMIT
+
+
+BEFORE_TORCH = """
+import os, sys
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            print(os.environ.get("MKL_DISABLE_FAST_MM"))
+
+sys.meta_path.insert(0, Watch())
+sys.argv = ["hfkit", *sys.argv[1:]]
+from hfkit.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(("own", "expected"), [(None, "1"), ("0", "0")])
+def test_buffers_are_bounded_before_torch_is_there(tiny_classifier_folder, own, expected):
+    environment = {name: value for name, value in os.environ.items() if "MKL" not in name}
+    if own:
+        environment["MKL_DISABLE_FAST_MM"] = own
+    done = subprocess.run(
+        [sys.executable, "-c", BEFORE_TORCH, "predict", str(tiny_classifier_folder), "rain"],
+        env={**environment, "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == expected

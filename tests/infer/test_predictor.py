@@ -50,3 +50,37 @@ def test_batches_hold_every_row_once_the_longest_first(lengths, size):
     assert sorted(order) == list(range(len(lengths)))
     assert all(len(batch) <= size for batch in batches)
     assert [lengths[index] for index in order] == sorted(lengths, reverse=True)
+
+
+LENGTHS = st.lists(st.integers(1, 50), max_size=100)
+
+
+@given(LENGTHS, st.integers(1, 20), st.integers(1, 300), st.booleans())
+def test_batches_keep_to_their_bounds_and_none_is_a_rest(lengths, size, tokens, unpadded):
+    encoded = [{"input_ids": [0] * length} for length in lengths]
+    batches = cut_batches(encoded, size, tokens, unpadded=unpadded)
+    for batch in batches:
+        real = sum(lengths[index] for index in batch)
+        padded = len(batch) * lengths[batch[0]]
+        assert len(batch) == 1 or (len(batch) <= size and real <= tokens)
+        assert len(batch) == 1 or padded <= (1.25 * tokens if unpadded else tokens)
+    # As few as when each is filled up before the next.
+    start, filled = 0, 0
+    order = sorted(lengths, reverse=True)
+    while start < len(order):
+        count = 1
+        while (
+            start + count < len(order)
+            and count < size
+            and sum(order[start : start + count + 1]) <= tokens
+            and (count + 1) * order[start] <= (tokens + tokens // 4 if unpadded else tokens)
+        ):
+            count += 1
+        start, filled = start + count, filled + 1
+    assert len(batches) == filled
+
+
+def test_equal_rows_make_equal_batches():
+    encoded = [{"input_ids": [0] * 10}] * 101
+    sizes = [len(batch) for batch in cut_batches(encoded, tokens=1000)]
+    assert sizes == [51, 50]
