@@ -7,14 +7,13 @@ is said on stderr is this process's own affair.
 from __future__ import annotations
 
 import atexit
-import io
 import os
 import sys
 import threading
 from contextlib import suppress
-from typing import Any
 
 from hfkit import garbage, panics, signals
+from hfkit.unfailing import unfailing_stderr
 
 
 def main() -> None:
@@ -42,32 +41,6 @@ def command() -> int:
         code = 128 + signals.received
     signals.let_die()
     return code
-
-
-_before: list[Any] = []  # stderr as it was: it may close the descriptor when nobody has it
-
-
-class Unfailing(io.FileIO):
-    """A file whose words may go nowhere, to a full disk. A pipe that nobody reads is told."""
-
-    def write(self, words: Any) -> int:
-        """Write what can be written, and say that it was all."""
-        try:
-            return super().write(words)
-        except BrokenPipeError:
-            raise
-        except OSError:
-            return len(memoryview(words))
-
-
-def unfailing_stderr() -> None:
-    """Let no message that cannot be written change how the command ends."""
-    _before.append(sys.stderr)
-    with suppress(OSError, ValueError, AttributeError):  # there is none, or one of somebody else's
-        if sys.stderr.fileno() == panics.STDERR:
-            file = io.BufferedWriter(Unfailing(panics.STDERR, "w", closefd=False))
-            encoding, errors = sys.stderr.encoding, sys.stderr.errors
-            sys.stderr = io.TextIOWrapper(file, encoding, errors, line_buffering=True)
 
 
 def leave(code: int) -> None:

@@ -32,6 +32,7 @@ ALLOWED = {
     "targets": set(),
     "signals": set(),
     "panics": set(),
+    "unfailing": {"panics"},
     "remarks": set(),
     "families": set(),
     "culprit": {"panics"},

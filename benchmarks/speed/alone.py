@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.speed.limit import useful_flops
 from benchmarks.speed.lines import ENGINES, GROUPS, Line, Setting
@@ -33,9 +33,25 @@ GROWTH = {"reach": 1.1, "aim": 1.0}
 LENGTHS = (64, 256, 1024, 4096)
 TOKENS = 16_384  # for each length
 PEAKS = ("fp32 default", "fp32 oneDNN", "bf16")
-# Group -> the contestant of it, and the share of the limit that is wanted.
-SHARES = {"train-128": ("hfkit fp32", 0.45), "train-512": ("hfkit fp32", 0.45),
-          "predict": ("hfkit torch", 0.6)}  # fmt: skip
+
+
+class Wanted(NamedTuple):
+    """The share of the limit that a contestant of a group is to reach; in training also with more
+    rows to a step, of which what a step costs whatever its size is a smaller part."""
+
+    group: str
+    ours: str
+    share: float
+    batch_size: int | None = None
+
+
+SHARES = (
+    Wanted("train-128", "hfkit fp32", 0.45),
+    Wanted("train-128", "hfkit fp32", 0.45, 32),
+    Wanted("train-512", "hfkit fp32", 0.45),
+    Wanted("train-512", "hfkit fp32", 0.45, 32),
+    Wanted("predict", "hfkit torch", 0.6),
+)
 
 
 def peaks(setting: Setting) -> dict[str, float]:
@@ -60,19 +76,21 @@ def share(setting: Setting, rounds: int) -> list[dict[str, Any]]:
     steps: list[dict[str, Any]] = []
     for threads in sorted({1, setting.threads}):
         here = replace(setting, threads=threads)
-        for name, (ours, wanted) in SHARES.items():
-            group = GROUPS[name]
-            lines = [line for line in group.lines if line.ours == ours]
-            turns = _beside_limit(
-                group.jobs(here)[ours], [line.part for line in lines], here, rounds
-            )
+        for wanted in SHARES:
+            group = GROUPS[wanted.group]
+            lines = [line for line in group.lines if line.ours == wanted.ours]
+            job, more = group.jobs(here)[wanted.ours], ""
+            if wanted.batch_size:
+                job, more = {**job, "batch_size": wanted.batch_size}, f", batch {wanted.batch_size}"
+            turns = _beside_limit(job, [line.part for line in lines], here, rounds)
             for why in turns.failed.values():
                 return [{**base, "unavailable": why}]
             weights = group.model(setting.models)
             steps += [
-                {"threads": threads, "wanted": wanted, **_step(line, turns, weights)}
+                {"threads": threads, "wanted": wanted.share, **_step(line, turns, weights),
+                 "title": line.title + more}
                 for line in lines
-            ]
+            ]  # fmt: skip
     return [{**base, "rounds": rounds, "steps": steps}]
 
 

@@ -150,8 +150,9 @@ def open_output(
         yield _standard_output()
         return
     final = _resolved(path)
-    if final.exists() and not final.is_file():
-        if final.is_dir():
+    given = Path(path).expanduser()
+    if given.exists() and not given.is_file():  # /dev/stdout and >(…) lead to pipes without a name
+        if given.is_dir():
             raise InputError("is a folder; name a file", place=path or "--output")
         yield from _direct(path)
         return

@@ -32,11 +32,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # Rows. On texts of 20 tokens 4096 were a tenth faster, and later with their answers by four times;
-# 256 were a quarter slower: the fewer rows, the more padding beside the longest.
-WINDOW = 1024
+# 512 were up to 4 % slower, for the fewer rows, the more padding beside the longest. 1024 were as
+# fast and took 12 MiB more: two windows and the answers of a third are in memory.
+WINDOW = 768
 FIRST = 32  # rows of the first window, so that the first answers come at once
 PAUSE = 0.05  # seconds without input after which a window from a pipe is closed
-LATEST = 4  # pauses after which it is closed in any case: a steady trickle must not wait for 1024
+LATEST = 4  # pauses after which it is closed in any case: a steady trickle must not wait for a whole window
 
 Event = tuple[str, Any]  # "item", "end", "error", "pause" or "full", and what belongs to it
 ToRow = Callable[[Fields], "Row"]

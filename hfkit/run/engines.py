@@ -98,20 +98,26 @@ def _kinds(computing: Computing) -> tuple[Kind, ...]:
 def _exported_engine(kind: Kind, wanted: Wanted, computing: Computing) -> Engine | None:
     """The exported model; None where another computes, and an error where that is no choice."""
     named = _is_named(kind, computing)
-    exported = read_exported(wanted.folder, kind)
+    try:
+        exported = read_exported(wanted.folder, kind)
+    except InputError as error:
+        if named:
+            raise
+        log.info("the exported model is not used: %s", error)
+        return None
     if exported is None and not named:
         return None
     file = _file(kind, computing)
     engine: Engine | None = None
-    hint = ""
+    place, hint = "--precision" if computing.precision == "int8" else "--engine", ""
     far = _distance(exported) if file == kind.graph else ""
     reason = _why_not(kind, exported, computing, wanted.device)
     if not reason:
         engine, reason = _opened(kind, exported, wanted, computing, file)
+        place = place if exported is None else str(exported.folder)
         hint = _remedy(kind, wanted.name, computing, exported)
     if exported is None or engine is None:
         if named:
-            place = "--precision" if computing.precision == "int8" else "--engine"
             raise InputError(reason, place=place, hint=hint)
         log.info("%s: the exported model is not used: %s", wanted.folder / kind.name, reason)
         return None

@@ -194,7 +194,8 @@ def test_what_does_not_fit_is_not_used(exported_copy, capsys, damage, reason):
     assert json.loads(shown.out)["prediction"]
     assert go("predict", exported_copy, "rain", "--engine", "onnx") == 2
     error = capsys.readouterr().err
-    assert reason in error and "hfkit export" in error and "--overwrite" in error
+    assert f"{exported_copy / 'onnx'}: " in error and reason in error
+    assert "hfkit export" in error and "--overwrite" in error
 
 
 def test_a_file_that_is_far_from_torch_must_be_named(exported_copy, capsys):
@@ -216,9 +217,14 @@ def test_what_torch_alone_does(exported_copy, capsys, monkeypatch):
     assert "pip install 'hfkit[onnx]'" in capsys.readouterr().err
 
 
-def test_a_damaged_report_is_an_error(exported_copy, capsys):
-    (exported_copy / "onnx" / "export.json").write_text("{}")
-    assert go("predict", exported_copy, "rain") == 2
+@pytest.mark.parametrize("content", ["{}", "{"])
+def test_a_damaged_report_is_an_error_where_the_engine_is_named(exported_copy, capsys, content):
+    (exported_copy / "onnx" / "export.json").write_text(content)
+    assert go("predict", exported_copy, "rain", "--device", "cpu") == 0
+    shown = capsys.readouterr()
+    assert "the exported model is not used" in shown.err
+    assert "export.json: damaged" in shown.err and json.loads(shown.out)["prediction"]
+    assert go("predict", exported_copy, "rain", "--engine", "onnx") == 2
     assert "export.json: damaged" in capsys.readouterr().err
 
 

@@ -99,3 +99,15 @@ def test_the_size_of_a_batch_changes_no_label(place, measured):
     assert distance < 1e-5
     measured("R9", "batches of 1, 8 and 64 rows", rows=400, labels_that_differ=0,
              scores_differ_by_at_most=float(f"{distance:.1g}"))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "way",
+    ["-o /dev/stdout | cat", "-o /dev/fd/1 | cat", "-o >(cat)"],
+    ids=["stdout", "fd", "process"],
+)
+def test_a_pipe_may_be_named(place, way):
+    plain = shell(place, f"{HFKIT} convert good.csv --to jsonl -q | cat")
+    named = shell(place, f"{HFKIT} convert good.csv --to jsonl -q {way}; sleep 0.3")
+    assert named.stderr == plain.stderr == ""
+    assert named.stdout == plain.stdout != ""
