@@ -56,7 +56,8 @@ def parsed(cpuinfo: str) -> Processor:
 def without_buffers() -> None:
     """Let MKL give back the memory of each product; has to come before torch is imported.
 
-    For prediction. By default each thread keeps a buffer for each size that it meets.
+    For prediction, though it holds for the whole process. By default each thread keeps a buffer for
+    each size that it meets.
     """
     os.environ.setdefault("MKL_DISABLE_FAST_MM", "1")
 

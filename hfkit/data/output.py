@@ -151,10 +151,10 @@ def open_output(
         return
     final = _resolved(path)
     given = Path(path).expanduser()
-    if given.exists() and not given.is_file():  # /dev/stdout and >(…) lead to pipes without a name
+    if given.exists() and not final.is_file():  # /dev/stdout and >(…) may lead to what has no name
         if given.is_dir():
             raise InputError("is a folder; name a file", place=path or "--output")
-        yield from _direct(path)
+        yield from _direct(path, given)
         return
     if not final.parent.is_dir():
         raise InputError(f"the folder {final.parent} does not exist", place=path)
@@ -214,8 +214,8 @@ def _journal_of(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
-def _direct(path: str) -> Iterator[Output]:
-    descriptor = _open(path, Path(path), os.O_WRONLY)
+def _direct(path: str, given: Path) -> Iterator[Output]:
+    descriptor = _open(path, given, os.O_WRONLY)
     try:
         yield Output(path, descriptor)
     finally:

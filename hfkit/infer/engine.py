@@ -2,7 +2,7 @@
 
 One that can have several batches under way has ``run_all(batches)`` too: their outputs in order, an
 exception in the place of those of one that fails. One that likes another number of tokens at once
-than most says so as ``batch_tokens``, one that computes no padding as ``unpadded``.
+than most says so as ``batch_tokens``, one whose layers compute no padding as ``unpadded``.
 """
 
 from __future__ import annotations

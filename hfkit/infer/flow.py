@@ -169,11 +169,13 @@ def by_row(
 
 @dataclass
 class _Part:
-    """Rows of a window, from the row `start` on, and how far they have come."""
+    """Rows of a window, from the row `start` on, and how far they have come. They are encoded and
+    decoded in `chunks`: rows, and how many encoded rows they have become."""
 
-    rows: Sequence[Row]
     start: int
-    is_last: bool
+    chunks: list[tuple[Sequence[Row], int]] = field(default_factory=list)
+    size: int = 0  # rows
+    is_last: bool = False
     encoded: list[EncodedRow] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
     outputs: dict[int, Outputs] = field(default_factory=dict)
@@ -184,36 +186,61 @@ class _Part:
         """Whether nothing is left to compute."""
         return self.error is not None or len(self.outputs) == len(self.encoded)
 
+    def encode(self, steps: Steps, rows: Sequence[Row]) -> None:
+        """Encode one more chunk of rows; what refuses one of them is told its place in the part."""
+        try:
+            found = steps.encode(rows) if rows else []
+        except RowError as error:
+            error.row += self.size
+            raise
+        self.chunks.append((rows, len(found)))
+        self.size += len(rows)
+        self.encoded += found
+
+    def room(self) -> int:
+        """How many rows like these there is room for in one part."""
+        tokens = sum(map(length_of, self.encoded))
+        return max(1, AT_ONCE * self.size // max(tokens, 1))
+
     def answers(self, steps: Steps) -> list[Answer] | Exception:
         """Decode what was computed."""
-        if self.error is not None or not self.rows:
-            return self.error or []
+        if self.error is not None:
+            return self.error
+        answers: list[Answer] = []
+        begin = 0
         try:
-            outputs = [self.outputs[number] for number in range(len(self.encoded))]
-            return steps.decode(outputs, self.encoded, self.rows)
+            for rows, count in self.chunks:
+                end = begin + count
+                outputs = [self.outputs[number] for number in range(begin, end)]
+                answers += steps.decode(outputs, self.encoded[begin:end], rows) if rows else []
+                begin = end
+        except RowError as error:
+            error.row += len(answers)
+            return error
         except Exception as error:
             return error
+        return answers
 
 
 def _encoded_parts(steps: Steps, windows: Iterable[Sequence[Row]]) -> Iterator[_Part]:
-    """Cut windows into parts and encode them. A window that cannot be encoded ends there."""
-    size = FIRST
+    """Cut windows into parts and encode them, each window by its own rows alone: whoever goes on
+    with the next one computes the same batches. A window that cannot be encoded ends there."""
     for rows in windows:
-        start, is_last = 0, False
+        start, size, is_last = 0, len(rows) if steps.joined else FIRST, False
         while not is_last:
-            size = len(rows) if steps.joined else size
-            is_last = start + size >= len(rows)
-            part = _Part(rows[start : start + size], start, is_last)
+            part = _Part(start)
             try:
-                part.encoded = steps.encode(part.rows) if part.rows else []
+                part.encode(steps, rows[start : start + size])
+                if not start and part.size < len(rows):
+                    size = part.room()
+                    part.encode(steps, rows[part.size : size])
+                start, size = start + part.size, part.room()
+                part.is_last = start >= len(rows)
                 part.batches = steps.batches(part.encoded)
             except Exception as error:
                 part.error, part.is_last = error, True
+            is_last = part.is_last
             yield part
-            is_last, start = part.is_last, start + size
-            tokens = sum(map(length_of, part.encoded))
-            if tokens:
-                size = max(1, AT_ONCE * len(part.rows) // tokens)
 
 
 class _Flow:

@@ -33,39 +33,45 @@ def cut_batches(
     *,
     unpadded: bool = False,
 ) -> list[Batch]:
-    """Put rows of similar length together, the longest first, in batches about as large.
+    """Put rows of similar length together, the longest first.
 
     A batch has at most `rows` rows and, with its padding, `tokens` tokens, but at least one row.
-    `unpadded`: padding is not computed and does not count, up to a quarter of the rest. The longest
-    come first so that a batch which does not fit into memory shows at once. No small rest comes
-    last: all have about the same size, for which what computes them has prepared already.
+    `unpadded`: real tokens count, as long as padding makes them no more than 1.25 times `tokens`.
+    The longest come first so that a batch which does not fit into memory shows at once. There are
+    no more batches than when each is filled before the next, but the largest of them is as small as
+    that allows: their sizes differ little, and what was prepared for one serves the next.
 
     >>> three = [{"input_ids": [1]}, {"input_ids": [1, 2, 3]}, {"input_ids": [1, 2]}]
     >>> cut_batches(three, rows=2), cut_batches(three, tokens=4)
     ([[1], [2, 0]], [[1], [2, 0]])
-    >>> cut_batches(three, tokens=5), cut_batches(three, tokens=5, unpadded=True)
-    ([[1], [2, 0]], [[1], [2, 0]])
-    >>> cut_batches(three * 2, tokens=10), cut_batches(three * 2, tokens=10, unpadded=True)
-    ([[1, 4], [2, 5, 0, 3]], [[1, 4], [2, 5, 0, 3]])
+    >>> cut_batches(three, tokens=6), cut_batches(three, tokens=8, unpadded=True)
+    ([[1], [2, 0]], [[1, 2, 0]])
     """
     lengths = [max(length_of(row), 1) for row in encoded]
     order = sorted(range(len(encoded)), key=lambda index: -lengths[index])
     lengths = [lengths[index] for index in order]
     before = [0, *accumulate(lengths)]  # tokens of the rows before this one
 
-    def starts(real: int) -> list[int]:
+    def starts(real: int, most: int = len(order)) -> list[int]:
+        """Where batches of so many tokens begin; as soon as there are more than `most`, no more."""
         padded = real + real // 4 if unpadded else real
-        found, start = [], 0
-        while start < len(order):
+        found: list[int] = []
+        start = 0
+        while start < len(order) and len(found) <= most:
             found.append(start)
             fit = bisect_right(before, before[start] + real) - 1 - start
-            most = min(fit, padded // lengths[start], rows or len(order))
-            start += max(1, most)
+            start += max(1, min(fit, padded // lengths[start], rows or fit))
         return found
 
-    fewest = len(starts(tokens))
-    even = bisect_left(range(tokens), True, lo=1, key=lambda one: len(starts(one)) == fewest)
-    return [order[start:end] for start, end in pairwise([*starts(even), len(order)])]
+    begins = starts(tokens)
+    fewest = len(begins)
+    if 1 < fewest < len(order):
+        least = min(-(-before[-1] // fewest), tokens)
+        even = bisect_left(
+            range(tokens), True, lo=least, key=lambda one: len(starts(one, fewest)) == fewest
+        )
+        begins = starts(even)
+    return [order[start:end] for start, end in pairwise([*begins, len(order)])]
 
 
 def tokens_of(engine: Engine) -> int:

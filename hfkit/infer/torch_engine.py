@@ -34,7 +34,7 @@ SHAPES_OF_TRAINING = 256
 
 class TorchEngine:
     """Runs a model on one device, without dropout, in fp32, or in bf16 where `half`. `unpadded`:
-    the model computes no padding, as `unpad` has made it."""
+    the model's layers compute no padding, as `unpad` has made them."""
 
     def __init__(
         self, model: torch.nn.Module, device: str | torch.device = "cpu", *, half: bool = False

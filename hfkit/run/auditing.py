@@ -20,6 +20,7 @@ from hfkit.data.checks.texts import joined_texts
 from hfkit.data.dataset import Dataset
 from hfkit.data.rows import keys_of
 from hfkit.errors import InputError
+from hfkit.processor import without_buffers
 
 if TYPE_CHECKING:
     from hfkit.tasks.base import Task
@@ -70,6 +71,7 @@ def word_vectors(config: AuditConfig, data: Dataset, task: Task[Any]) -> Words:
     from hfkit.run.opening import checked_length, load_tokenizer
 
     name = config.model or ""
+    without_buffers()
     located = locate(name, offline=config.offline, code=config.allow_remote_code)
     facts = describe(located.folder, code=located.code)
     longest = checked_length(config.max_length, facts.max_length)

@@ -71,9 +71,10 @@ def begin(folder: Path, computing: Computing, device: str, hashes: Hashes) -> No
     in `folder`: the hashes of its weights. What is wrong is told there."""
     with suppress(HfkitError, OSError):
         for kind in _kinds(computing):
-            exported = read_exported(folder, kind)
-            if exported is not None and not _why_not(kind, exported, computing, device):
-                return begin_hashes(exported, _file(kind, computing), hashes)
+            with suppress(InputError):  # it is damaged; another may answer
+                exported = read_exported(folder, kind)
+                if exported is not None and not _why_not(kind, exported, computing, device):
+                    return begin_hashes(exported, _file(kind, computing), hashes)
 
 
 def _is_named(kind: Kind, computing: Computing) -> bool:

@@ -103,11 +103,11 @@ def read_exported(folder: Path, kind: Kind = ONNX) -> Exported | None:
         return None
     for file in sorted(path.parent.iterdir()):
         gate.inside(folder, f"{kind.name}/{file.name}")
-    content = sealing.read_json(path)
     try:
+        content = sealing.read_json(path)
         content["files"], content["model"]["files"]
         float(content["parity"]["difference"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (InputError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             "damaged", place=str(path), hint="export it again with --overwrite"
         ) from error

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from hfkit.errors import ResourceError
 from hfkit.infer.ahead import in_order
+from hfkit.infer.predictor import is_unpadded, tokens_of
 from hfkit.processor import cores
 from hfkit.run.engines import open_engine
 
@@ -55,7 +56,8 @@ class Workers:
             theirs.close()
             started.append((process, ours))
         for worker in started:
-            self._answer(*worker)  # it has loaded its model, or says why not
+            # It has loaded its model, or says why not.
+            self.batch_tokens, self.unpadded = self._answer(*worker)
             self._idle.put(worker)
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="hfkit-worker")
 
@@ -118,7 +120,7 @@ def _work(connection: Connection, wanted: Wanted, computing: Computing) -> None:
     logger.propagate = False
     try:
         engine = open_engine(wanted, computing)
-        connection.send((notes.take(), None))
+        connection.send((notes.take(), (tokens_of(engine), is_unpadded(engine))))
     except BaseException as error:
         connection.send((notes.take(), error))
         return

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hfkit import garbage
 from hfkit.errors import InputError
 from hfkit.languages import unnamed
+from hfkit.processor import without_buffers
 from hfkit.registry import find_task
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def open_scorer(config: ScoreConfig) -> Scorer | EndpointScorer:
     if config.endpoint is not None:
         garbage.usual()
         return _of_server(config, config.endpoint)
+    without_buffers()
     located = locate(name, offline=config.offline, code=config.allow_remote_code)
     saved = read_settings(located.folder)
     if saved:

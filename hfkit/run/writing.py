@@ -37,12 +37,17 @@ def check_resume(config: PredictConfig | ScoreConfig, given: Input) -> None:
     """Refuse to go on with what nothing is known of."""
     if not config.resume:
         return
-    if config.output in (None, "-"):
+    if config.output in (None, "-") or _is_no_file(Path(config.output or "").expanduser()):
         raise InputError("goes on with a file", place="--resume", hint="name it with -o")
     if given.live:
         raise InputError(
             "a pipe cannot be read again from its start", place="--resume", hint="name a file"
         )
+
+
+def _is_no_file(path: Path) -> bool:
+    """Whether a pipe or a device is there."""
+    return path.exists() and not path.resolve().is_file() and not path.is_dir()
 
 
 def format_of(config: PredictConfig | ScoreConfig, given: Input, output: Output) -> str:

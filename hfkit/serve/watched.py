@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from hfkit.infer.flow import run_batches
-from hfkit.infer.predictor import tokens_of
+from hfkit.infer.predictor import is_unpadded, tokens_of
 
 if TYPE_CHECKING:
     from hfkit.infer.engine import Arrays, Engine
@@ -19,7 +19,7 @@ class Watched:
     def __init__(self, engine: Engine, worker: Worker) -> None:
         self._engine = engine
         self._worker = worker
-        self.batch_tokens = tokens_of(engine)
+        self.batch_tokens, self.unpadded = tokens_of(engine), is_unpadded(engine)
 
     def run(self, batch: Arrays) -> Arrays:
         """Compute one batch; see `Engine.run`."""

@@ -101,13 +101,25 @@ def test_the_size_of_a_batch_changes_no_label(place, measured):
              scores_differ_by_at_most=float(f"{distance:.1g}"))  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "way",
-    ["-o /dev/stdout | cat", "-o /dev/fd/1 | cat", "-o >(cat)"],
-    ids=["stdout", "fd", "process"],
-)
-def test_a_pipe_may_be_named(place, way):
-    plain = shell(place, f"{HFKIT} convert good.csv --to jsonl -q | cat")
-    named = shell(place, f"{HFKIT} convert good.csv --to jsonl -q {way}; sleep 0.3")
-    assert named.stderr == plain.stderr == ""
-    assert named.stdout == plain.stdout != ""
+NAMED = {"stdout": "-o /dev/stdout | cat", "fd": "-o /dev/fd/1 | cat", "process": "-o >(cat)"}
+
+
+@pytest.mark.parametrize("way", NAMED)
+@pytest.mark.parametrize("command", ["convert", "predict"])
+def test_a_pipe_may_be_named(place, command, way):
+    line = f"{HFKIT} {COMMANDS[command]}"
+    plain, named = shell(place, f"{line} | cat"), shell(place, f"{line} {NAMED[way]}; sleep 0.3")
+    assert (named.stdout, named.stderr) == (plain.stdout, "") and plain.stdout
+
+
+def test_a_pipe_cannot_be_gone_on_with(place):
+    done = shell(place, f"{HFKIT} {COMMANDS['predict']} -o >(cat) --resume")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--resume: goes on with a file" in done.stderr
+
+
+def test_a_deleted_file_behind_standard_output_is_written(place):
+    convert = f"{HFKIT} {COMMANDS['convert']}"
+    whole = shell(place, convert).stdout
+    done = shell(place, f"exec 3<>gone; rm gone; {convert} -o /dev/stdout >&3; cat /dev/fd/3; ls")
+    assert done.stdout.startswith(whole) and "deleted" not in done.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from random import Random
 
 import pytest
 
@@ -225,20 +226,58 @@ def test_rows_that_become_many_are_encoded_in_parts(toy_predictor, monkeypatch):
     assert sizes == [64] + [10] * 13 + [6]
 
 
-def test_the_next_window_is_encoded_as_the_last_one_has_shown(toy_predictor):
-    sizes = []
-    predictor = toy_predictor()
-    encode = predictor.encode
-
-    def encoded(rows):
-        sizes.append(len(rows))
-        return encode(rows)
-
-    predictor.encode = encoded
-    rows = [{"text": "ab"}] * 100
-    assert list(predictor.predict_windows([rows, [], rows])) == [
-        [answer("ab")] * 100,
-        [],
-        [answer("ab")] * 100,
+@pytest.mark.parametrize("at_once", [300, 2000, 2**18])
+def test_a_window_is_cut_whatever_came_before_it(toy_predictor, monkeypatch, at_once):
+    """Else what goes on with an unfinished file computes other batches."""
+    monkeypatch.setattr("hfkit.infer.flow.AT_ONCE", at_once)
+    predictor, chance = toy_predictor(7), Random(0)
+    computed, run = [], predictor.engine.run
+    predictor.engine.run = lambda batch: computed.append(batch["input_ids"].shape) or run(batch)
+    windows = [
+        [{"text": "a" * chance.randint(1, 30)} for _ in range(size)]
+        for size in (32, 64, 200, 9, 200)
     ]
-    assert sizes == [64, 36, 100]
+    whole = list(predictor.predict_windows(windows))
+    shapes, computed[:] = computed[:], []
+    for first in range(1, len(windows)):
+        assert list(predictor.predict_windows(windows[first:])) == whole[first:]
+        assert computed == shapes[len(shapes) - len(computed) :]
+        computed.clear()
+
+
+def test_a_window_that_fits_is_one_part(toy_predictor):
+    sizes = []
+    predictor = toy_predictor(1000)
+    batches = predictor.batches
+    predictor.batches = lambda encoded: sizes.append(len(encoded)) or batches(encoded)
+    rows = [{"text": "ab"}] * 300
+    assert list(predictor.predict_windows([rows, [], rows])) == [
+        [answer("ab")] * 300,
+        [],
+        [answer("ab")] * 300,
+    ]
+    assert sizes == [300, 0, 300]
+
+
+def test_a_row_is_told_by_its_place_in_the_window(toy_predictor):
+    predictor = toy_predictor()
+    encode, decode = predictor.encode, predictor.decode
+
+    def refusing(word):
+        def refuse(rows):
+            for number, row in enumerate(rows):
+                if row["text"] == word:
+                    raise RowError("no", row=number)
+
+        return refuse
+
+    predictor.encode = lambda rows: refusing("encode")(rows) or encode(rows)
+    predictor.decode = lambda outputs, encoded, rows: (
+        refusing("decode")(rows) or decode(outputs, encoded, rows)
+    )
+    for word in ("encode", "decode"):
+        for place in (5, 64, 199):
+            rows = [{"text": "yes"}] * 200
+            rows[place] = {"text": word}
+            (failure,) = predictor.predict_windows([rows])
+            assert (failure.row, str(failure)) == (place, "no")

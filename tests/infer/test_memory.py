@@ -126,17 +126,23 @@ main()
 """
 
 
-@pytest.mark.parametrize(("own", "expected"), [(None, "1"), ("0", "0")])
-def test_buffers_are_bounded_before_torch_is_there(tiny_classifier_folder, own, expected):
+def before_torch(*arguments, **own):
+    """What the environment says of MKL's buffers when torch is imported."""
     environment = {name: value for name, value in os.environ.items() if "MKL" not in name}
-    if own:
-        environment["MKL_DISABLE_FAST_MM"] = own
     done = subprocess.run(
-        [sys.executable, "-c", BEFORE_TORCH, "predict", str(tiny_classifier_folder), "rain"],
-        env={**environment, "HF_HUB_OFFLINE": "1"},
+        [sys.executable, "-c", BEFORE_TORCH, *map(str, arguments)],
+        env={**environment, "HF_HUB_OFFLINE": "1", **own},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[0] == expected
+    return done.stdout.splitlines()[0]
+
+
+def test_buffers_are_bounded_before_torch_is_there(tiny_classifier_folder, tmp_path):
+    command = ("predict", tiny_classifier_folder, "rain")
+    assert before_torch(*command) == "1"
+    assert before_torch(*command, MKL_DISABLE_FAST_MM="0") == "0"
+    assert before_torch("score", write_generator(tmp_path), "rain") == "1"
+    assert before_torch("embed", tiny_classifier_folder, "rain") == "1"

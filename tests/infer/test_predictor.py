@@ -52,35 +52,52 @@ def test_batches_hold_every_row_once_the_longest_first(lengths, size):
     assert [lengths[index] for index in order] == sorted(lengths, reverse=True)
 
 
-LENGTHS = st.lists(st.integers(1, 50), max_size=100)
+def filled(lengths, size, tokens, padded):
+    """How many batches there are when each is filled before the next."""
+    order, count, start = sorted(lengths, reverse=True), 0, 0
+    while start < len(order):
+        end = start + 1
+        while (
+            end < len(order) and end - start < size
+            and sum(order[start : end + 1]) <= tokens
+            and (end + 1 - start) * order[start] <= padded
+        ):  # fmt: skip
+            end += 1
+        start, count = end, count + 1
+    return count
 
 
-@given(LENGTHS, st.integers(1, 20), st.integers(1, 300), st.booleans())
-def test_batches_keep_to_their_bounds_and_none_is_a_rest(lengths, size, tokens, unpadded):
+@given(
+    st.lists(st.integers(1, 50), max_size=60),
+    st.integers(1, 20),
+    st.integers(1, 300),
+    st.booleans(),
+)
+def test_batches_are_few_and_the_largest_is_as_small_as_can_be(lengths, size, tokens, unpadded):
+    def padded(bound):
+        return bound + bound // 4 if unpadded else bound
+
     encoded = [{"input_ids": [0] * length} for length in lengths]
     batches = cut_batches(encoded, size, tokens, unpadded=unpadded)
+    largest = 0
     for batch in batches:
         real = sum(lengths[index] for index in batch)
-        padded = len(batch) * lengths[batch[0]]
-        assert len(batch) == 1 or (len(batch) <= size and real <= tokens)
-        assert len(batch) == 1 or padded <= (1.25 * tokens if unpadded else tokens)
-    # As few as when each is filled up before the next.
-    start, filled = 0, 0
-    order = sorted(lengths, reverse=True)
-    while start < len(order):
-        count = 1
-        while (
-            start + count < len(order)
-            and count < size
-            and sum(order[start : start + count + 1]) <= tokens
-            and (count + 1) * order[start] <= (tokens + tokens // 4 if unpadded else tokens)
-        ):
-            count += 1
-        start, filled = start + count, filled + 1
-    assert len(batches) == filled
+        if len(batch) > 1:
+            assert len(batch) <= size and real <= tokens
+            assert len(batch) * lengths[batch[0]] <= padded(tokens)
+            largest = max(largest, real)
+    assert len(batches) == filled(lengths, size, tokens, padded(tokens))
+    if unpadded and largest and largest > max(lengths) and len(batches) < len(lengths):
+        least = min(-(-sum(lengths) // len(batches)), tokens)
+        needed = next(
+            bound for bound in range(least, tokens + 1)
+            if filled(lengths, size, bound, padded(bound)) == len(batches)
+        )  # fmt: skip
+        assert largest <= needed
 
 
-def test_equal_rows_make_equal_batches():
-    encoded = [{"input_ids": [0] * 10}] * 101
-    sizes = [len(batch) for batch in cut_batches(encoded, tokens=1000)]
-    assert sizes == [51, 50]
+def test_rows_of_many_lengths_make_even_batches():
+    lengths = [20 + number * 7 % 11 for number in range(770)]
+    encoded = [{"input_ids": [0] * length} for length in lengths]
+    real = [sum(lengths[index] for index in batch) for batch in cut_batches(encoded, unpadded=True)]
+    assert len(real) > 10 and min(real) > 0.9 * max(real)
