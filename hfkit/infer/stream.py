@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 WINDOW = 768
 FIRST = 32  # rows of the first window, so that the first answers come at once
 PAUSE = 0.05  # seconds without input after which a window from a pipe is closed
-LATEST = 4  # pauses after which it is closed in any case: a steady trickle must not wait for all
+LATEST = 4  # pauses after which it is closed in any case: a steady trickle never pauses
 
 Event = tuple[str, Any]  # "item", "end", "error", "pause" or "full", and what belongs to it
 ToRow = Callable[[Fields], "Row"]
