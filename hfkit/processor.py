@@ -53,13 +53,17 @@ def parsed(cpuinfo: str) -> Processor:
     )
 
 
+NO_BUFFERS = {"MKL_DISABLE_FAST_MM": "1"}
+
+
 def without_buffers() -> None:
     """Let MKL give back the memory of each product; has to come before torch is imported.
 
     For prediction, though it holds for the whole process. By default each thread keeps a buffer for
     each size that it meets.
     """
-    os.environ.setdefault("MKL_DISABLE_FAST_MM", "1")
+    for name, value in NO_BUFFERS.items():
+        os.environ.setdefault(name, value)
 
 
 @cache

@@ -13,6 +13,7 @@ import pytest
 
 from hfkit import WAITING_THREADS
 from hfkit.model.locate import packaged_minilm
+from hfkit.processor import NO_BUFFERS
 
 pytest.importorskip("sentence_transformers")
 ROOT = Path(__file__).parent.parent
@@ -143,6 +144,7 @@ def test_mistakes(arguments: list[str], said: str, tmp_path: Path) -> None:
 
 
 def test_no_peer_gets_a_setting_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in WAITING_THREADS.items():  # as importing hfkit has done
+    ours = {**WAITING_THREADS, **NO_BUFFERS}
+    for name, value in ours.items():  # as importing hfkit has done, and predicting
         monkeypatch.setenv(name, value)
-    assert not WAITING_THREADS.keys() & environment(2).keys()
+    assert not ours.keys() & environment(2).keys()

@@ -16,6 +16,7 @@ from typing import Any
 
 from benchmarks.speed.worker import Queues, work
 from hfkit import WAITING_THREADS
+from hfkit.processor import NO_BUFFERS
 
 log = logging.getLogger(__name__)
 
@@ -176,12 +177,12 @@ def _turn(found: Turns, one: Contestant | Inside, part: str, *, counts: bool) ->
 def environment(threads: int) -> dict[str, str]:
     """Of every contestant alike: no network, so many threads, no settings of hfkit's from outside.
 
-    Threads wait for one another as each side has it by default: this process has imported hfkit,
-    whose settings no peer must get. Python keeps what it compiled, as packages that are installed
-    have it: the sources here would be compiled at every start.
+    Threads wait for one another and MKL keeps its buffers as each side has it by default: this
+    process has imported hfkit, whose settings no peer must get. Python keeps what it compiled, as
+    packages that are installed have it: the sources here would be compiled at every start.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HFKIT_")}
-    for name in ("PYTHONDONTWRITEBYTECODE", *WAITING_THREADS):
+    for name in ("PYTHONDONTWRITEBYTECODE", *WAITING_THREADS, *NO_BUFFERS):
         kept.pop(name, None)
     number = str(threads)
     return {

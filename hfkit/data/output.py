@@ -150,16 +150,21 @@ def open_output(
         yield _standard_output()
         return
     final = _resolved(path)
-    given = Path(path).expanduser()
-    if given.exists() and not final.is_file():  # /dev/stdout and >(…) may lead to what has no name
-        if given.is_dir():
+    if is_no_file(path):
+        if final.is_dir():
             raise InputError("is a folder; name a file", place=path or "--output")
-        yield from _direct(path, given)
+        yield from _direct(path)
         return
     if not final.parent.is_dir():
         raise InputError(f"the folder {final.parent} does not exist", place=path)
     _refuse_existing(path, final, overwrite)
     yield from _staged(path, final, overwrite, resume)
+
+
+def is_no_file(path: str) -> bool:
+    """Whether something else than a file is there: a pipe, a device, a folder. ``/dev/stdout`` and
+    ``>(…)`` may lead to what has no name, so the path is asked as it was given."""
+    return not _resolved(path).is_file() and Path(path).expanduser().exists()
 
 
 def check_apart(path: str | None, inputs: Iterable[str]) -> None:
@@ -214,8 +219,8 @@ def _journal_of(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
-def _direct(path: str, given: Path) -> Iterator[Output]:
-    descriptor = _open(path, given, os.O_WRONLY)
+def _direct(path: str) -> Iterator[Output]:
+    descriptor = _open(path, Path(path).expanduser(), os.O_WRONLY)
     try:
         yield Output(path, descriptor)
     finally:

@@ -174,7 +174,6 @@ class _Part:
 
     start: int
     chunks: list[tuple[Sequence[Row], int]] = field(default_factory=list)
-    size: int = 0  # rows
     is_last: bool = False
     encoded: list[EncodedRow] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
@@ -186,6 +185,11 @@ class _Part:
         """Whether nothing is left to compute."""
         return self.error is not None or len(self.outputs) == len(self.encoded)
 
+    @property
+    def size(self) -> int:
+        """How many rows it has."""
+        return sum(len(rows) for rows, _ in self.chunks)
+
     def encode(self, steps: Steps, rows: Sequence[Row]) -> None:
         """Encode one more chunk of rows; what refuses one of them is told its place in the part."""
         try:
@@ -194,7 +198,6 @@ class _Part:
             error.row += self.size
             raise
         self.chunks.append((rows, len(found)))
-        self.size += len(rows)
         self.encoded += found
 
     def room(self) -> int:

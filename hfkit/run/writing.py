@@ -10,7 +10,7 @@ from pathlib import Path
 from hfkit.config import PredictConfig, ScoreConfig
 from hfkit.data.formats import conll
 from hfkit.data.inputs import Input
-from hfkit.data.output import Output, check_apart, open_output
+from hfkit.data.output import Output, check_apart, is_no_file, open_output
 from hfkit.data.record import Record
 from hfkit.data.writer import Naming
 from hfkit.errors import InputError
@@ -37,17 +37,12 @@ def check_resume(config: PredictConfig | ScoreConfig, given: Input) -> None:
     """Refuse to go on with what nothing is known of."""
     if not config.resume:
         return
-    if config.output in (None, "-") or _is_no_file(Path(config.output or "").expanduser()):
+    if config.output is None or config.output == "-" or is_no_file(config.output):
         raise InputError("goes on with a file", place="--resume", hint="name it with -o")
     if given.live:
         raise InputError(
             "a pipe cannot be read again from its start", place="--resume", hint="name a file"
         )
-
-
-def _is_no_file(path: Path) -> bool:
-    """Whether a pipe or a device is there."""
-    return path.exists() and not path.resolve().is_file() and not path.is_dir()
 
 
 def format_of(config: PredictConfig | ScoreConfig, given: Input, output: Output) -> str:

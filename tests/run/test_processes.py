@@ -51,9 +51,7 @@ def test_a_worker_that_is_killed_ends_with_an_error(tiny_classifier_folder):
     predictor = make_predictor(open_run(config.model, config), config)
     rows = [{"text": f"row {number}"} for number in range(8)]
     assert len(predictor.predict(rows)) == 8
-    assert (
-        predictor.engine.unpadded
-    )  # as the workers' own: else batches would be cut in another way
+    assert predictor.engine.unpadded, "batches are cut in another way than for one process"
     process, _ = worker = predictor.engine._idle.get()
     predictor.engine._idle.put(worker)
     os.kill(process.pid, signal.SIGKILL)
